@@ -1,0 +1,82 @@
+"""Everything that xpm raises. Each message is one line: what is wrong, where, what to do."""
+
+from __future__ import annotations
+
+
+class XpmError(Exception):
+    """The base of all errors of xpm; its message is written for the user."""
+
+
+class ConfigError(XpmError):
+    """A description is wrong: an unknown, missing or mistyped parameter, with its path."""
+
+
+class SealedError(ConfigError):
+    """A description that was submitted cannot be changed."""
+
+
+class NoExperiment(XpmError):
+    """Something needs an open experiment and there is none."""
+
+    def __init__(self, message: str = "open 'with experiment(...)' first") -> None:
+        super().__init__(message)
+
+
+class NotSubmitted(XpmError):
+    """A result or a path was asked of a task that was not submitted."""
+
+
+class SubmissionError(XpmError):
+    """A task cannot become a job: a cycle, a payload too large, a class that workers cannot import."""
+
+
+class MessageError(XpmError):
+    """A payload cannot be read: damaged, or written by a newer xpm."""
+
+
+class JobError(XpmError):
+    """A job has no result to give."""
+
+
+class JobFailed(JobError):
+    """The job ended in ERROR; the message holds the traceback of its task."""
+
+
+class JobCancelled(JobError):
+    """The job was cancelled."""
+
+
+class JobHeld(JobError):
+    """The job waits on HOLD, with its reasons."""
+
+
+class ExperimentFailed(XpmError):
+    """Some job of an experiment is not DONE."""
+
+
+class ResultError(XpmError):
+    """A result cannot be stored or read: too large, of an unsupported type, or damaged."""
+
+
+class WorkspaceError(XpmError):
+    """A workspace cannot be used: foreign format, copied tree, not writable."""
+
+
+class SettingsError(XpmError):
+    """A setting is unknown or has an impossible value."""
+
+
+class BrokerError(XpmError):
+    """The broker refused or failed a call."""
+
+
+class BrokerUnreachable(BrokerError):
+    """No connection to the broker."""
+
+
+class BrokerUnsuitable(BrokerError):
+    """The broker must not be used: too old, evicting, or a cluster."""
+
+
+class UsageError(XpmError):
+    """A command was given something that it cannot use."""
