@@ -1,0 +1,369 @@
+"""The broker: one short method per verb, each one call of one Lua script."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeVar, cast
+
+import msgpack
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from xpm.broker.keys import prefix
+from xpm.broker.scripts import Scripts, source
+from xpm.core.state import State
+from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.types import Fence, JobId, Namespace, Scalar, short
+
+SCHEMA = 1
+"""Version of the keys' schema."""
+
+BATCH_JOBS = 200
+BATCH_EDGES = 250
+"""What one call submits at most."""
+
+PRIORITIES = range(-4095, 4096)
+"""What a priority can be: 13 bits stand above 40 bits of order in a double."""
+
+T = TypeVar("T")
+Known = Literal["no", "removed", "recorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job to submit."""
+
+    id: JobId
+    task: str
+    label: str
+    payload: bytes
+    inputs: tuple[JobId, ...] = ()
+    tags: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
+    queue: str = "default"
+    version: int = 1
+    """Payload version: only workers that read it are offered the job."""
+    priority: int = 0
+    known: Known = "no"
+    """`removed`: the broker calls it DONE and its directory is gone; `recorded`: its record was found."""
+    fence: str = ""
+    """The fence of the record that was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an entry."""
+
+    id: JobId
+    state: State
+    action: str
+    """`new`, `joined`, `reused` or `retried`."""
+    code: str
+    """The code that the job runs, or ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of an experiment's script."""
+
+    token: str
+    """`<experiment serial>.<run serial>`"""
+    experiment: str
+    name: str
+    start: int
+    """When it began, in milliseconds of the server's clock."""
+    code: str
+
+    @property
+    def serial(self) -> str:
+        """The experiment's serial."""
+        return self.token.partition(".")[0]
+
+
+class Input(NamedTuple):
+    """A dependency of a granted job, with the fence that its record must carry."""
+
+    id: str
+    fence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that was granted to a worker."""
+
+    id: JobId
+    task: str
+    label: str
+    execution: int
+    fence: Fence
+    attempt: int
+    payload: bytes
+    code: str
+    queue: str
+    inputs: int
+    """How many inputs the job has."""
+    fences: tuple[str, ...]
+    """Fences of the first 250 of them, in their order; the rest is asked with `fences()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker's call brought."""
+
+    outcome: str
+    """What became of the report: `ok`, `done`, a state, `fenced`, `refused` or `stale`."""
+    claim: Claim | None
+    backlog: int
+    """Continuations left: if there is no claim, the worker calls again at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an execution has no result."""
+
+    kind: str
+    """`exception`, `exit`, `signal`, `input`, `refused`, `lost` or `killed`."""
+    type: str
+    message: str
+    traceback: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line about it."""
+        return f"{self.type}: {self.message}".splitlines()[0][:60] if self.message else self.type[:60]
+
+    def pack(self) -> bytes:
+        """As it is kept in the broker; long texts lose their middle."""
+        values = {"kind": self.kind, "type": self.type, "message": self.message, "traceback": self.traceback}
+        return cast(bytes, msgpack.packb({k: _cut(v) for k, v in values.items()}, use_bin_type=False))
+
+
+def _cut(text: str, limit: int = 8000) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
+
+
+class Broker:
+    """The graph of one namespace.
+
+    Every verb may be repeated: guarded by state, execution and the number of the worker's call.
+
+    Args:
+        client: a connection pool with `decode_responses=False`; each new connection says hello.
+        namespace: the workspace's namespace.
+        lease: how long a worker may be silent before its job runs elsewhere, in seconds.
+    """
+
+    def __init__(self, client: Redis, namespace: Namespace, *, lease: float = 30.0) -> None:
+        self.client = client
+        self.namespace = namespace
+        self.lease = lease
+        self.prefix = prefix(namespace)
+        self._scripts = Scripts(client, self.prefix)
+        self._known_types: set[str] = set()
+        client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
+
+    def _greet(self, connection: Any) -> None:
+        """Introduce a new connection, so that another life of the server is noticed before anything else is said."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        info = connection.read_response()
+        text = info.decode() if isinstance(info, bytes) else str(info)
+        server = text.partition("run_id:")[2].split()[0]
+        connection.send_command("EVAL", source("hello"), 0, self.prefix, server, self._lease_ms, SCHEMA)
+        _, schema = connection.read_response()
+        if int(schema) > SCHEMA:
+            raise BrokerError(f"the broker's data has schema {int(schema)}, this xpm knows {SCHEMA}: upgrade xpm")
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self.lease * 1000)
+
+    def hello(self) -> None:
+        """Make sure that the broker answers and can be used."""
+        self.ask(self.client.ping)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Run a plain read, with the client's errors made ours."""
+        try:
+            return question()
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
+        except RedisError as error:
+            raise BrokerError(f"the broker refused a question: {error}") from error
+
+    # Scripts of users
+
+    def open(self, experiment: str, run: str, code: str = "", facts: Mapping[str, Any] | None = None) -> Run:
+        """Begin a run; the same names give the same run."""
+        packed = cast(bytes, msgpack.packb(dict(facts or {}), use_bin_type=False, default=str))
+        token, start = self._scripts.run("open", experiment, run, code, packed)
+        return Run(token.decode(), experiment, run, int(start), code)
+
+    def submit(self, run: Run, entries: Sequence[Entry], types: Mapping[str, bytes] | None = None) -> list[Outcome]:
+        """Add jobs to a run, inputs before what needs them; what exists is joined, never doubled.
+
+        Raises:
+            BrokerError: two identifiers share their first half (the broker's data is damaged).
+        """
+        fresh = {key: packed for key, packed in (types or {}).items() if key not in self._known_types}
+        if fresh:
+            self.ask(lambda: self.client.hset(f"{self.prefix}types", mapping=cast(dict[Any, Any], fresh)))
+            self._known_types.update(fresh)
+        outcomes: list[Outcome] = []
+        for batch in _batches(entries):
+            packed = msgpack.packb([_row(entry) for entry in batch], use_bin_type=False, unicode_errors="surrogateescape")
+            replies = self._scripts.run("submit", run.token, run.start, run.code, cast(bytes, packed))
+            for entry, (state, action, code) in zip(batch, replies, strict=True):
+                if action == b"clash":
+                    raise BrokerError(f"job {entry.id}: another job has the same first 32 digits")
+                outcomes.append(Outcome(entry.id, State(state.decode()), action.decode(), code.decode()))
+        return outcomes
+
+    def drain(self) -> int:
+        """Go on with one chunk of the continuation list; returns what is left."""
+        return int(self._scripts.run("drain"))
+
+    def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
+        """An experiment gives up jobs: how many were cancelled, asked to stop, and kept for others."""
+        total = [0, 0, 0]
+        for at in range(0, len(jobs), BATCH_EDGES):
+            packed = cast(bytes, msgpack.packb([short(job) for job in jobs[at : at + BATCH_EDGES]]))
+            for place, count in enumerate(self._scripts.run("cancel", serial, packed)):
+                total[place] += int(count)
+        return total[0], total[1], total[2]
+
+    # Workers
+
+    def enrol(self, worker: str, facts: Mapping[str, str | int]) -> None:
+        """A worker's life begins; its calls are numbered from 1 on."""
+        pairs = [item for pair in facts.items() for item in pair]
+        self._scripts.run("enrol", worker, *pairs)
+
+    def depart(self, worker: str, why: str = "its worker died") -> str:
+        """A worker's life is over; a job that it still holds runs again. Returns that job's short id, or ''."""
+        return cast(bytes, self._scripts.run("depart", worker, why)).decode()
+
+    def claim(self, worker: str, number: int, slots: str) -> Reply:
+        """Ask for a job. `slots`: what the worker serves, 'queue:class ...'."""
+        return _reply(self._scripts.run("claim", worker, number, self._lease_ms, slots))
+
+    def take(self, worker: str, number: int, job: str) -> Reply:
+        """Claim just the job that RQ handed out."""
+        return _reply(self._scripts.run("take", worker, number, self._lease_ms, "", short(job)))
+
+    def finish(self, worker: str, number: int, slots: str, job: str, execution: int, fence: str) -> Reply:
+        """The result is published under `fence`; go on with the next job."""
+        return self._report("finish", worker, number, slots, job, execution, fence)
+
+    def fail(self, worker: str, number: int, slots: str, job: str, execution: int, failure: Failure) -> Reply:
+        """The execution failed; go on with the next job."""
+        text = failure.traceback or failure.line
+        rq_text = b64encode(zlib.compress(_cut(text).encode()))
+        return self._report("fail", worker, number, slots, job, execution, failure.pack(), failure.line, rq_text)
+
+    def crash(self, worker: str, number: int, slots: str, job: str, execution: int, what: str) -> Reply:
+        """The job's process died without a word; it runs again, up to a limit."""
+        return self._report("crash", worker, number, slots, job, execution, what)
+
+    def release(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
+        """Hand a job back, uncounted."""
+        return self._report("release", worker, number, slots, job, execution, why)
+
+    def miss(self, worker: str, number: int, slots: str, job: str, execution: int, missing: str) -> Reply:
+        """An input's record is gone: its producer runs again and the job waits for it."""
+        return self._report("miss", worker, number, slots, job, execution, short(missing))
+
+    def _report(self, verb: str, worker: str, number: int, slots: str, job: str, execution: int, *more: str | bytes) -> Reply:
+        return _reply(
+            self._scripts.run(verb, worker, number, self._lease_ms, slots, short(job), execution, *more)
+        )
+
+    def renew(self, worker: str, job: str, execution: int, progress: bytes = b"") -> str:
+        """Keep a lease; returns `ok`, `fenced`, or `stop` when somebody asked for the job's end."""
+        return cast(
+            bytes, self._scripts.run("renew", worker, short(job), execution, self._lease_ms, progress)
+        ).decode()
+
+    def wait(self, worker: str, timeout: float) -> bool:
+        """Block until the worker's bell rings, or `timeout` seconds have passed."""
+        return self.ask(lambda: self.client.blpop([f"{self.prefix}bell:{worker}"], timeout=timeout)) is not None
+
+    def types(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The packed descriptions of classes, by their key."""
+        if not keys:
+            return {}
+        found = self.ask(lambda: self.client.hmget(f"{self.prefix}types", list(keys)))
+        return {key: packed for key, packed in zip(keys, cast(list[bytes | None], found), strict=True) if packed}
+
+    def fences(self, jobs: Sequence[str]) -> list[str]:
+        """The fences of the records of `jobs`."""
+        pipe = self.client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.hget(f"{self.prefix}j:{short(job)}", "f")
+        return [(value or b"").decode() for value in cast(list[bytes | None], self.ask(pipe.execute))]
+
+    # The sweeper
+
+    def overdue(self) -> tuple[int, list[tuple[str, int, str]]]:
+        """First look: the server's time and (job, execution, renewals) of leases that ran out."""
+        found = self._scripts.run("overdue")
+        return int(found[0]), [(i.decode(), int(x or 0), n.decode()) for i, x, n in found[1:]]
+
+    def expire(self, job: str, execution: int, renewals: str, looked: int) -> bool:
+        """Second look, a third of a lease after the first: take the lease away."""
+        return bool(self._scripts.run("expire", job, execution, renewals, looked, self._lease_ms // 3))
+
+    def repair(self, state: State, offset: int, count: int = 100) -> int:
+        """Make RQ's view of a page of jobs true again; returns how many were shown anew."""
+        return int(self._scripts.run("repair", state, offset, count))
+
+    def refill(self, slot: str, count: int = 250) -> bool:
+        """Make RQ's list of a queue show the first ready jobs; returns whether it was wrong."""
+        return bool(self._scripts.run("refill", slot, count))
+
+    def slots(self) -> list[str]:
+        """All slots 'queue:class' that ever had a ready job."""
+        found = self.ask(lambda: self.client.smembers(f"{self.prefix}queues"))
+        return sorted(slot.decode() for slot in cast(set[bytes], found))
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    first, edges = 0, 0
+    for at, entry in enumerate(entries):
+        if at > first and (at - first >= BATCH_JOBS or edges + len(entry.inputs) > BATCH_EDGES):
+            yield entries[first:at]
+            first, edges = at, 0
+        edges += len(entry.inputs)
+    if first < len(entries):
+        yield entries[first:]
+
+
+_KNOWN = {"no": 0, "removed": 1, "recorded": 2}
+
+
+def _row(entry: Entry) -> list[Any]:
+    inputs = b"".join([bytes.fromhex(job[:32]) for job in entry.inputs])
+    tags = msgpack.packb(dict(entry.tags)) if entry.tags else b"\x80"
+    return [
+        entry.id, entry.task, entry.label, entry.payload, inputs, tags, entry.queue, str(entry.version),
+        entry.priority, _KNOWN[entry.known], entry.fence,
+    ]  # fmt: skip
+
+
+def _reply(found: list[Any]) -> Reply:
+    outcome, grant, backlog = found
+    return Reply(outcome.decode(), _claim(grant) if grant else None, int(backlog))
+
+
+def _claim(grant: bytes) -> Claim:
+    job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label = msgpack.unpackb(grant, raw=True)
+    return Claim(
+        JobId(job.decode()), task.decode(), label.decode("utf-8", "surrogateescape"), int(execution),
+        Fence(fence.decode()), int(attempt), payload, (code or b"").decode(), queue.decode(), int(inputs),
+        tuple(value.decode() for value in fences) if fences else (),
+    )  # fmt: skip

@@ -1,0 +1,9 @@
+-- crash: an execution's process died without a word; the job runs again, up to a limit. Use: base rq graph lease fetch
+-- ARGV 2 to 5: see fetch; 6 job, 7 execution, 8 what is known. Returns as claim; outcome: the job's new state, or 'fenced'.
+local again = replayed()
+if again then return again end
+local id = ARGV[6]
+local j = held(id, ARGV[7])
+if not j or j.u ~= worker then return fetch('fenced') end
+lost(id, j, ARGV[8])
+return fetch(j.s)

@@ -1,0 +1,4 @@
+-- drain: one chunk of the continuation list. Use: base rq graph
+-- Returns the number of entries left.
+drain()
+return call('LLEN', P .. 'todo')

@@ -1,0 +1,71 @@
+"""Loads the Lua files, one transition each, and runs them.
+
+A file's head names the library parts that it uses (`Use: base rq graph`); they are put in front of it, so
+that Redis gets one self-contained script. `lua/README.md` is the key schema and the calling convention.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from xpm.errors import BrokerError, BrokerUnreachable
+
+_LUA = Path(__file__).with_name("lua")
+_USE = re.compile(r"Use: ([a-z ]+)")
+
+
+def names() -> list[str]:
+    """The scripts there are: the verbs of the broker."""
+    return sorted(path.stem for path in _LUA.glob("*.lua"))
+
+
+@cache
+def source(name: str) -> str:
+    """The whole text of a script, its library parts in front."""
+    body = (_LUA / f"{name}.lua").read_text()
+    use = _USE.search(body)
+    parts = use.group(1).split() if use else []
+    return "\n".join([*((_LUA / "lib" / f"{part}.lua").read_text() for part in parts), body])
+
+
+@cache
+def digest(name: str) -> str:
+    """The SHA-1 by which Redis knows the script."""
+    return sha1(source(name).encode()).hexdigest()
+
+
+class Scripts:
+    """The scripts of one namespace on one server.
+
+    Every script is safe to repeat, so a call whose reply was lost is simply made again by the client.
+    """
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def run(self, name: str, *args: bytes | str | int | float) -> Any:
+        """Run a script; `args` are its ARGV from 2 on.
+
+        Raises:
+            BrokerUnreachable: there is no connection.
+            BrokerError: the server refused the call.
+        """
+        try:
+            try:
+                return self._client.execute_command("EVALSHA", digest(name), 0, self._prefix, *args)
+            except NoScriptError:
+                return self._client.execute_command("EVAL", source(name), 0, self._prefix, *args)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
+        except RedisError as error:
+            raise BrokerError(f"the broker refused '{name}': {error}") from error
