@@ -1,4 +1,5 @@
 -- drain: one chunk of the continuation list. Use: base rq graph
 -- Returns the number of entries left.
 drain()
+flush()
 return call('LLEN', P .. 'todo')

@@ -2,15 +2,13 @@
 -- ARGV: 2 job, 3 execution, 4 renewal number and 5 time (ms) of the first look, 6 ms that must lie between the two.
 -- Returns 1 if the lease was taken.
 local id = ARGV[2]
+local ends = tonumber(call('ZSCORE', P .. 'leases', id) or now)
 local j = held(id, ARGV[3])
-local until_ms = tonumber(call('ZSCORE', P .. 'leases', id) or now)
-if not j then
-  call('ZREM', P .. 'leases', id)
-  return 0
-end
-if until_ms >= now or now - tonumber(ARGV[5]) < tonumber(ARGV[6]) then return 0 end
+if ends >= now or now - tonumber(ARGV[5]) < tonumber(ARGV[6]) then return 0 end
 if now < tonumber(call('HGET', P .. 'meta', 'grace') or 0) then return 0 end
-if call('HGET', key('j', id), 'ln') ~= ARGV[4] then return 0 end
+if not j or j.ln ~= ARGV[4] then return 0 end
 lost(id, j, 'worker ' .. (j.u or '?') .. ' was not heard of')
+rq_worker(j.u)
 drain()
+flush()
 return 1

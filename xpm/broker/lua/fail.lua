@@ -11,4 +11,5 @@ unfinished(id, j, 'ERROR', ARGV[9])
 if j.s == 'ERROR' then
   call('XADD', 'rq:results:' .. rq_id(id), 'MAXLEN', '10', '*', 'type', '2', 'worker_name', worker, 'exc_string', ARGV[10])
 end
+ended = 'failed_job_count'
 return fetch(j.s)

@@ -8,9 +8,8 @@ if not j or j.u ~= worker then return fetch('fenced') end
 local producer = load(input)
 if producer and producer.s == 'DONE' then
   place(input, producer, 'result removed')
-  settle(input, 0)
+  settle(input, 0, producer.s)
   j = load(id)
 end
-call('HINCRBY', key('j', id), 'a', -1)
-unfinished(id, j, nil, 'result of an input removed')
+unfinished(id, j, nil, 'result of an input removed', 'a', j.a - 1)
 return fetch(j.s)

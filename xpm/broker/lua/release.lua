@@ -5,6 +5,5 @@ if again then return again end
 local id = ARGV[6]
 local j = held(id, ARGV[7])
 if not j or j.u ~= worker then return fetch('fenced') end
-call('HINCRBY', key('j', id), 'a', -1)
-unfinished(id, j, nil, ARGV[8])
+unfinished(id, j, nil, ARGV[8], 'a', j.a - 1)
 return fetch(j.s)

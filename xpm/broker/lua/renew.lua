@@ -9,13 +9,9 @@ if not j or j.u ~= worker then return 'fenced' end
 call('ZADD', P .. 'leases', now + tonumber(ARGV[5]), id)
 call('HINCRBY', key('j', id), 'ln', 1)
 if ARGV[6] ~= '' then call('HSET', P .. 'progress', id, ARGV[6]) end
-local text, mark = iso_now(), rq_id(id) .. ':' .. call('HGET', key('j', id), 'f')
 if call('EXISTS', 'rq:worker:' .. worker) == 1 then
-  call('HSET', 'rq:worker:' .. worker, 'last_heartbeat', text)
+  call('HSET', 'rq:worker:' .. worker, 'last_heartbeat', at(now))
   call('EXPIRE', 'rq:worker:' .. worker, 480)
 end
-if call('EXISTS', 'rq:job:' .. rq_id(id)) == 1 then
-  call('HSET', 'rq:job:' .. rq_id(id), 'last_heartbeat', text)
-  call('HSET', 'rq:execution:' .. mark, 'last_heartbeat', tostring(now / 1000))
-end
+if call('EXISTS', 'rq:job:' .. rq_id(id)) == 1 then call('HSET', 'rq:job:' .. rq_id(id), 'last_heartbeat', at(now)) end
 return j.st and 'stop' or 'ok'

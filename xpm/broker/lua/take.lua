@@ -4,10 +4,10 @@ local again = replayed()
 if again then return again end
 local id = ARGV[6]
 local j = load(id)
-seen()
-drain()
+local more = drain()
 if not j or j.s ~= 'READY' then
-  if j then rq_show(id, j, nil, j.s) end
-  return answer('refused')
+  if j and j.s ~= 'RUNNING' then rq_show(id, j, nil, j.s) end
+  return answer('refused', nil, nil, more)
 end
-return answer('ok', id, start(id, j))
+start(id, j)
+return answer('ok', id, j, more)

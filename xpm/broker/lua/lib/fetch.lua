@@ -2,51 +2,57 @@
 -- ARGV: 2 worker, 3 number of the call in this worker's life, 4 lease in ms, 5 slots 'queue:class ...'
 -- (empty: fetch nothing).
 local worker, number, lease, slots = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'seen')
+local ended  -- RQ's counter of the worker's ended jobs that this call raises
 
--- What a worker must know to run the job that execution `x` was granted for.
-local function grant(id, x)
-  local v = call('HMGET', key('j', id), 'd', 't', 'x', 'f', 'a', 'c', 'q', 's', 'n', 'l')
-  if v[8] ~= 'RUNNING' or tonumber(v[3]) ~= x then return '' end
-  local fences, count = {}, tonumber(v[9])
-  local inputs = call('GETRANGE', key('in', id), 0, 250 * 16 - 1)
-  for i = 0, #inputs / 16 - 1 do
-    fences[i + 1] = call('HGET', key('j', hex(string.sub(inputs, i * 16 + 1, i * 16 + 16))), 'f') or ''
+-- What a worker must know to run the job.
+local function grant(id, j)
+  local fences = {}
+  if j.n > 0 then
+    for i, input in ipairs(inputs(id, j.n, 0, math.min(j.n, 250))) do
+      fences[i] = call('HGET', key('j', input), 'f') or ''
+    end
   end
-  return cmsgpack.pack({ id .. v[1], v[2], x, v[4], tonumber(v[5]), call('GET', key('p', id)) or '', v[6], v[7],
-    count, fences, v[10] })
+  return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l })
 end
 
--- The reply to an equal number is given again; a smaller number has no effect.
+-- A call with the last number gets the last reply again; one with a smaller number has no effect.
 local function replayed()
-  local v = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x')
-  local last = tonumber(v[1] or 0)
+  local last = tonumber(life[1] or 0)
   if number > last then return nil end
   if number < last then return { 'stale', '', 0 } end
-  return { v[2], (v[3] and v[3] ~= '') and grant(v[3], tonumber(v[4])) or '', call('LLEN', P .. 'todo') }
+  local j = life[3] and life[3] ~= '' and load(life[3])
+  local same = j and j.s == 'RUNNING' and j.x == tonumber(life[4])
+  return { life[2], same and grant(life[3], j) or '', call('LLEN', P .. 'todo') }
 end
 
--- Outcome of the report, the granted job, and how much of the continuation list is left (call again at once).
-local function answer(outcome, id, x)
-  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', x or 0)
-  return { outcome, id and grant(id, x) or '', call('LLEN', P .. 'todo') }
+-- Outcome of the report, the granted job, and whether the caller should call again at once.
+local function answer(outcome, id, j, more)
+  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0, 'seen', now)
+  if now - tonumber(life[6] or 0) > 3000 then
+    call('ZADD', P .. 'workers', now, worker)
+    call('PEXPIRE', key('w', worker), 86400000)
+    if call('EXISTS', 'rq:worker:' .. worker) == 1 then
+      call('HSET', 'rq:worker:' .. worker, 'last_heartbeat', at(now))
+      call('EXPIRE', 'rq:worker:' .. worker, 480)
+    end
+  end
+  if id or (life[3] and life[3] ~= '') then rq_worker(worker, id, id and j.f, ended) end
+  flush()
+  return { outcome, id and grant(id, j) or '', more and 1 or 0 }
 end
 
 local function start(id, j)
-  call('ZREM', ready_key(j), id)
-  local x = j.x + 1
-  local meta = call('HMGET', P .. 'meta', 'epoch')
-  local fence = string.format('%010d%016d', tonumber(meta[1] or 0), call('HINCRBY', P .. 'meta', 'fence', 1))
-  call('HSET', key('j', id), 'x', x, 'f', fence, 'u', worker, 't1', now, 'ln', 0)
-  call('HINCRBY', key('j', id), 'a', 1)
+  j.f = string.format('%010d%016d', tonumber(call('HGET', P .. 'meta', 'epoch') or 0),
+    call('HINCRBY', P .. 'meta', 'fence', 1))
+  j.x, j.a, j.u = j.x + 1, j.a + 1, worker
+  move(id, j, 'RUNNING', '', 'x', j.x, 'f', j.f, 'u', worker, 't1', now, 'ln', 0, 'a', j.a)
   call('ZADD', P .. 'leases', now + lease, id)
-  call('HSET', key('w', worker), 'j', id)
-  move(id, j, 'RUNNING')
-  rq_started(id, j, worker, fence)
-  return x
+  rq_started(id, j, worker, j.f)
 end
 
--- RQ's list is a window: when stock tools have emptied it, show the next jobs.
-local function refill(slot)
+-- RQ's list is a window: when it is empty, show the next jobs.
+local function rewindow(slot)
   local q = string.match(slot, '^(.*):')
   if call('LLEN', 'rq:queue:' .. rq_queue(q)) > 0 then return end
   for _, id in ipairs(call('ZRANGE', key('ready', slot), 0, 49)) do
@@ -68,49 +74,36 @@ end
 
 -- The best ready job of the first queue that has one.
 local function best()
-  local chosen, chosen_job, chosen_score, chosen_slot, chosen_queue
+  local id, j, rank, queue, from
   for slot in string.gmatch(slots, '%S+') do
     local q = string.match(slot, '^(.*):')
-    if chosen and q ~= chosen_queue then break end
-    local id, j, rank = top(slot)
-    if id and (not chosen or rank < chosen_score) then
-      chosen, chosen_job, chosen_score, chosen_slot, chosen_queue = id, j, rank, slot, q
-    end
+    if id and q ~= queue then break end
+    local other, other_job, other_rank = top(slot)
+    if other and (not id or other_rank < rank) then id, j, rank, queue, from = other, other_job, other_rank, q, slot end
   end
-  return chosen, chosen_job, chosen_slot
-end
-
-local function seen()
-  call('HSET', key('w', worker), 'seen', now)
-  call('ZADD', P .. 'workers', now, worker)
-  call('PEXPIRE', key('w', worker), 86400000)
-  if call('EXISTS', 'rq:worker:' .. worker) == 1 then
-    call('HSET', 'rq:worker:' .. worker, 'last_heartbeat', iso_now())
-    call('EXPIRE', 'rq:worker:' .. worker, 480)
-  end
+  return id, j, from
 end
 
 -- Grant the next job, or register the worker as idle so that the next ready job rings it.
 local function fetch(outcome)
-  drain()
-  seen()
-  if slots == '' then return answer(outcome) end
-  call('DEL', key('bell', worker))
-  for slot in string.gmatch(slots, '%S+') do call('ZREM', key('idle', slot), worker) end
+  local more = drain()
+  if slots == '' then return answer(outcome, nil, nil, more) end
+  if life[5] and life[5] ~= '' then
+    call('DEL', key('bell', worker))
+    for slot in string.gmatch(life[5], '%S+') do call('ZREM', key('idle', slot), worker) end
+    call('HSET', key('w', worker), 'i', '')
+  end
   local id, j, slot
   if call('EXISTS', 'rq:suspended') == 0 then id, j, slot = best() end
-  local rest = call('LLEN', P .. 'todo') > 0
-  if rest then
-    for other in string.gmatch(slots, '%S+') do ring(string.match(other, '^(.*):(.*)$')) end
+  if more then
+    for other in string.gmatch(slots, '%S+') do ring(other) end
   end
   if id then
-    local x = start(id, j)
-    refill(slot)
-    return answer(outcome, id, x)
-  end
-  if not rest then
+    start(id, j)
+    if j.unlisted then rewindow(slot) end
+  elseif not more then
     call('HSET', key('w', worker), 'i', slots)
     for other in string.gmatch(slots, '%S+') do call('ZADD', key('idle', other), now, worker) end
   end
-  return answer(outcome)
+  return answer(outcome, id, j, more)
 end

@@ -1,37 +1,23 @@
 -- graph: moving jobs between states, settling edges, ringing workers. Needs base, rq.
+-- Every script that moves jobs ends with flush(): counts and events of the whole call are written at once.
+local deltas, transitions = {}, {}
 
--- The only place where a state changes: index, counts of the runs that list the job, revision, event, projection.
-local function move(id, j, to, why)
-  local from = j.s
-  if from then call('ZREM', key('s', from), id) end
-  call('ZADD', key('s', to), now, id)
-  for run in string.gmatch(j.e, '%S+') do
-    if from then call('HINCRBY', key('run', run), from, -1) end
-    call('HINCRBY', key('run', run), to, 1)
+local function count(runs, state, by)
+  for run in string.gmatch(runs, '%S+') do
+    local field = run .. ' ' .. state
+    deltas[field] = (deltas[field] or 0) + by
   end
-  local revision = call('HINCRBY', key('j', id), 'r', 1)
-  call('HSET', key('j', id), 's', to, 'm', why or '')
-  call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 'j', id, 's', to, 'r', revision, 'e', j.e, 'm', why or '')
-  if to ~= 'RUNNING' then rq_show(id, j, from, to) elseif from == 'READY' then
-    call('LREM', 'rq:queue:' .. rq_queue(j.q), 1, rq_id(id))
-  end
-  j.s = to
 end
 
--- Wake one idle worker that serves queue `q`, class `k`; a dead one is passed over.
-local function ring(q, k)
-  local idle = key('idle', q .. ':' .. k)
-  for _ = 1, 8 do
-    local worker = call('ZPOPMIN', idle)[1]
-    if not worker then return end
-    local slots = call('HGET', key('w', worker), 'i')
-    if slots then
-      for slot in string.gmatch(slots, '%S+') do call('ZREM', key('idle', slot), worker) end
-      call('RPUSH', key('bell', worker), '1')
-      call('PEXPIRE', key('bell', worker), 60000)
-      return
-    end
+local function flush()
+  for field, by in pairs(deltas) do
+    local run, state = string.match(field, '^(%S+) (%S+)$')
+    if by ~= 0 then call('HINCRBY', key('run', run), state, by) end
   end
+  if #transitions > 0 then
+    call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(transitions))
+  end
+  deltas, transitions = {}, {}
 end
 
 local function ready_key(j)
@@ -43,102 +29,146 @@ local function score(j)
   return -j.p * 1099511627776 + j.o
 end
 
--- What a job's state means to an edge that leaves it.
+-- The only place where the state of a job changes. Its index: READY jobs are in `ready:<slot>`, RUNNING ones in
+-- `leases` (entered by who starts them), all others in `s:<STATE>`. Further fields to set may follow.
+local function move(id, j, to, why, ...)
+  local from = j.s
+  if from == 'READY' then call('ZREM', ready_key(j), id) elseif from == 'RUNNING' then call('ZREM', P .. 'leases', id)
+  elseif from then call('ZREM', key('s', from), id) end
+  if to == 'READY' then call('ZADD', ready_key(j), score(j), id)
+  elseif to ~= 'RUNNING' then call('ZADD', key('s', to), now, id) end
+  if from then count(j.e, from, -1) end
+  count(j.e, to, 1)
+  j.r = j.r + 1
+  call('HSET', key('j', id), 's', to, 'r', j.r, 'm', why or '', ...)
+  transitions[#transitions + 1] = { id, to, j.r, j.e, why or '' }
+  if to ~= 'RUNNING' then rq_show(id, j, from, to)
+  elseif call('LREM', 'rq:queue:' .. rq_queue(j.q), 1, rq_id(id)) == 0 then j.unlisted = true end
+  j.s = to
+end
+
+-- Wake one idle worker of a slot; one that is gone is passed over.
+local function ring(slot)
+  for _ = 1, 8 do
+    local worker = call('ZPOPMIN', key('idle', slot))[1]
+    if not worker then return end
+    local slots = call('HGET', key('w', worker), 'i')
+    if slots then
+      for other in string.gmatch(slots, '%S+') do call('ZREM', key('idle', other), worker) end
+      call('RPUSH', key('bell', worker), '1')
+      call('PEXPIRE', key('bell', worker), 60000)
+      return
+    end
+  end
+end
+
+-- What a job's state means to an edge that leaves it: 1 open, 2 met, 3 blocked.
 local function edge_state(state)
   if state == 'DONE' then return '2' end
   return BLOCKS[state] and '3' or '1'
 end
 
--- Put a job that is not running where its edges and holds say; successors of a job that enters or leaves
--- HOLD, or stops being an end, are walked over the list `todo`.
-local function place(id, j, why)
-  local to = 'READY'
-  if j.b > 0 or j.h ~= '' then to = 'HOLD' elseif j.w > 0 then to = 'WAITING' end
-  local from = j.s
-  if to == from then return end
-  if from == 'READY' then call('ZREM', ready_key(j), id) end
-  move(id, j, to, why)
-  if to == 'READY' then
-    call('ZADD', ready_key(j), score(j), id)
-    call('SADD', P .. 'queues', j.q .. ':' .. j.k)
-    ring(j.q, j.k)
-  end
-  if edge_state(from or 'WAITING') ~= edge_state(to) and call('EXISTS', key('out', id)) == 1 then
+-- Successors of a job that went from `from` to `to` hear of it over the continuation list.
+local function spread(id, from, to)
+  if edge_state(from) ~= edge_state(to) and call('EXISTS', key('out', id)) == 1 then
     call('RPUSH', P .. 'todo', 'S' .. id .. ':0')
   end
 end
 
--- Edge states, one byte each: 0 not yet registered, 1 open, 2 met, 3 blocked. `w` counts all but met, `b` the blocked.
+local function place_of(j)
+  if j.b > 0 or j.h ~= '' then return 'HOLD' end
+  return j.w > 0 and 'WAITING' or 'READY'
+end
+
+-- Put a job that is not running where its edges and holds say.
+local function place(id, j, why, ...)
+  local from, to = j.s, place_of(j)
+  if to == from then
+    if ... then call('HSET', key('j', id), ...) end
+    return
+  end
+  move(id, j, to, why, ...)
+  if to == 'READY' then ring(j.q .. ':' .. j.k) end
+  spread(id, from or 'WAITING', to)
+end
+
+-- The key `in:<id>` holds one state byte per input (0 unregistered, 1 open, 2 met, 3 blocked), then the inputs'
+-- ids, 16 bytes each. `w` of a job counts its inputs that are not met, `b` the blocked ones.
 local function edge(child, index, target)
-  local old = call('GETRANGE', key('es', child), index, index)
+  local old = call('GETRANGE', key('in', child), index, index)
   if old == '' or old == target then return end
   local j = load(child)
   if not j then return end
-  call('SETRANGE', key('es', child), index, target)
+  call('SETRANGE', key('in', child), index, target)
   if target == '2' then j.w = j.w - 1 elseif old == '2' then j.w = j.w + 1 end
   if target == '3' then j.b = j.b + 1 elseif old == '3' then j.b = j.b - 1 end
-  call('HSET', key('j', child), 'w', j.w, 'b', j.b)
-  if STARTABLE[j.s] then place(child, j, target == '3' and 'dependency' or '') end
+  if STARTABLE[j.s] then
+    place(child, j, target == '3' and 'dependency' or '', 'w', j.w, 'b', j.b)
+  else
+    call('HSET', key('j', child), 'w', j.w, 'b', j.b)
+  end
+end
+
+local function link(parent, child, index)
+  call('APPEND', key('out', parent), child .. string.char(math.floor(index / 16777216) % 256,
+    math.floor(index / 65536) % 256, math.floor(index / 256) % 256, index % 256))
 end
 
 -- Tell the successors of `id`, from the `offset`-th on, what its state now is.
-local function settle(id, offset)
+local function settle(id, offset, state)
   if budget <= 0 then
     call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. offset)
     return
   end
-  local state = call('HGET', key('j', id), 's')
-  if not state then return end
-  local target = edge_state(state)
-  local data = call('GETRANGE', key('out', id), offset * 36, (offset + budget) * 36 - 1)
-  local count = #data / 36
-  for i = 0, count - 1 do
+  local allowed = budget
+  local data = call('GETRANGE', key('out', id), offset * 36, (offset + allowed) * 36 - 1)
+  if data == '' then return end
+  state = state or call('HGET', key('j', id), 's')
+  local found = #data / 36
+  for i = 0, found - 1 do
     local a, b, c, d = string.byte(data, i * 36 + 33, i * 36 + 36)
-    edge(string.sub(data, i * 36 + 1, i * 36 + 32), ((a * 256 + b) * 256 + c) * 256 + d, target)
+    edge(string.sub(data, i * 36 + 1, i * 36 + 32), ((a * 256 + b) * 256 + c) * 256 + d, edge_state(state))
   end
-  local full = count == budget
-  budget = budget - count
-  if full then call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. (offset + count)) end
+  budget = budget - found
+  if found == allowed then call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. (offset + found)) end
 end
 
-local HEX
+local HEX16 = string.rep('%02x', 16)
 local function hex(bytes)
-  if not HEX then
-    HEX = {}
-    for i = 0, 255 do HEX[string.char(i)] = string.format('%02x', i) end
-  end
-  return (string.gsub(bytes, '.', HEX))
+  return string.format(HEX16, string.byte(bytes, 1, 16))
+end
+
+-- The ids of `wanted` inputs of job `id`, which has `total`, from the `index`-th on.
+local function inputs(id, total, index, wanted)
+  local ids = {}
+  local data = call('GETRANGE', key('in', id), total + index * 16, total + (index + wanted) * 16 - 1)
+  for i = 0, #data / 16 - 1 do ids[i + 1] = hex(string.sub(data, i * 16 + 1, i * 16 + 16)) end
+  return ids
 end
 
 -- Register the edges of `child` to its inputs, from the `index`-th on.
 local function register(child, index)
-  if budget <= 0 then
-    call('LPUSH', P .. 'todo', 'R' .. child .. ':' .. index)
-    return
-  end
-  local inputs = call('GETRANGE', key('in', child), index * 16, (index + budget) * 16 - 1)
-  local count = #inputs / 16
-  for i = 0, count - 1 do
-    local at = index + i
-    if call('GETRANGE', key('es', child), at, at) == '0' then
-      local parent = hex(string.sub(inputs, i * 16 + 1, i * 16 + 16))
-      call('APPEND', key('out', parent), child .. string.char(math.floor(at / 16777216) % 256,
-        math.floor(at / 65536) % 256, math.floor(at / 256) % 256, at % 256))
-      edge(child, at, edge_state(call('HGET', key('j', parent), 's') or 'WAITING'))
+  local total = tonumber(call('HGET', key('j', child), 'n') or 0)
+  local allowed = math.min(budget, total - index)
+  for i, parent in ipairs(allowed > 0 and inputs(child, total, index, allowed) or {}) do
+    local place_in = index + i - 1
+    if call('GETRANGE', key('in', child), place_in, place_in) == '0' then
+      link(parent, child, place_in)
+      edge(child, place_in, edge_state(call('HGET', key('j', parent), 's') or 'WAITING'))
     end
   end
-  local full = count == budget
-  budget = budget - count
-  if full then call('LPUSH', P .. 'todo', 'R' .. child .. ':' .. (index + count)) end
+  budget = budget - allowed
+  if index + allowed < total then call('LPUSH', P .. 'todo', 'R' .. child .. ':' .. (index + allowed)) end
 end
 
--- Go on with what earlier calls left, as far as the budget goes.
+-- Go on with what earlier calls left, as far as the budget goes. Returns whether anything may be left.
 local function drain()
   while budget > 0 do
     local entry = call('LPOP', P .. 'todo')
-    if not entry then return end
-    local kind, id, at = string.match(entry, '^(.)(%x+):(%d+)$')
-    if kind == 'S' then settle(id, tonumber(at)) else register(id, tonumber(at)) end
+    if not entry then return false end
+    local kind, id, offset = string.match(entry, '^(.)(%x+):(%d+)$')
+    if kind == 'S' then settle(id, tonumber(offset)) else register(id, tonumber(offset)) end
     budget = budget - 1
   end
+  return true
 end

@@ -1,4 +1,5 @@
 -- lease: the end of an execution, however it comes. Needs base, rq, graph.
+local CRASHES = 3  -- so many workers lost with a job are enough
 
 -- The job, if `execution` still holds its lease; else nil.
 local function held(id, execution)
@@ -7,38 +8,36 @@ local function held(id, execution)
   return nil
 end
 
--- Take the lease away: the job is in no worker any more.
-local function unlease(id, j, counter)
-  call('ZREM', P .. 'leases', id)
-  call('HDEL', P .. 'progress', id)
-  rq_stopped(id, j, j.u, call('HGET', key('j', id), 'f'), counter)
-  call('HDEL', key('w', j.u), 'j')
-  call('HDEL', key('j', id), 'st')
+-- The execution is over: the traces that it left outside the job's own fields.
+local function unlease(id, j)
+  rq_stopped(id, j)
+  if j.ln ~= '0' then call('HDEL', P .. 'progress', id) end
+  if j.st then call('HDEL', key('j', id), 'st') end
 end
 
 -- An execution is over and the job is not done: where now? A stop that somebody asked for decides first.
-local function unfinished(id, j, to, why)
-  unlease(id, j, to == 'ERROR' and 'failed_job_count' or nil)
-  if j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', 'cancelled' end
-  if j.st == 'kill' then to, why = 'ERROR', 'killed' end
+-- Further fields to set may follow.
+local function unfinished(id, j, to, why, ...)
+  unlease(id, j)
+  if j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', 'cancelled'
+  elseif j.st == 'cancel' then to, why = nil, 'wanted again'
+  elseif j.st == 'kill' then to, why = 'ERROR', 'killed' end
   if to then
-    call('HSET', key('j', id), 't2', now)
-    move(id, j, to, why)
-    settle(id, 0)
+    move(id, j, to, why, 't2', now, ...)
+    settle(id, 0, to)
   else
-    place(id, j, why)
+    place(id, j, why, ...)
   end
 end
 
--- A worker was lost with the job: it runs again, until it has taken `limit` workers with it.
-local CRASHES = 3
+-- A worker was lost with the job: it runs again, until it has taken CRASHES workers with it.
 local function lost(id, j, why)
-  local crashes = call('HINCRBY', key('j', id), 'cr', 1)
-  if crashes >= CRASHES then
-    call('SET', key('err', id), cmsgpack.pack({ kind = 'lost', type = 'WorkerLost',
-      message = crashes .. ' workers were lost while they ran this job; last: ' .. why, traceback = '' }))
-    unfinished(id, j, 'ERROR', 'its workers were lost')
-  else
-    unfinished(id, j, nil, why)
+  local crashes = j.cr + 1
+  if crashes < CRASHES then
+    unfinished(id, j, nil, why, 'cr', crashes)
+    return
   end
+  call('SET', key('err', id), cmsgpack.pack({ kind = 'lost', type = 'WorkerLost',
+    message = crashes .. ' executions of this job ended without a word; the last: ' .. why, traceback = '' }))
+  unfinished(id, j, 'ERROR', why, 'cr', crashes)
 end

@@ -2,7 +2,11 @@
 -- Windows: `rq:queue:*` shows the first 1,000 ready jobs, the registries the newest 10,000 jobs of a queue.
 local NS = string.sub(P, 5, -2)
 local QUEUE_WINDOW, WINDOW = 1000, 10000
-local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}]
+local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}], up to the id
+local REGISTRY = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferred',
+  DONE = 'finished', ERROR = 'failed', CANCELLED = 'canceled', LOST = 'failed' }
+local STATUS = { deferred = 'deferred', finished = 'finished', failed = 'failed', canceled = 'canceled' }
+local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
 
 local function rq_id(id)
   return NS .. '-' .. id
@@ -29,80 +33,75 @@ local function iso(ms)
     year, month, day, math.floor(s / 3600), math.floor(s / 60) % 60, s % 60, ms % 1000)
 end
 
-local stamp
-local function iso_now()
-  stamp = stamp or iso(now)
-  return stamp
+local stamps = {}
+local function at(ms)
+  stamps[ms] = stamps[ms] or iso(ms)
+  return stamps[ms]
 end
 
 local function rq_hash(id, j, status, ...)
-  local name = 'rq:job:' .. rq_id(id)
-  call('HSET', name, 'data', CALL .. id .. '\128', 'origin', rq_queue(j.q), 'description', j.l, 'timeout', '-1',
-    'result_ttl', '-1', 'status', status, ...)
-  call('HSETNX', name, 'created_at', iso_now())
+  call('HSET', 'rq:job:' .. rq_id(id), 'data', CALL .. id .. '\128', 'origin', rq_queue(j.q), 'description', j.l,
+    'timeout', '-1', 'result_ttl', '-1', 'created_at', at(j.t0), 'status', status, ...)
 end
 
--- Enter a registry's window; the oldest entry beyond it leaves with its hash.
-local function rq_enter(registry, id, q, score)
-  local name = 'rq:' .. registry .. ':' .. rq_queue(q)
-  if call('ZADD', name, score, rq_id(id)) == 1 and call('ZCARD', name) > WINDOW then
-    local oldest = call('ZPOPMIN', name)[1]
-    call('DEL', 'rq:job:' .. oldest, 'rq:results:' .. oldest)
-  end
+-- What left a registry's window goes with its hash.
+local function rq_trim(registry)
+  local beyond = call('ZCARD', registry) - WINDOW
+  if beyond <= 0 then return end
+  local gone = call('ZPOPMIN', registry, math.min(beyond, 500))
+  for i = 1, #gone, 2 do call('DEL', 'rq:job:' .. gone[i], 'rq:results:' .. gone[i]) end
 end
 
-local function rq_leave(id, q, registry)
-  call('ZREM', 'rq:' .. registry .. ':' .. rq_queue(q), rq_id(id))
+local function rq_registry(registry, q)
+  return 'rq:' .. registry .. ':' .. rq_queue(q)
 end
 
-local REGISTRY = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferred',
-  DONE = 'finished', ERROR = 'failed', CANCELLED = 'canceled', LOST = 'failed' }
-local STATUS = { deferred = 'deferred', finished = 'finished', failed = 'failed', canceled = 'canceled' }
-local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
-
-local function rq_started(id, j, worker, fence)
-  local text, seconds, mark = iso_now(), tostring(now / 1000), rq_id(id) .. ':' .. fence
-  rq_hash(id, j, 'started', 'started_at', text, 'ended_at', '', 'last_heartbeat', text,
-    'worker_name', worker)
-  call('ZADD', 'rq:wip:' .. rq_queue(j.q), '+inf', mark)
-  call('HSET', 'rq:execution:' .. mark, 'id', fence, 'job_id', rq_id(id), 'created_at', seconds,
-    'last_heartbeat', seconds, 'worker_name', worker)
-  call('ZADD', 'rq:executions:' .. rq_id(id), '+inf', fence)
-  if call('EXISTS', 'rq:worker:' .. worker) == 1 then
-    call('HSET', 'rq:worker:' .. worker, 'state', 'busy', 'current_job', rq_id(id), 'last_heartbeat', text)
-    call('SADD', 'rq:worker:' .. worker .. ':executions', mark)
-  end
-end
-
--- `counter` is RQ's count of the worker's jobs that this end belongs to, if any.
-local function rq_stopped(id, j, worker, fence, counter)
-  local mark = rq_id(id) .. ':' .. fence
-  call('ZREM', 'rq:wip:' .. rq_queue(j.q), mark)
-  call('DEL', 'rq:execution:' .. mark, 'rq:executions:' .. rq_id(id))
-  if call('EXISTS', 'rq:worker:' .. worker) == 1 then
-    call('HSET', 'rq:worker:' .. worker, 'state', 'idle')
-    call('HDEL', 'rq:worker:' .. worker, 'current_job')
-    call('SREM', 'rq:worker:' .. worker .. ':executions', mark)
-    if counter then call('HINCRBY', 'rq:worker:' .. worker, counter, 1) end
-  end
-end
-
--- Show job `id` as it is in state `to`, having been in `from`; RUNNING is shown by rq_started.
+-- Show job `id`, which leaves state `from` (nil: unknown) for `to`. RUNNING is shown by rq_started.
 local function rq_show(id, j, from, to)
   local old, new = REGISTRY[from], REGISTRY[to]
   local queue = 'rq:queue:' .. rq_queue(j.q)
-  if old and old ~= new then rq_leave(id, j.q, old) end
+  if old and old ~= new then call('ZREM', rq_registry(old, j.q), rq_id(id)) end
   if from == 'READY' then call('LREM', queue, 1, rq_id(id)) end
   if to == 'READY' then
     if call('LLEN', queue) < QUEUE_WINDOW then
-      rq_hash(id, j, 'queued', 'enqueued_at', iso_now())
+      rq_hash(id, j, 'queued', 'enqueued_at', at(now))
       call('RPUSH', queue, rq_id(id))
-    else
+    elseif from then
       call('DEL', 'rq:job:' .. rq_id(id))
     end
+  elseif new == 'deferred' then
+    rq_hash(id, j, 'deferred')
+    call('ZADD', rq_registry(new, j.q), math.floor(now / 1000), rq_id(id))
+    rq_trim(rq_registry(new, j.q))
   elseif new then
-    if new == 'deferred' then rq_hash(id, j, 'deferred') else rq_hash(id, j, STATUS[new], 'ended_at', iso_now()) end
+    rq_hash(id, j, STATUS[new], 'ended_at', at(now))
     local seconds = math.floor(now / 1000)
-    rq_enter(new, id, j.q, (new == 'finished' or new == 'failed') and seconds + TEN_YEARS or seconds)
+    call('ZADD', rq_registry(new, j.q), new == 'canceled' and seconds or seconds + TEN_YEARS, rq_id(id))
+    rq_trim(rq_registry(new, j.q))
   end
+end
+
+local function rq_started(id, j, worker, fence)
+  rq_hash(id, j, 'started', 'started_at', at(now), 'ended_at', '', 'last_heartbeat', at(now), 'worker_name', worker)
+  call('ZADD', rq_registry('wip', j.q), '+inf', rq_id(id) .. ':' .. fence)
+end
+
+local function rq_stopped(id, j)
+  call('ZREM', rq_registry('wip', j.q), rq_id(id) .. ':' .. (j.f or ''))
+end
+
+-- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise.
+local function rq_worker(worker, id, fence, counter)
+  local name = 'rq:worker:' .. worker
+  if call('EXISTS', name) == 0 then return end
+  if id then
+    call('HSET', name, 'state', 'busy', 'current_job', rq_id(id))
+    call('DEL', name .. ':executions')
+    call('SADD', name .. ':executions', rq_id(id) .. ':' .. fence)
+  else
+    call('HSET', name, 'state', 'idle')
+    call('HDEL', name, 'current_job')
+    call('DEL', name .. ':executions')
+  end
+  if counter then call('HINCRBY', name, counter, 1) end
 end

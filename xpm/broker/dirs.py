@@ -1,0 +1,96 @@
+"""Where the embedded server keeps its data and its socket: private, and on this host."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+
+from xpm.errors import BrokerError
+from xpm.settings import Places
+from xpm.types import Namespace
+
+SOCKET_LIMIT = 104
+"""Bytes that a socket's path may have on every system."""
+
+_NETWORK = re.compile(
+    r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|sshfs|pvfs|orangefs|panfs", re.IGNORECASE
+)
+_MOUNTS = Path("/proc/self/mountinfo")
+_LASTING = Path("/var/tmp")
+
+
+def private(path: Path) -> Path:
+    """Makes `path`, for its owner only, and checks that it is so.
+
+    Raises:
+        BrokerError: It is a link, or somebody else's, or open to others.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise BrokerError(f"{path}: cannot be made: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise BrokerError(f"{path}: not a directory that only this user can open; remove it")
+    return path
+
+
+def sockets(places: Places, namespace: Namespace) -> Path:
+    """The directory of a namespace's socket: in the user's runtime directory, else in the temporary one.
+
+    A runtime directory that is somebody else's (su and sudo may leave the variable) isn't used.
+
+    Raises:
+        BrokerError: Neither can be used.
+    """
+    if places.runtime is not None and _own(places.runtime):
+        path = places.runtime / "xpm" / namespace
+        if _fits(path):
+            return private(private(path.parent) / namespace)
+    path = private(places.temporary / f"xpm-{os.getuid()}") / namespace
+    if not _fits(path):
+        raise BrokerError(f"{path}: too long for a socket; set TMPDIR to a shorter directory")
+    return private(path)
+
+
+def data(places: Places, namespace: Namespace) -> Path:
+    """The directory of a namespace's data on this host, never on a file system that hosts share.
+
+    Raises:
+        BrokerError: It can't be made.
+    """
+    name = f"{namespace}@{socket.gethostname()}"
+    if not on_network(places.state):
+        return private(places.state / "brokers" / name)
+    return private(private(_LASTING / f"xpm-{os.getuid()}") / name)
+
+
+def on_network(path: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether `path` lies, or would lie, on a file system of another machine; False where nobody can say."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return False
+    where = os.path.realpath(path)
+    best, kind = "", ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        if len(point) >= len(best) and (where + "/").startswith(point.rstrip("/") + "/"):
+            best, kind = point, after.split()[0]
+    return _NETWORK.search(kind) is not None
+
+
+def _own(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and os.access(path, os.W_OK)
+
+
+def _fits(directory: Path) -> bool:
+    return len(os.fsencode(directory / "s.sock")) <= SOCKET_LIMIT

@@ -1,0 +1,298 @@
+"""The private server of a workspace: started by whoever needs it first, found again, stopped when idle.
+
+The server is a process of its own on a unix socket that only its user can open. Any script, worker or
+command calls `ensure()`; the first starts it, the others find it, and whoever finds it dead starts it
+again on its append-only file.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from xpm.broker import binary, dirs
+from xpm.broker.claim import Claim, create, overwrite, read, refuse_foreign
+from xpm.broker.keys import prefix
+from xpm.broker.server import Server, inherit, turn
+from xpm.core.state import State
+from xpm.errors import BrokerError
+from xpm.settings import Places
+from xpm.types import Namespace
+
+BUSY = (State.READY, State.RUNNING, State.SCHEDULED)
+"""While a job is in one of these, the server is needed."""
+
+KEEPER = "xpm-keeper"
+"""The name of the keeper's connection, which doesn't count as a client."""
+
+PAUSE = 5_000
+"""Milliseconds for which no client can write while the server decides to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is to say about a workspace's server."""
+
+    running: bool
+    here: bool
+    """Whether it is this host's and this user's to run."""
+    url: str
+    host: str
+    pid: int | None
+    since: float | None
+    """Unix seconds."""
+    server: str
+    data: str
+    log: str
+    clients: int = 0
+    memory: int = 0
+    """Bytes."""
+    busy: dict[str, int] | None = None
+    """Jobs in the states that keep the server up."""
+
+
+class Embedded:
+    """The server of one workspace, seen from one process."""
+
+    def __init__(
+        self, workspace: Path, namespace: Namespace, places: Places, *, idle_stop: float = 600.0
+    ) -> None:
+        self._workspace = workspace
+        self._namespace = namespace
+        self._places = places
+        self._idle_stop = idle_stop
+        self._file = workspace / ".xpm" / "broker.json"
+
+    def ensure(self) -> str:
+        """The URL of the running server, started if need be.
+
+        Raises:
+            BrokerError: It can't be started, or it is another host's or user's.
+        """
+        claim = read(self._file)
+        if claim is not None:
+            refuse_foreign(self._file, claim)
+            server = _server(claim)
+            if server.ping() == "ready":
+                self._keep(server)
+                return _url(server)
+        with self._turn() as claimed:
+            server = self._started(claimed)
+            self._keep(server)
+            return _url(server)
+
+    def status(self) -> Status:
+        """What runs where; starts nothing."""
+        claim = read(self._file)
+        if claim is None:
+            return Status(False, True, "", "", None, None, "", "", "")
+        server = _server(claim)
+        status = Status(
+            running=claim.here and server.alive,
+            here=claim.here,
+            url=_url(server),
+            host=claim.host,
+            pid=claim.pid or None,
+            since=claim.start,
+            server=claim.server,
+            data=claim.data,
+            log=str(server.log),
+        )
+        if not status.running or server.ping() != "ready":
+            return status
+        with _client(server) as client:
+            info = _call(client, "INFO")
+            return replace(
+                status,
+                clients=len(_others(client)),
+                memory=int(info["used_memory"]),
+                busy=self._busy(client),
+            )
+
+    def stop(self, *, force: bool = False, ignore: tuple[str, ...] = ()) -> bool:
+        """Stops the server; False when none was running.
+
+        Args:
+            force: Stop in any case.
+            ignore: Clients that don't count, by the beginnings of their names.
+
+        Raises:
+            BrokerError: Jobs wait or run, or somebody is connected.
+        """
+        claim = read(self._file)
+        if claim is None:
+            return False
+        refuse_foreign(self._file, claim)
+        with self._turn() as claimed:
+            server = _server(claimed)
+            stopped = server.await_answer()
+            if stopped:
+                with _client(server) as client:
+                    self._shutdown(client, force, ignore)
+                if not server.await_end():
+                    server.end()
+            server.socket.unlink(missing_ok=True)
+            self._file.unlink(missing_ok=True)
+            return stopped
+
+    def keep(self) -> None:
+        """Watches the server until it has stopped, by itself or for being idle: what the keeper does."""
+        claim = read(self._file)
+        if claim is None:
+            return
+        with _client(_server(claim), KEEPER) as client:
+            seen, since = -1, time.monotonic()
+            while True:
+                time.sleep(self._idle_stop / 10)
+                try:
+                    # All connections there ever were: a short visit between two looks counts too.
+                    connections = _call(client, "INFO", "stats")["total_connections_received"]
+                    needed = self._needed(client)
+                except RedisError:
+                    return
+                if needed or connections != seen:
+                    seen, since = connections, time.monotonic()
+                elif time.monotonic() - since >= self._idle_stop and self._stopped_idle():
+                    return
+
+    def _stopped_idle(self) -> bool:
+        try:
+            self.stop()
+        except BrokerError:  # somebody came at the last moment
+            return False
+        return True
+
+    def takeover(self) -> None:
+        """Makes this host the home of the workspace's server, whatever ran elsewhere."""
+        overwrite(self._file, self._mine())
+
+    def _mine(self) -> Claim:
+        socket = dirs.sockets(self._places, self._namespace) / "s.sock"
+        return Claim(str(socket), str(dirs.data(self._places, self._namespace)))
+
+    @contextmanager
+    def _turn(self) -> Generator[Claim]:
+        """The claim, with the right to start and stop its server.
+
+        Two processes of one user may see different directories (`cron` knows no XDG_STATE_HOME): the
+        first claim decides, and its data directory holds the lock.
+        """
+        while True:
+            claim = read(self._file)
+            if claim is None:
+                create(self._file, self._mine())
+                continue
+            refuse_foreign(self._file, claim)
+            dirs.private(Path(claim.data))
+            with turn(Path(claim.data) / "lock"):
+                # Whoever held the lock before may have removed the claim, or answered it.
+                now = read(self._file)
+                if now is not None and now.data == claim.data:
+                    yield now
+                    return
+
+    def _started(self, claim: Claim) -> Server:
+        server = _server(claim)
+        if server.await_answer():
+            return server
+        # A reboot, a logout or a cleaner may have taken the socket's directory away: take today's.
+        claim = replace(claim, socket=str(dirs.sockets(self._places, self._namespace) / "s.sock"))
+        server = _server(claim)
+        program = binary.find()
+        server.start(program)
+        overwrite(self._file, claim.answered(server.pid or 0, str(program)))
+        return server
+
+    def keep_again(self) -> None:
+        """Hands on to a new keeper when another server has come up while this one was ending."""
+        claim = read(self._file)
+        if claim is not None and claim.here and _server(claim).alive:
+            self._keep(_server(claim))
+
+    def _keep(self, server: Server) -> None:
+        """Sees that the process is there that stops the server when it is idle."""
+        lock = inherit(server.data / "keeper")
+        if lock is None:
+            return
+        command = [sys.executable, "-P", "-m", "xpm.broker.keeper", str(self._workspace), self._namespace]
+        try:
+            # By way of a shell that ends at once, so that the keeper is nobody's child to wait for.
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" &', "sh", *command, str(self._idle_stop), str(lock)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=server.data,
+                pass_fds=[lock],
+                start_new_session=True,
+                check=False,
+            )
+        finally:
+            os.close(lock)
+
+    def _shutdown(self, client: Redis, force: bool, ignore: tuple[str, ...]) -> None:
+        """Decides and stops while nobody can write: what comes later meets a closed door and starts anew."""
+        try:
+            _call(client, "CLIENT PAUSE", PAUSE, "WRITE")
+            needed = "" if force else self._needed(client, ignore)
+            if needed:
+                _call(client, "CLIENT UNPAUSE")
+                raise BrokerError(f"{self._workspace}: the server is in use: {needed}")
+            _call(client, "SHUTDOWN", "NOSAVE")
+        except RedisConnectionError:
+            return
+        except RedisError as error:
+            raise BrokerError(f"{self._workspace}: the server did not stop: {error}") from error
+
+    def _needed(self, client: Redis, ignore: tuple[str, ...] = ()) -> str:
+        parts = [f"{count} {state}" for state, count in self._busy(client).items() if count]
+        jobs = f"jobs {', '.join(parts)}" if parts else ""
+        others = _others(client, ignore)
+        return "; ".join(part for part in (jobs, f"{len(others)} connected" if others else "") if part)
+
+    def _busy(self, client: Redis) -> dict[str, int]:
+        key = prefix(self._namespace) + "s:"
+        return {state.value: _call(client, "ZCARD", key + state) for state in BUSY}
+
+
+def _others(client: Redis, ignore: tuple[str, ...] = ()) -> list[str]:
+    """The names of the other clients."""
+    me = str(_call(client, "CLIENT ID"))
+    clients: list[dict[str, str]] = _call(client, "CLIENT LIST", "TYPE", "NORMAL")
+    return [
+        one["name"] for one in clients if one["id"] != me and not one["name"].startswith((KEEPER, *ignore))
+    ]
+
+
+def _server(claim: Claim) -> Server:
+    return Server(Path(claim.data), Path(claim.socket))
+
+
+def _url(server: Server) -> str:
+    return f"unix://{server.socket}"
+
+
+def _call(client: Redis, command: str, *args: str | int) -> Any:
+    return client.execute_command(command, *args)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _client(server: Server, name: str | None = None) -> Redis:
+    return Redis(
+        unix_socket_path=str(server.socket),
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=10,
+        client_name=name,
+    )
