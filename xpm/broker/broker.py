@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
-import msgpack
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -16,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.keys import prefix
 from xpm.broker.scripts import Scripts, source
+from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
 from xpm.errors import BrokerError, BrokerUnreachable
 from xpm.types import Fence, JobId, Namespace, Scalar, short
@@ -139,7 +139,7 @@ class Failure:
     def pack(self) -> bytes:
         """As it is kept in the broker; long texts lose their middle."""
         values = {"kind": self.kind, "type": self.type, "message": self.message, "traceback": self.traceback}
-        return cast(bytes, msgpack.packb({k: _cut(v) for k, v in values.items()}, use_bin_type=False))
+        return pack({k: _cut(v) for k, v in values.items()})
 
 
 def _cut(text: str, limit: int = 8000) -> str:
@@ -159,13 +159,13 @@ class Broker:
     """
 
     def __init__(self, client: Redis, namespace: Namespace, *, lease: float = 30.0) -> None:
-        self.client = client
+        self.client: Any = client
         self.namespace = namespace
         self.lease = lease
         self.prefix = prefix(namespace)
         self._scripts = Scripts(client, self.prefix)
         self._known_types: set[str] = set()
-        client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
+        self.client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
     def _greet(self, connection: Any) -> None:
         """Introduce a new connection, so that another life of the server is noticed before anything else is said."""
@@ -177,7 +177,9 @@ class Broker:
         connection.send_command("EVAL", source("hello"), 0, self.prefix, server, self._lease_ms, SCHEMA)
         _, schema = connection.read_response()
         if int(schema) > SCHEMA:
-            raise BrokerError(f"the broker's data has schema {int(schema)}, this xpm knows {SCHEMA}: upgrade xpm")
+            raise BrokerError(
+                f"the broker's data has schema {int(schema)}, this xpm knows {SCHEMA}: upgrade xpm"
+            )
 
     @property
     def _lease_ms(self) -> int:
@@ -200,11 +202,13 @@ class Broker:
 
     def open(self, experiment: str, run: str, code: str = "", facts: Mapping[str, Any] | None = None) -> Run:
         """Begin a run; the same names give the same run."""
-        packed = cast(bytes, msgpack.packb(dict(facts or {}), use_bin_type=False, default=str))
+        packed = pack(dict(facts or {}))
         token, start = self._scripts.run("open", experiment, run, code, packed)
         return Run(token.decode(), experiment, run, int(start), code)
 
-    def submit(self, run: Run, entries: Sequence[Entry], types: Mapping[str, bytes] | None = None) -> list[Outcome]:
+    def submit(
+        self, run: Run, entries: Sequence[Entry], types: Mapping[str, bytes] | None = None
+    ) -> list[Outcome]:
         """Add jobs to a run, inputs before what needs them; what exists is joined, never doubled.
 
         Raises:
@@ -216,8 +220,8 @@ class Broker:
             self._known_types.update(fresh)
         outcomes: list[Outcome] = []
         for batch in _batches(entries):
-            packed = msgpack.packb([_row(entry) for entry in batch], use_bin_type=False, unicode_errors="surrogateescape")
-            replies = self._scripts.run("submit", run.token, run.start, run.code, cast(bytes, packed))
+            packed = pack([_row(entry) for entry in batch])
+            replies = self._scripts.run("submit", run.token, run.start, run.code, packed)
             for entry, (state, action, code) in zip(batch, replies, strict=True):
                 if action == b"clash":
                     raise BrokerError(f"job {entry.id}: another job has the same first 32 digits")
@@ -232,7 +236,7 @@ class Broker:
         """An experiment gives up jobs: how many were cancelled, asked to stop, and kept for others."""
         total = [0, 0, 0]
         for at in range(0, len(jobs), BATCH_EDGES):
-            packed = cast(bytes, msgpack.packb([short(job) for job in jobs[at : at + BATCH_EDGES]]))
+            packed = pack([short(job) for job in jobs[at : at + BATCH_EDGES]])
             for place, count in enumerate(self._scripts.run("cancel", serial, packed)):
                 total[place] += int(count)
         return total[0], total[1], total[2]
@@ -264,7 +268,9 @@ class Broker:
         """The execution failed; go on with the next job."""
         text = failure.traceback or failure.line
         rq_text = b64encode(zlib.compress(_cut(text).encode()))
-        return self._report("fail", worker, number, slots, job, execution, failure.pack(), failure.line, rq_text)
+        return self._report(
+            "fail", worker, number, slots, job, execution, failure.pack(), failure.line, rq_text
+        )
 
     def crash(self, worker: str, number: int, slots: str, job: str, execution: int, what: str) -> Reply:
         """The job's process died without a word; it runs again, up to a limit."""
@@ -278,7 +284,9 @@ class Broker:
         """An input's record is gone: its producer runs again and the job waits for it."""
         return self._report("miss", worker, number, slots, job, execution, short(missing))
 
-    def _report(self, verb: str, worker: str, number: int, slots: str, job: str, execution: int, *more: str | bytes) -> Reply:
+    def _report(
+        self, verb: str, worker: str, number: int, slots: str, job: str, execution: int, *more: str | bytes
+    ) -> Reply:
         return _reply(
             self._scripts.run(verb, worker, number, self._lease_ms, slots, short(job), execution, *more)
         )
@@ -291,14 +299,18 @@ class Broker:
 
     def wait(self, worker: str, timeout: float) -> bool:
         """Block until the worker's bell rings, or `timeout` seconds have passed."""
-        return self.ask(lambda: self.client.blpop([f"{self.prefix}bell:{worker}"], timeout=timeout)) is not None
+        return (
+            self.ask(lambda: self.client.blpop([f"{self.prefix}bell:{worker}"], timeout=timeout)) is not None
+        )
 
     def types(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The packed descriptions of classes, by their key."""
         if not keys:
             return {}
         found = self.ask(lambda: self.client.hmget(f"{self.prefix}types", list(keys)))
-        return {key: packed for key, packed in zip(keys, cast(list[bytes | None], found), strict=True) if packed}
+        return {
+            key: packed for key, packed in zip(keys, cast(list[bytes | None], found), strict=True) if packed
+        }
 
     def fences(self, jobs: Sequence[str]) -> list[str]:
         """The fences of the records of `jobs`."""
@@ -348,7 +360,7 @@ _KNOWN = {"no": 0, "removed": 1, "recorded": 2}
 
 def _row(entry: Entry) -> list[Any]:
     inputs = b"".join([bytes.fromhex(job[:32]) for job in entry.inputs])
-    tags = msgpack.packb(dict(entry.tags)) if entry.tags else b"\x80"
+    tags = pack(dict(entry.tags)) if entry.tags else b"\x80"
     return [
         entry.id, entry.task, entry.label, entry.payload, inputs, tags, entry.queue, str(entry.version),
         entry.priority, _KNOWN[entry.known], entry.fence,
@@ -361,7 +373,7 @@ def _reply(found: list[Any]) -> Reply:
 
 
 def _claim(grant: bytes) -> Claim:
-    job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label = msgpack.unpackb(grant, raw=True)
+    job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label = unpack_raw(grant)
     return Claim(
         JobId(job.decode()), task.decode(), label.decode("utf-8", "surrogateescape"), int(execution),
         Fence(fence.decode()), int(attempt), payload, (code or b"").decode(), queue.decode(), int(inputs),

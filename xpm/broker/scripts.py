@@ -50,7 +50,7 @@ class Scripts:
     """
 
     def __init__(self, client: Redis, prefix: str) -> None:
-        self._client = client
+        self._client: Any = client
         self._prefix = prefix
 
     def run(self, name: str, *args: bytes | str | int | float) -> Any:

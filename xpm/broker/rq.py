@@ -1,0 +1,47 @@
+"""What of RQ's world the broker's readers must know: names, and the serializer of our jobs.
+
+The keys and fields of RQ that are written stand in `lua/lib/rq.lua`; nothing else knows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xpm.broker.wire import pack, unpack
+from xpm.types import Namespace
+
+CALL = "xpm_workers.execute.run"
+"""What every job of ours calls, in RQ's eyes. Wire format: never renamed."""
+
+
+def queue(namespace: Namespace, name: str) -> str:
+    """RQ's name of a queue."""
+    return f"xpm-{namespace}-{name}"
+
+
+def job(namespace: Namespace, id: str) -> str:
+    """RQ's id of a job."""
+    return f"{namespace}-{id[:32]}"
+
+
+def parse_queue(name: str) -> tuple[Namespace, str] | None:
+    """Namespace and queue of one of our RQ queues; None for a foreign one."""
+    kind, _, rest = name.partition("-")
+    namespace, _, queue_name = rest.partition("-")
+    if kind != "xpm" or len(namespace) != 12 or not queue_name:
+        return None
+    return Namespace(namespace), queue_name
+
+
+class Serializer:
+    """msgpack for RQ: `rq worker -S xpm.broker.rq.Serializer`. Nothing that it reads can run code."""
+
+    @staticmethod
+    def dumps(*args: Any, **_: Any) -> bytes:
+        """Pack plain data."""
+        return pack(args[0] if len(args) == 1 else args)
+
+    @staticmethod
+    def loads(data: bytes, *_: Any, **__: Any) -> Any:
+        """Unpack plain data."""
+        return unpack(data)

@@ -1,0 +1,349 @@
+"""Read-only questions for people and scripts. Nothing here is on a job's way, and nothing changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from xpm.broker.broker import Broker, Failure
+from xpm.broker.wire import unpack
+from xpm.core.state import ENDED, State
+from xpm.types import JobId, Scalar, ShortId, short
+
+_CHUNK = 500
+_FIELDS = (
+    "d",
+    "t",
+    "l",
+    "s",
+    "m",
+    "q",
+    "k",
+    "p",
+    "n",
+    "w",
+    "b",
+    "h",
+    "e",
+    "x",
+    "f",
+    "a",
+    "cr",
+    "u",
+    "c",
+    "r",
+    "t0",
+    "t1",
+    "t2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it stands in the broker. Times are seconds since 1970 by the server's clock, 0 when there is none."""
+
+    id: JobId
+    task: str
+    label: str
+    state: State
+    reason: str
+    queue: str
+    version: int
+    """Payload version: which workers can read it."""
+    priority: int
+    inputs: int
+    unmet: int
+    """Inputs that are not done."""
+    blocked: int
+    """Inputs that are in ERROR, CANCELLED or HOLD."""
+    holds: tuple[str, ...]
+    runs: tuple[str, ...]
+    execution: int
+    fence: str
+    attempt: int
+    crashes: int
+    worker: str
+    """Worker of the running or last execution."""
+    code: str
+    revision: int
+    submitted: float
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run of an experiment, with the number of its jobs per state."""
+
+    token: str
+    experiment: str
+    name: str
+    start: float
+    code: str
+    facts: Mapping[str, Any]
+    total: int
+    counts: Mapping[State, int]
+    settling: bool
+    """The broker still spreads news through the graph: counts may change without any job running."""
+
+    @property
+    def open(self) -> int:
+        """Jobs that will still move without anybody's help."""
+        moving = (State.WAITING, State.READY, State.RUNNING, State.SCHEDULED)
+        return sum(self.counts.get(state, 0) for state in moving)
+
+    @property
+    def ended(self) -> bool:
+        """Every job is DONE, ERROR, CANCELLED, or on HOLD behind one of these."""
+        return self.open == 0 and not self.settling
+
+    @property
+    def failed(self) -> bool:
+        """Some job ended, or will stay, without a result."""
+        return any(
+            n for state, n in self.counts.items() if state in ENDED | {State.HOLD} and state != State.DONE
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker that was enrolled and has not departed."""
+
+    name: str
+    host: str
+    pid: int
+    pool: str
+    slots: tuple[str, ...]
+    """What it serves: 'queue:class'."""
+    born: float
+    seen: float
+    job: ShortId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a running job last said of itself."""
+
+    value: float
+    desc: str
+
+
+class Views:
+    """The questions, over one broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._client: Any = broker.client
+        self._prefix = broker.prefix
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        return self._broker.ask(question)
+
+    # Jobs
+
+    def jobs(self, ids: Sequence[str]) -> list[JobView | None]:
+        """The jobs of these identifiers (or first halves); None where there is none."""
+        found: list[JobView | None] = []
+        for at in range(0, len(ids), _CHUNK):
+            pipe = self._client.pipeline(transaction=False)
+            chunk = [short(job) for job in ids[at : at + _CHUNK]]
+            for job in chunk:
+                pipe.hmget(f"{self._prefix}j:{job}", _FIELDS)
+            rows = cast(list[list[bytes | None]], self._ask(pipe.execute))
+            found.extend(_job(job, row) for job, row in zip(chunk, rows, strict=True))
+        return found
+
+    def job(self, job: str) -> JobView | None:
+        """One job, or None."""
+        return self.jobs([job])[0]
+
+    def states(self, ids: Sequence[str]) -> list[tuple[State, str, str] | None]:
+        """State, code and fence of jobs, None where unknown: a cheap advisory read before a submission."""
+        found: list[tuple[State, str, str] | None] = []
+        for at in range(0, len(ids), _CHUNK):
+            pipe = self._client.pipeline(transaction=False)
+            for job in ids[at : at + _CHUNK]:
+                pipe.hmget(f"{self._prefix}j:{job[:32]}", "s", "c", "f")
+            for state, code, fence in self._ask(pipe.execute):
+                found.append(
+                    (State(state.decode()), (code or b"").decode(), (fence or b"").decode())
+                    if state
+                    else None
+                )
+        return found
+
+    def listing(self, state: State, limit: int = 1000, offset: int = 0) -> list[ShortId]:
+        """Jobs in a state, those that entered it last first (READY: those that start next first)."""
+        if state is State.READY:
+            ids: list[ShortId] = []
+            for slot in self._broker.slots():
+                ids += self._range(f"ready:{slot}", 0, offset + limit - 1, newest=False)
+            return ids[offset : offset + limit]
+        key = "leases" if state is State.RUNNING else f"s:{state}"
+        return self._range(key, offset, offset + limit - 1, newest=True)
+
+    def _range(self, key: str, first: int, last: int, *, newest: bool) -> list[ShortId]:
+        found = self._ask(lambda: self._client.zrange(f"{self._prefix}{key}", first, last, desc=newest))
+        return [ShortId(job.decode()) for job in found]
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs of the namespace are in each state."""
+        slots = self._broker.slots()
+        pipe = self._client.pipeline(transaction=False)
+        plain = [state for state in State if state not in (State.READY, State.RUNNING)]
+        for state in plain:
+            pipe.zcard(f"{self._prefix}s:{state}")
+        pipe.zcard(f"{self._prefix}leases")
+        for slot in slots:
+            pipe.zcard(f"{self._prefix}ready:{slot}")
+        found = cast(list[int], self._ask(pipe.execute))
+        counts = dict(zip(plain, found, strict=False))
+        counts[State.RUNNING] = found[len(plain)]
+        counts[State.READY] = sum(found[len(plain) + 1 :])
+        return counts
+
+    def find(self, prefix: str) -> list[ShortId]:
+        """Jobs whose identifier begins with `prefix` (at least 4 digits), at most 20."""
+        head = prefix[:32]
+        if len(head) == 32:
+            return (
+                [ShortId(head)] if self._ask(lambda: self._client.exists(f"{self._prefix}j:{head}")) else []
+            )
+        start = f"{self._prefix}j:"
+        found: list[ShortId] = []
+        for key in self._client.scan_iter(match=f"{start}{head}*", count=5000):
+            found.append(ShortId(cast(bytes, key).decode()[len(start) :]))
+            if len(found) >= 20:
+                break
+        return sorted(found)
+
+    def inputs(self, job: str) -> list[ShortId]:
+        """The jobs that this one depends on."""
+        data = (
+            cast(bytes | None, self._ask(lambda: self._client.get(f"{self._prefix}in:{short(job)}"))) or b""
+        )
+        count = len(data) // 17
+        return [ShortId(data[count + 16 * i : count + 16 * i + 16].hex()) for i in range(count)]
+
+    def successors(self, job: str, limit: int = 100) -> list[ShortId]:
+        """The jobs that depend on this one."""
+        name = f"{self._prefix}out:{short(job)}"
+        data = cast(bytes, self._ask(lambda: self._client.getrange(name, 0, 36 * limit - 1)))
+        return list(dict.fromkeys(ShortId(data[at : at + 32].decode()) for at in range(0, len(data), 36)))
+
+    def failure(self, job: str) -> Failure | None:
+        """Why the last attempt of a job failed."""
+        packed = self._ask(lambda: self._client.get(f"{self._prefix}err:{short(job)}"))
+        if not packed:
+            return None
+        values = unpack(packed)
+        return Failure(values["kind"], values["type"], values["message"], values["traceback"])
+
+    def payload(self, job: str) -> bytes | None:
+        """A job's payload."""
+        return cast(bytes | None, self._ask(lambda: self._client.get(f"{self._prefix}p:{short(job)}")))
+
+    def progress(self, ids: Sequence[str]) -> list[Progress | None]:
+        """What running jobs last said of themselves."""
+        if not ids:
+            return []
+        found = self._ask(lambda: self._client.hmget(f"{self._prefix}progress", [short(job) for job in ids]))
+        return [_progress(packed) for packed in found]
+
+    # Experiments
+
+    def experiments(self) -> list[RunView]:
+        """The newest run of every experiment, newest first."""
+        serials = cast(
+            dict[bytes, bytes], self._ask(lambda: self._client.hgetall(f"{self._prefix}experiments"))
+        )
+        pipe = self._client.pipeline(transaction=False)
+        for serial in serials.values():
+            pipe.lindex(f"{self._prefix}runs:{serial.decode()}", -1)
+        tokens = [token.decode() for token in self._ask(pipe.execute) if token]
+        views = [view for token in tokens if (view := self.run(token))]
+        return sorted(views, key=lambda view: view.start, reverse=True)
+
+    def runs(self, experiment: str) -> list[str]:
+        """The tokens of an experiment's runs, oldest first."""
+        serial = self._ask(lambda: self._client.hget(f"{self._prefix}experiments", experiment))
+        if serial is None:
+            return []
+        found = self._ask(lambda: self._client.lrange(f"{self._prefix}runs:{serial.decode()}", 0, -1))
+        return [token.decode() for token in found]
+
+    def run(self, token: str) -> RunView | None:
+        """A run and its counts."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hgetall(f"{self._prefix}run:{token}")
+        pipe.llen(f"{self._prefix}todo")
+        fields, todo = cast(tuple[dict[bytes, bytes], int], self._ask(pipe.execute))
+        if not fields:
+            return None
+        counts = {state: int(fields.get(state.encode(), 0)) for state in State}
+        facts = cast(
+            dict[str, Any],
+            unpack(fields.get(b"facts", b"\x80")),
+        )
+        return RunView(
+            token, fields[b"experiment"].decode(), fields[b"name"].decode(), int(fields[b"start"]) / 1000,
+            fields.get(b"code", b"").decode(), facts, int(fields.get(b"total", 0)), counts, todo > 0,
+        )  # fmt: skip
+
+    def members(self, token: str) -> Iterator[tuple[ShortId, dict[str, Scalar]]]:
+        """The jobs that a run lists, with their tags there."""
+        for job, packed in self._client.hscan_iter(f"{self._prefix}tags:{token}", count=_CHUNK):
+            yield ShortId(job.decode()), cast(dict[str, Scalar], unpack(packed))
+
+    def tags(self, job: JobView) -> dict[str, dict[str, Scalar]]:
+        """The tags of a job in each run that lists it, by the run's token."""
+        found: dict[str, dict[str, Scalar]] = {}
+        for token in job.runs:
+            packed = self._ask(
+                lambda token=token: self._client.hget(f"{self._prefix}tags:{token}", short(job.id))
+            )
+            if packed:
+                found[token] = unpack(packed)
+        return found
+
+    # Workers
+
+    def workers(self) -> list[WorkerView]:
+        """The workers that are enrolled."""
+        names = [
+            name.decode() for name in self._ask(lambda: self._client.zrange(f"{self._prefix}workers", 0, -1))
+        ]
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(f"{self._prefix}w:{name}")
+        return [_worker(name, row) for name, row in zip(names, self._ask(pipe.execute), strict=True) if row]
+
+
+def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
+    text = [(value or b"").decode("utf-8", "replace") for value in row]
+    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2 = text
+    if not s:
+        return None
+    holds = tuple(h.split()) + (("dependency",) if int(b or 0) else ())
+    return JobView(
+        JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
+        tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
+        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000,
+    )  # fmt: skip
+
+
+def _progress(packed: bytes | None) -> Progress | None:
+    if not packed:
+        return None
+    value, desc = unpack(packed)[:2]
+    return Progress(float(value), desc or "")
+
+
+def _worker(name: str, row: dict[bytes, bytes]) -> WorkerView:
+    fields = {key.decode(): value.decode("utf-8", "replace") for key, value in row.items()}
+    return WorkerView(
+        name, fields.get("host", ""), int(fields.get("pid", 0)), fields.get("pool", ""),
+        tuple(fields.get("slots", "").split()), int(fields.get("born", 0)) / 1000, int(fields.get("seen", 0)) / 1000,
+        ShortId(fields["g"]) if fields.get("g") else None,
+    )  # fmt: skip
