@@ -84,19 +84,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A short-named home of the test's own: settings, state and sockets; what runs from it dies with it."""
+    tmp_path_factory.getbasetemp()  # before the temporary directory changes
     path = Path(tempfile.mkdtemp(prefix="xpm-home-"))
     for variable in ("CONFIG", "STATE", "RUNTIME", "CACHE", "DATA"):
         name = f"XDG_{variable}_{'DIR' if variable == 'RUNTIME' else 'HOME'}"
         monkeypatch.setenv(name, str(path / variable.lower()))
     (path / "runtime").mkdir(mode=0o700)
+    (path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(path / "tmp"))
     monkeypatch.setenv("HOME", str(path))
     for name in [name for name in os.environ if name.startswith("XPM_")]:
         monkeypatch.delenv(name)
     yield path
     if any((path / "runtime").iterdir()) or (path / "state").exists():
-        leftovers.end(leftovers.processes("XDG_RUNTIME_DIR", str(path / "runtime")))
+        leftovers.end(leftovers.processes(path))
     shutil.rmtree(path, ignore_errors=True)
 
 

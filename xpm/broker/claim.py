@@ -10,12 +10,12 @@ import json
 import os
 import pwd
 import secrets
-import socket
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from xpm.errors import BrokerError, WorkspaceError
@@ -43,7 +43,7 @@ class Claim:
 
     socket: str
     data: str
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=gethostname)
     machine: str = field(default_factory=lambda: _read_line("/etc/machine-id"))
     boot: str = field(default_factory=lambda: _read_line("/proc/sys/kernel/random/boot_id"))
     uid: int = field(default_factory=os.getuid)
@@ -72,15 +72,17 @@ def read(path: Path) -> Claim | None:
         WorkspaceError: The file is damaged, or a newer xpm wrote it.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: Any = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"{path}: cannot be read ({error}); remove it if no server runs") from error
-    names = {one.name for one in fields(Claim)}
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not names <= content.keys():
-        raise WorkspaceError(f"{path}: of a format that this xpm doesn't know; remove it if no server runs")
-    return Claim(**{name: content[name] for name in names})
+    try:
+        if content["format"] == FORMAT:
+            return Claim(**{one.name: content[one.name] for one in fields(Claim)})
+    except (KeyError, TypeError, IndexError):
+        pass
+    raise WorkspaceError(f"{path}: of a format that this xpm doesn't know; remove it if no server runs")
 
 
 def create(path: Path, claim: Claim) -> bool:

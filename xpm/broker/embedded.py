@@ -89,10 +89,13 @@ class Embedded:
             if server.ping() == "ready":
                 self._keep(server)
                 return _url(server)
-        with self._turn() as claimed:
-            server = self._started(claimed)
-            self._keep(server)
-            return _url(server)
+        try:
+            with self._turn() as claimed:
+                server = self._started(claimed)
+                self._keep(server)
+                return _url(server)
+        except OSError as error:  # a full disk, a directory that became unwritable
+            raise BrokerError(f"the server did not start: {error.filename}: {error.strerror}") from error
 
     def status(self) -> Status:
         """What runs where; starts nothing."""
@@ -286,7 +289,7 @@ def _url(server: Server) -> str:
 
 
 def _call(client: Redis, command: str, *args: str | int) -> Any:
-    return client.execute_command(command, *args)  # pyright: ignore[reportUnknownMemberType]
+    return client.execute_command(command, *args)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def _client(server: Server, name: str | None = None) -> Redis:

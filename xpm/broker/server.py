@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ END = 30.0
 
 LOG_LIMIT = 1 << 20
 """Bytes above which the log is put aside at a start."""
+
+NO_ROOM = 1 << 16
+"""Bytes free on a disk that is as good as full."""
 
 Answer = Literal["ready", "loading", "refused", "silent"]
 
@@ -188,7 +192,9 @@ class Server:
             return
 
     def last_words(self) -> str:
-        """The last line of the log, without its stamp."""
+        """Why it ended: the last line of the log, without its stamp, unless the log itself had no room."""
+        if shutil.disk_usage(self.data).free < NO_ROOM:
+            return "No space left on device"
         try:
             return _last(self.log.read_text(errors="replace"))
         except OSError:
