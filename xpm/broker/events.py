@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from xpm.broker.broker import Broker
 from xpm.broker.wire import unpack_raw
@@ -66,5 +66,5 @@ def _entries(found: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
     """The entries of one stream; RESP 2 answers with a list of pairs, RESP 3 with a mapping."""
     if not found:
         return
-    entries: Any = found[0][1] if isinstance(found, list) else next(iter(found.values()))[0]
+    entries: Any = cast(Any, found)[0][1] if isinstance(found, list) else next(iter(found.values()))[0]
     yield from entries
