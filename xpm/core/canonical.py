@@ -1,0 +1,128 @@
+"""The canonical form of values: what identifiers are computed over. Specified in docs/identifiers.md.
+
+None, bool, int, float and str stand for themselves; all else is a list that begins with a `Mark`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, IntEnum
+from pathlib import PurePath
+from typing import Any, cast
+
+from msgpack import Packer
+
+from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
+from xpm.core.info import Description
+from xpm.core.naming import class_name
+
+VERSION = b"\x01"
+"""The first byte of everything that is hashed: the version of these rules."""
+
+
+class Mark(IntEnum):
+    """What a list in a canonical form is. A number once given is never used for anything else."""
+
+    LIST = 1
+    TUPLE = 2
+    SET = 3
+    DICT = 4
+    ENUM = 5
+    PATH = 6
+    REFERENCE = 7
+    CONFIG = 8
+    INTEGER = 9
+    BYTES = 10
+    OUTPUT = 11
+    INSTANCE = 12
+    INIT_TASKS = 13
+    PARTIAL = 14
+    CYCLE = 15
+    JOB_PATH = 16
+    DATA = 17
+
+
+LIST, TUPLE, SET, DICT, ENUM, PATH = 1, 2, 3, 4, 5, 6
+REFERENCE, CONFIG, INTEGER = 7, 8, 9
+OUTPUT = 11
+
+Digest = Callable[[Any], bytes]
+
+PLAIN = frozenset({type(None), bool, int, float, str})
+"""The types whose values stand for themselves."""
+
+_pack = Packer(use_bin_type=True).pack
+# MessagePack of a text that isn't valid Unicode: the three bytes that UTF-8 would have for a surrogate.
+_pack_surrogates = Packer(use_bin_type=True, unicode_errors="surrogatepass").pack
+
+
+def packed(form: Any) -> bytes:
+    """The MessagePack bytes of a canonical form."""
+    try:
+        return cast("bytes", _pack(form))
+    except OverflowError:
+        return packed(widened(form))
+    except UnicodeEncodeError:
+        return cast("bytes", _pack_surrogates(form))
+
+
+def widened(form: Any) -> Any:
+    """The form with each integer beyond 64 bits as text, `[INTEGER, hexadecimal]`."""
+    if type(form) is list:
+        return [widened(each) for each in cast("list[Any]", form)]
+    if type(form) is int and not -(1 << 63) <= form < 1 << 64:
+        return [INTEGER, format(form, "x")]
+    return form
+
+
+def canonical(value: Any, digest: Digest) -> Any:
+    """The canonical form of a stored value.
+
+    Args:
+        value: as a description holds it.
+        digest: gives the 32 bytes of a nested description's identifier.
+    """
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    make = _FORMS.get(kind)
+    if make is not None:
+        return make(value, digest)
+    if isinstance(value, Description):
+        return [REFERENCE, digest(value)]
+    if isinstance(value, Enum):
+        return [ENUM, class_name(kind), value.name]
+    if isinstance(value, PurePath):
+        return [PATH, value.as_posix()]
+    raise TypeError(f"{kind.__name__} has no canonical form")
+
+
+def _list(value: list[Any], digest: Digest) -> list[Any]:
+    return [LIST, *(each if type(each) in PLAIN else canonical(each, digest) for each in value)]
+
+
+def _tuple(value: tuple[Any, ...], digest: Digest) -> list[Any]:
+    return [TUPLE, *(canonical(each, digest) for each in value)]
+
+
+def _set(value: set[Any], digest: Digest) -> list[Any]:
+    return [SET, *sorted((canonical(each, digest) for each in value), key=packed)]
+
+
+def _dict(value: dict[Any, Any], digest: Digest) -> list[Any]:
+    pairs = sorted(
+        ((canonical(key, digest), each) for key, each in value.items()), key=lambda pair: packed(pair[0])
+    )
+    return [DICT, *(part for key, each in pairs for part in (key, canonical(each, digest)))]
+
+
+_FORMS: dict[type, Callable[[Any, Digest], list[Any]]] = {
+    list: _list,
+    FrozenList: _list,
+    tuple: _tuple,
+    set: _set,
+    FrozenSet: _set,
+    frozenset: _set,
+    dict: _dict,
+    FrozenDict: _dict,
+}

@@ -1,0 +1,253 @@
+"""`Config` and `Task`: what a researcher's classes are derived from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform, overload
+
+from xpm.core.copying import copy_of
+from xpm.core.description import maker_of
+from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+from xpm.core.info import (
+    HIDDEN,
+    Described,
+    Description,
+    Info,
+    JobRef,
+    Submittable,
+    allocate,
+    info_of,
+    own_info,
+)
+from xpm.core.live import instance_of
+from xpm.core.schema import refuse_reserved, schema_of
+from xpm.core.sealing import Sealing
+from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, current
+from xpm.core.tags import note_tag, tags_of
+from xpm.errors import ConfigError, NoExperiment, NotSubmitted
+from xpm.types import Scalar
+
+__all__ = ["Config", "Constant", "Meta", "Param", "PathGenerator", "Task", "field", "reference"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_RESTORED = "restored"
+"""What `__new__` is given when a live object is unpickled or copied, which isn't calling its class."""
+
+
+class _Describe:
+    """`X.C`: to a type checker the class itself, so `X.C(...)` is checked like `X(...)` of a dataclass."""
+
+    def __get__(self, instance: object, owner: type[T]) -> type[T]:
+        return maker_of(owner).make  # type: ignore[return-value]
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+class Config(Described):
+    """A typed description of something: a model, a data set, an optimiser.
+
+    Parameters are declared like a dataclass's fields; `X.C(...)` makes a description, which is checked at
+    once; `.instance()`, or a job, makes the live object: `__init__()`, attributes, `__post_init__()`.
+
+    Example:
+        ```python
+        class Model(Config):
+            layers: Param[int] = 2
+
+        Model.C(layers=3)
+        ```
+    """
+
+    C = _Describe()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_reserved(cls)
+
+    if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
+
+        def __new__(cls, *args, **kwargs):
+            if args != (_RESTORED,):
+                raise ConfigError(f"use {cls.__name__}.C(...)")
+            return allocate(cls)
+
+        def __getnewargs__(self):
+            return (_RESTORED,)
+
+    def tag(self, name: str, value: Scalar) -> Self:
+        """Gives the jobs that this belongs to the tag `name`; returns the description itself."""
+        _description(self, "tag")
+        note_tag(self, name, value)
+        return self
+
+    @property
+    def tags(self) -> Mapping[str, Scalar]:
+        """Its own tags and those of its parameters, dependencies included; its own win."""
+        return MappingProxyType(tags_of(_description(self, "tags")))
+
+    def copy(self, **changes: Any) -> Self:
+        """A copy that can be changed, also of a submitted description; configs in it are copied, tasks shared."""
+        copy = copy_of(_description(self, "copy"))
+        for name, value in changes.items():
+            setattr(copy, name, value)
+        return copy
+
+    def seal(self) -> Self:
+        """Checks the whole description and makes it unchangeable, as submission does; returns it."""
+        Sealing(_description(self, "seal"))
+        return self
+
+    def instance(self) -> Self:
+        """The live object that it describes, made in this process."""
+        return instance_of(_description(self, "instance"))
+
+
+class Dependent(Protocol):
+    """What `task_outputs` is given: marks a config as something that the task produces."""
+
+    def __call__(self, config: T, /) -> T:
+        """A copy of the description `config` that makes whoever uses it depend on the task."""
+        ...
+
+
+class _Executes(Protocol[T_co]):
+    def execute(self) -> T_co: ...
+
+
+class _Produces(Protocol[T_co]):
+    def task_outputs(self, dep: Dependent, /) -> T_co: ...
+
+
+class Task(Config, Submittable):
+    """A config that can be executed: it defines `execute`, which a worker calls in the job's own directory.
+
+    What `execute` returns is the job's result. A task used as a parameter of another is a dependency.
+
+    Example:
+        ```python
+        class Train(Task):
+            model: Param[Model]
+            lr: Param[float]
+
+            def execute(self) -> float: ...
+        ```
+    """
+
+    @overload
+    def submit(self: _Produces[T], *, queue: str | None = None, priority: int | None = None) -> T: ...
+    @overload
+    def submit(self, *, queue: str | None = None, priority: int | None = None) -> Self: ...
+    def submit(self, *, queue: str | None = None, priority: int | None = None) -> Any:
+        """Hands the task to the open experiment, without waiting; a second call changes nothing.
+
+        Args:
+            queue: the queue whose workers run it; the experiment's own by default.
+            priority: higher goes first; the experiment's own by default.
+
+        Returns:
+            What `task_outputs` returns if the task defines it, else the task.
+
+        Raises:
+            NoExperiment: outside of an experiment.
+            ConfigError: a parameter is missing or wrong.
+            SubmissionError: it can't become a job.
+        """
+        info = own_info(_description(self, "submit"))
+        if info.session is not None:
+            return info.output
+        session = current.get()
+        if session is None:
+            raise NoExperiment()
+        options = DEFAULTS if queue is None and priority is None else SubmitOptions(queue, priority)
+        session.submit(self, options)
+        info.session = session
+        info.output = _outputs(self, info)
+        return info.output
+
+    @overload
+    def result(self: _Executes[T], timeout: float | None = None) -> T: ...
+    @overload
+    def result(self, timeout: float | None = None) -> Any: ...
+    def result(self, timeout: float | None = None) -> Any:
+        """Waits for the job and returns what `execute` returned.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            NotSubmitted: there is no job.
+            JobFailed: with the traceback of the task.
+            JobCancelled: the job was cancelled.
+            JobHeld: the job is on HOLD, so waiting could take for ever.
+            TimeoutError: the time is over.
+        """
+        return _session(self).result(self, timeout)
+
+    @property
+    def jobpath(self) -> Path:
+        """The job's directory, known as soon as the task is submitted."""
+        return _session(self).jobpath(self)
+
+    @property
+    def job(self) -> Job:
+        """The task's job: `id`, `path`, `state`, `stdout`, `stderr`."""
+        return _session(self).handle(self)
+
+
+def reference(task: Task) -> JobRef:
+    """The job of `task`, a submitted description or a live object in a job.
+
+    Raises:
+        NotSubmitted: it has none.
+    """
+    info = info_of(task)
+    if info is None or info.ref is None:
+        raise NotSubmitted(f"{schema_of(type(task)).label}: not submitted; call .submit() first")
+    return info.ref
+
+
+def _session(task: Task) -> Session:
+    info = info_of(task)
+    if info is None or info.session is None:
+        raise NotSubmitted(f"{schema_of(type(task)).label}: not submitted; call .submit() first")
+    return info.session
+
+
+def _description(config: Any, method: str) -> Any:
+    if not isinstance(config, Description):
+        raise ConfigError(
+            f"{type(config).__name__}.{method}: only a description has it, as {type(config).__name__}.C(...) makes"
+        )
+    return config
+
+
+def _outputs(task: Any, info: Info) -> Any:
+    task_outputs = getattr(task, "task_outputs", None)
+    if task_outputs is None:
+        return task
+
+    def dep(config: T, /) -> T:
+        return _produced(task, info, config)
+
+    return task_outputs(dep)
+
+
+def _produced(task: Any, info: Info, config: Any) -> Any:
+    label = schema_of(type(task)).label
+    if not isinstance(config, Description) or isinstance(config, Submittable):
+        raise ConfigError(
+            f"{label}.task_outputs: expected a description of a config, got {type(config).__name__}"
+        )
+    Sealing(config, task, "out/outputs")
+    copy = allocate(type(config))
+    copy.__dict__.update(config.__dict__)
+    # The copy shares the sealed values; the task's own config stays without the mark.
+    before = own_info(config)
+    marked = copy.__dict__[HIDDEN] = Info()
+    marked.sealed, marked.generates, marked.home = True, before.generates, before.home
+    marked.producer = info.ref
+    marked.total = {**tags_of(task), **tags_of(config)}
+    return copy

@@ -1,0 +1,169 @@
+"""Descriptions: what `X.C(...)` makes.
+
+For each config class a subclass is generated whose instances hold parameters and check them. The class
+itself stays as its author wrote it, so a live object pays nothing when it sets its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from xpm.core.fields import Role
+from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of
+from xpm.core.kinds import shown
+from xpm.core.schema import Schema, schema_of
+from xpm.core.tags import Tagged, note_tag
+from xpm.errors import ConfigError, SealedError
+
+_MAKER = "__xpm_maker__"
+
+
+class _Behaviour(Description):
+    """The methods of all descriptions; goes before the author's class in the generated one."""
+
+    def __init_subclass__(cls) -> None:
+        # Deliberately not passed on: the author's own hooks must not meet the generated class.
+        pass
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        schema = _open(self, name)
+        if name not in schema.fields and isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
+        tagged = type(value) is Tagged
+        self.__dict__[name] = stored = schema.admit(name, value.value if tagged else value)
+        if tagged:
+            note_tag(self, name, stored)
+
+    def __delattr__(self, name: str) -> None:
+        schema = _open(self, name)
+        if name not in schema.fields or schema.fields[name].role is Role.CONSTANT:
+            raise ConfigError(f"{schema.label}.{name}: can't be deleted")
+        self.__dict__.pop(name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        schema = schema_of(type(self))
+        if name in schema.generated:
+            return generated_path(self, schema.generated[name].name, f"{schema.label}.{name}")
+        if name in schema.fields:
+            raise AttributeError(f"{schema.label}.{name}: has no value yet")
+        raise AttributeError(f"{schema.label} has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return _shown(self, 3)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        values = {name: value for name, value in self.__dict__.items() if name != HIDDEN}
+        return (_restored, (schema_of(type(self)).cls, values))
+
+
+def _open(config: Any, name: str) -> Schema:
+    schema = schema_of(type(config))
+    info = info_of(config)
+    if info is not None and info.sealed:
+        raise SealedError(f"{schema.label}.{name}: the description was submitted; change a .copy() of it")
+    return schema
+
+
+def _restored(cls: type[Any], values: dict[str, Any]) -> Any:
+    config = allocate(described_class(cls))
+    config.__dict__.update(values)
+    return config
+
+
+def generated_path(config: Any, name: str, label: str) -> Path:
+    """The generated path `name` of the description `config`.
+
+    Raises:
+        AttributeError: it has no job yet.
+    """
+    info = info_of(config)
+    owner, folder = (None, "") if info is None or info.home is None else info.home
+    taken = info_of(owner) if owner is not None else None
+    if taken is None or taken.session is None:
+        raise AttributeError(f"{label}: the path is known once the task is submitted")
+    return taken.session.jobpath(owner) / folder / name
+
+
+def _shown(value: Any, depth: int) -> str:
+    if not isinstance(value, Description):
+        return shown(value)
+    schema = schema_of(type(value))
+    if depth == 0:
+        return f"{schema.label}(...)"
+    pairs = [(name, value.__dict__[name]) for name in schema.fields if name in value.__dict__]
+    return f"{schema.label}({', '.join(f'{name}={_shown(each, depth - 1)}' for name, each in pairs)})"
+
+
+def described_class(cls: type[Any]) -> type[Any]:
+    """The class of the descriptions of `cls`."""
+    return maker_of(cls).described
+
+
+class Maker:
+    """What `X.C` does: makes descriptions of one class."""
+
+    __slots__ = ("described", "make")
+
+    def __init__(self, cls: type[Any]) -> None:
+        schema = schema_of(cls)
+        abstract = getattr(cls, "__abstractmethods__", None)
+        body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        self.described: type[Any] = type(cls)(
+            cls.__name__, (_Behaviour, cls), {**body, "__xpm_schema__": schema}
+        )
+        self.make = _refusal(schema, abstract) if abstract else _constructor(schema, self.described)
+
+
+def _refusal(schema: Schema, abstract: frozenset[str]) -> Callable[..., NoReturn]:
+    def make(*args: Any, **values: Any) -> NoReturn:
+        raise ConfigError(
+            f"{schema.label}: is abstract ({', '.join(sorted(abstract))}); use one of its subclasses"
+        )
+
+    return make
+
+
+def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
+    exact = schema.exact.get
+    admit = schema.admit
+    fields = len(schema.stored)
+    defaults = schema.plain_defaults
+    factories = schema.factories
+    new = allocator(described)
+
+    def make(*args: Any, **values: Any) -> Any:
+        if args:
+            raise ConfigError(f"{schema.label}.C: takes parameters by name only")
+        tagged: list[str] | None = None
+        for name, value in values.items():
+            if type(value) is not exact(name):
+                if type(value) is Tagged:
+                    value = value.value
+                    tagged = [name] if tagged is None else [*tagged, name]
+                values[name] = admit(name, value)
+        config = new(described)
+        stored = config.__dict__
+        if len(values) != fields:
+            stored.update(defaults)
+        stored.update(values)
+        for name, factory in factories:
+            if name not in values:
+                stored[name] = factory()
+        if tagged:
+            for name in tagged:
+                note_tag(config, name, stored[name])
+        return config
+
+    return make
+
+
+def maker_of(cls: type[Any]) -> Maker:
+    """The maker of `cls`, made on first use."""
+    found = cls.__dict__.get(_MAKER)
+    if found is None:
+        found = Maker(cls)
+        setattr(cls, _MAKER, found)
+    return found

@@ -1,0 +1,159 @@
+"""Writing the payload of a job: its task as bytes that a worker turns into the live object.
+
+    [version, type keys, names of dependencies' tasks, a name's index per dependency, their digests, rows]
+
+`rows` is MessagePack inside MessagePack: one row per config, `[type, value, ...]`, those that others refer
+to first and the task last. A value is a plain scalar, or a list that begins with a mark. There are no
+field names and no MessagePack `bin` (Redis' cmsgpack reads none).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, cast
+
+from msgpack import Packer
+
+from xpm.core.canonical import PLAIN
+from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
+from xpm.core.info import Description, JobRef, Submittable, info_of
+from xpm.core.schema import schema_of
+from xpm.core.typeinfo import TypeInfo, type_info
+from xpm.errors import SubmissionError
+
+PAYLOAD_VERSION = 1
+"""The version of payloads written here; a newer one is refused."""
+
+MAX_PAYLOAD = 1 << 20
+"""The largest payload, in bytes."""
+
+LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG, JOB, INTEGER, GENERATED, JOB_PATH = range(1, 13)
+
+_pack = Packer(use_bin_type=False).pack
+_pack_surrogates = Packer(use_bin_type=False, unicode_errors="surrogatepass").pack
+
+
+def _packed(form: Any) -> bytes:
+    try:
+        return cast("bytes", _pack(form))
+    except OverflowError:
+        return _packed(_widened(form))
+    except UnicodeEncodeError:
+        return cast("bytes", _pack_surrogates(form))
+
+
+def _widened(form: Any) -> Any:
+    if type(form) is list:
+        return [_widened(each) for each in cast("list[Any]", form)]
+    if type(form) is int and not -(1 << 63) <= form < 1 << 64:
+        return [INTEGER, format(form, "x")]
+    return form
+
+
+def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
+    """The payload of the prepared task `task`, the types that it names and its direct dependencies.
+
+    Raises:
+        SubmissionError: it is larger than `MAX_PAYLOAD`.
+    """
+    encoder = _Encoder(task)
+    payload = encoder.payload()
+    if len(payload) > MAX_PAYLOAD:
+        raise SubmissionError(_too_large(task, encoder.rows[-1], len(payload)))
+    return payload, encoder.types, tuple(encoder.jobs)
+
+
+def _too_large(task: Any, row: list[Any], size: int) -> str:
+    schema = schema_of(type(task))
+    sizes = {name: len(_packed(value)) for name, value in zip(schema.stored, row[1:], strict=False)}
+    biggest = max(sizes, key=lambda name: sizes[name])
+    return (
+        f"{schema.label}: its parameters take {size:,} bytes, the most is {MAX_PAYLOAD:,}; "
+        f"{schema.label}.{biggest} alone takes {sizes[biggest]:,}: pass large data as a file"
+    )
+
+
+class _Encoder:
+    """One payload under way."""
+
+    __slots__ = ("jobs", "keys", "places", "rows", "task", "types")
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.keys: list[str] = []
+        self.types: dict[str, TypeInfo] = {}
+        self.jobs: dict[JobRef, int] = {}
+        self.rows: list[list[Any]] = []
+        self.places: dict[int, int] = {}
+        self.config(task)
+
+    def payload(self) -> bytes:
+        names: dict[str, int] = {}
+        places = [names.setdefault(task, len(names)) for _, task in self.jobs]
+        digests = bytes.fromhex("".join([job for job, _ in self.jobs]))
+        return _packed([PAYLOAD_VERSION, self.keys, list(names), places, digests, _packed(self.rows)])
+
+    def type(self, cls: type[Any]) -> int:
+        key, info = type_info(cls)
+        if key not in self.types:
+            self.types[key] = info
+            self.keys.append(key)
+        return self.keys.index(key)
+
+    def job(self, ref: JobRef) -> int:
+        return self.jobs.setdefault(ref, len(self.jobs))
+
+    def config(self, config: Any) -> int:
+        """Adds the row of `config`, and before it those of the configs in it; its place."""
+        place = self.places.get(id(config))
+        if place is not None:
+            return place
+        schema = schema_of(type(config))
+        row = [self.type(schema.cls), *schema.values(config.__dict__)]
+        for at, _ in schema.rich:
+            value = row[at + 1]
+            if type(value) not in PLAIN:
+                row[at + 1] = self.value(value)
+        if schema.generated:
+            row.extend(self.generated(config, each.name) for each in schema.generated.values())
+        info = info_of(config)
+        if info is not None and info.producer is not None:
+            self.job(info.producer)
+        place = self.places[id(config)] = len(self.rows)
+        self.rows.append(row)
+        return place
+
+    def generated(self, config: Any, name: str) -> list[Any]:
+        info = info_of(config)
+        assert info is not None and info.home is not None, "prepared tasks only"
+        owner, folder = info.home
+        path = f"{folder}/{name}" if folder else name
+        ref = _ref(owner)
+        return [GENERATED, path] if ref == _ref(self.task) else [JOB_PATH, self.job(ref), path]
+
+    def value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in PLAIN:
+            return value
+        if isinstance(value, Submittable):
+            return [JOB, self.job(_ref(value))]
+        if isinstance(value, Description):
+            return [CONFIG, self.config(value)]
+        if isinstance(value, Enum):
+            return [ENUM, self.type(kind), value.name]
+        if isinstance(value, PurePath):
+            return [PATH, value.as_posix()]
+        if kind is FrozenDict:
+            pairs = cast("dict[Any, Any]", value).items()
+            return [DICT, *(self.value(part) for pair in pairs for part in pair)]
+        return [_SEQUENCES[kind], *(each if type(each) in PLAIN else self.value(each) for each in value)]
+
+
+_SEQUENCES: dict[type, int] = {FrozenList: LIST, tuple: TUPLE, FrozenSet: SET, frozenset: FROZENSET}
+
+
+def _ref(task: Any) -> JobRef:
+    info = info_of(task)
+    assert info is not None and info.ref is not None, "prepared tasks only"
+    return info.ref

@@ -1,0 +1,113 @@
+"""What xpm remembers about one config object, beside its parameters.
+
+It lies in the object's `__dict__` under one hidden key: a slot would give `Config` a layout of its
+own, and then it could not be mixed with exceptions or other classes written in C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import BuiltinMethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpm.types import JobId, Scalar
+
+if TYPE_CHECKING:
+    from xpm.core.session import Session
+
+HIDDEN = "__xpm__"
+"""The key of the `Info` in an object's `__dict__`."""
+
+
+class JobRef(NamedTuple):
+    """A job as others name it: its identifier and its task's class name."""
+
+    id: JobId
+    task: str
+
+
+class Described:
+    """Marks every config class, for the modules that `Config` itself is built on."""
+
+
+class Submittable(Described):
+    """Marks the config classes that can be submitted."""
+
+
+class Description:
+    """Marks the generated classes whose instances are descriptions, not live objects."""
+
+
+class Info:
+    """The hidden part of a description, or of a live object that stands for a job."""
+
+    __slots__ = (
+        "digest",
+        "generates",
+        "home",
+        "output",
+        "producer",
+        "ref",
+        "sealed",
+        "session",
+        "tags",
+        "total",
+    )
+
+    def __init__(self) -> None:
+        self.sealed = False
+        self.generates = False
+        """Sealed, and it or a config below it has generated paths."""
+        self.digest: bytes | None = None
+        """The identifier's 32 bytes; only of a sealed description."""
+        self.tags: dict[str, Scalar] | None = None
+        """Its own tags."""
+        self.total: dict[str, Scalar] | None = None
+        """All its tags, those of its parameters included; only of a sealed description."""
+        self.ref: JobRef | None = None
+        """The job that it describes."""
+        self.session: Session | None = None
+        """Who took it; None until then."""
+        self.home: tuple[Any, str] | None = None
+        """The task, and the folder in its job's directory, that its generated paths lie in."""
+        self.producer: JobRef | None = None
+        """The job whose `task_outputs` gave it out."""
+        self.output: Any = None
+        """What `submit` returned."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session holds connections; a live object that travels between processes leaves it behind.
+        return (_restored, (self.ref,))
+
+
+def _restored(ref: JobRef | None) -> Info:
+    info = Info()
+    info.ref = ref
+    return info
+
+
+def info_of(config: object) -> Info | None:
+    """The hidden part of `config`, if it has one yet."""
+    return config.__dict__.get(HIDDEN)
+
+
+def own_info(config: object) -> Info:
+    """The hidden part of `config`, made when there is none."""
+    values = config.__dict__
+    info = values.get(HIDDEN)
+    if info is None:
+        info = values[HIDDEN] = Info()
+    return info
+
+
+def allocator(cls: type[Any]) -> Callable[[type[Any]], Any]:
+    """What makes a bare instance of `cls`, whose own `__new__` and `__init__` then don't run."""
+    for base in cls.__mro__:
+        if isinstance(base.__dict__.get("__new__"), BuiltinMethodType):
+            return base.__new__
+    return object.__new__
+
+
+def allocate(cls: type[Any]) -> Any:
+    """A bare instance of `cls`: neither its own `__new__` nor its `__init__` runs."""
+    return allocator(cls)(cls)

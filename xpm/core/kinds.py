@@ -1,0 +1,368 @@
+"""From a parameter's type to the function that checks its values.
+
+A check returns the value to store, which decides the identifier: an int given for a float becomes
+that float, a numpy scalar becomes Python's, -0.0 becomes 0.0, and containers are copied.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
+
+from xpm.core.info import Described, Description
+
+NAN = float("nan")
+"""The one NaN that is stored."""
+
+Check = Callable[[Any], Any]
+
+
+class Mismatch(Exception):
+    """A value doesn't fit; `where` is its place below the parameter, such as `[2]`."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+
+    def below(self, place: str) -> Mismatch:
+        """The same, seen from the container that holds the value at `place`."""
+        return Mismatch(self.message, place + self.where)
+
+
+class Unsupported(Exception):
+    """A type that no parameter can have; the message says why."""
+
+
+class Kind(NamedTuple):
+    """A type of parameters."""
+
+    name: str
+    """As messages say it: `list[int]`."""
+    check: Check
+    """Gives the value to store, or raises `Mismatch`."""
+    form: type
+    """The Python type of its stored values: in a union, the member whose form the value has goes first."""
+    exact: bool = False
+    """A value of exactly `form` needs no check."""
+    plain: bool = False
+    """All its stored values are None, bool, int, float or str."""
+    key: bool = False
+    """Its values can be a dict's keys."""
+
+
+def shown(value: object) -> str:
+    """`value` for a message, in at most 60 characters."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, Described) and not isinstance(value, Description):
+        return f"a live {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _mismatch(name: str, value: object) -> Mismatch:
+    return Mismatch(f"expected {name}, got {shown(value)}")
+
+
+def numpy_scalar(value: object) -> bool:
+    """Whether `value` is a scalar of numpy, without importing it."""
+    return any(base.__name__ == "generic" and base.__module__ == "numpy" for base in type(value).__mro__)
+
+
+def unwrapped(value: Any) -> Any:
+    """A numpy scalar as Python's, anything else as it is."""
+    return value.item() if numpy_scalar(value) else value
+
+
+def _none(value: Any) -> None:
+    if value is not None:
+        raise _mismatch("None", value)
+
+
+def _bool(value: Any) -> bool:
+    value = unwrapped(value)
+    if type(value) is not bool:
+        raise _mismatch("bool", value)
+    return value
+
+
+def _int(value: Any) -> int:
+    if type(value) is int:
+        return value
+    plain = unwrapped(value)
+    if not isinstance(plain, int) or isinstance(plain, bool):
+        raise _mismatch("int", value)
+    return int(plain)
+
+
+def _float(value: Any) -> float:
+    if type(value) is not float:
+        value = _as_float(value)
+    # The sum turns -0.0 into 0.0; a NaN differs from itself.
+    return value + 0.0 if value == value else NAN  # noqa: PLR0124
+
+
+def _as_float(value: Any) -> float:
+    plain = unwrapped(value)
+    if isinstance(plain, float):
+        return float(plain)
+    if not isinstance(plain, int) or isinstance(plain, bool):
+        raise _mismatch("float", value)
+    try:
+        result = float(plain)
+    except OverflowError:
+        raise Mismatch("expected float, got an int beyond the range of floats") from None
+    if result != plain:
+        raise Mismatch(f"expected float, got the int {shown(plain)}, which no float holds exactly")
+    return result
+
+
+def _str(value: Any) -> str:
+    if type(value) is str:
+        return value
+    if not isinstance(value, str):
+        raise _mismatch("str", value)
+    return str.__str__(value)
+
+
+def _path_check(cls: type[PurePath]) -> Check:
+    def check(value: Any) -> PurePath:
+        if isinstance(value, PurePath):
+            return cls(value)
+        if not isinstance(value, str):
+            raise _mismatch("Path", value)
+        if not value:
+            raise Mismatch("expected Path, got an empty string")
+        return cls(str.__str__(value))
+
+    return check
+
+
+_NONE = Kind("None", _none, type(None), exact=True, plain=True, key=True)
+_SCALARS: dict[Any, Kind] = {
+    None: _NONE,
+    type(None): _NONE,
+    bool: Kind("bool", _bool, bool, exact=True, plain=True, key=True),
+    int: Kind("int", _int, int, exact=True, plain=True, key=True),
+    float: Kind("float", _float, float, plain=True, key=True),
+    str: Kind("str", _str, str, exact=True, plain=True, key=True),
+}
+
+
+def _enum(cls: type[Enum]) -> Kind:
+    members = cls.__members__
+
+    def check(value: Any) -> Enum:
+        if type(value) is not cls and not isinstance(value, cls):
+            raise _mismatch(cls.__name__, value)
+        if value.name not in members:
+            raise Mismatch(f"expected one member of {cls.__name__}, got {shown(value)}")
+        return value
+
+    return Kind(cls.__name__, check, cls, key=True)
+
+
+def _literal(values: tuple[Any, ...]) -> Kind:
+    name = f"Literal[{', '.join(map(repr, values))}]"
+    allowed = {(type(each), each): each for each in values}
+
+    def check(value: Any) -> Any:
+        plain = unwrapped(value)
+        try:
+            return allowed[type(plain), plain]
+        except (KeyError, TypeError):  # TypeError: a value that cannot be hashed is none of them
+            raise _mismatch(name, value) from None
+
+    plain = not any(isinstance(each, Enum) for each in values)
+    return Kind(name, check, type(values[0]), plain=plain, key=True)
+
+
+def _config(cls: type[Any]) -> Kind:
+    accepted: set[type] = set()
+
+    def check(value: Any) -> Any:
+        kind = type(value)
+        if kind in accepted:
+            return value
+        if isinstance(value, cls) and isinstance(value, Description):
+            accepted.add(kind)
+            return value
+        if value is cls or isinstance(value, cls):
+            raise Mismatch(f"expected a description, got {shown(value)}; use {cls.__name__}.C(...)")
+        raise _mismatch(cls.__name__, value)
+
+    return Kind(cls.__name__, check, cls)
+
+
+def _members(container: Any, checked: Check, places: Any) -> list[Any]:
+    """The checked elements; on a mismatch, with the place of the culprit."""
+    found: list[Any] = []
+    for place, each in zip(places, container, strict=False):
+        try:
+            found.append(checked(each))
+        except Mismatch as wrong:
+            raise wrong.below(f"[{place}]") from None
+    return found
+
+
+def _list(of: Kind) -> Kind:
+    name, element = f"list[{of.name}]", of.check
+
+    def check(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise _mismatch(name, value)
+        items = cast("list[Any]", value)
+        return _members(items, element, range(len(items)))
+
+    return Kind(name, check, list)
+
+
+def _tuple(of: tuple[Kind, ...]) -> Kind:
+    name = f"tuple[{', '.join(kind.name for kind in of)}]"
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, tuple):
+            raise _mismatch(name, value)
+        items = cast("tuple[Any, ...]", value)
+        if len(items) != len(of):
+            raise Mismatch(f"expected {name}, got {len(items)} values")
+        return tuple(
+            _members([each], kind.check, [at])[0]
+            for at, (kind, each) in enumerate(zip(of, items, strict=True))
+        )
+
+    return Kind(name, check, tuple, key=all(kind.key for kind in of))
+
+
+def _row(of: Kind) -> Kind:
+    name, element = f"tuple[{of.name}, ...]", of.check
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, tuple):
+            raise _mismatch(name, value)
+        items = cast("tuple[Any, ...]", value)
+        return tuple(_members(items, element, range(len(items))))
+
+    return Kind(name, check, tuple, key=of.key)
+
+
+def _set(of: Kind, form: type) -> Kind:
+    name, element = f"{form.__name__}[{of.name}]", of.check
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, (set, frozenset) if form is frozenset else set):
+            raise _mismatch(name, value)
+        items = cast("set[Any]", value)
+        return form(_members(items, element, (shown(each) for each in items)))
+
+    return Kind(name, check, form, key=form is frozenset and of.key)
+
+
+def _dict(key: Kind, of: Kind) -> Kind:
+    name = f"dict[{key.name}, {of.name}]"
+    if not key.key:
+        raise Unsupported(f"{name}: a key must be a scalar, an enum or a path")
+
+    def check(value: Any) -> dict[Any, Any]:
+        if not isinstance(value, dict):
+            raise _mismatch(name, value)
+        items = cast("dict[Any, Any]", value)
+        places = [shown(each) for each in items]
+        result = dict(
+            zip(_members(items, key.check, places), _members(items.values(), of.check, places), strict=True)
+        )
+        if len(result) != len(items):
+            raise Mismatch(f"expected {name}, got two keys that are one as {key.name}")
+        return result
+
+    return Kind(name, check, dict)
+
+
+def _union(of: tuple[Kind, ...]) -> Kind:
+    name = " | ".join(kind.name for kind in of)
+
+    def check(value: Any) -> Any:
+        plain = unwrapped(value)
+        exact = [kind for kind in of if type(plain) is kind.form]
+        near = [kind for kind in of if kind not in exact and isinstance(plain, kind.form)]
+        first: Mismatch | None = None
+        for kind in (*exact, *near, *(kind for kind in of if kind not in exact and kind not in near)):
+            try:
+                return kind.check(plain)
+            except Mismatch as wrong:
+                first = first or (wrong if kind in exact else None)
+        # With one member of the value's own type, its message is the more precise one.
+        raise first if first is not None and len(exact) == 1 else _mismatch(name, value)
+
+    return Kind(name, check, object, plain=all(kind.plain for kind in of), key=all(kind.key for kind in of))
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The kind of the type `annotation`.
+
+    Raises:
+        Unsupported: parameters cannot have this type.
+    """
+    found = _SCALARS.get(annotation) if getattr(annotation, "__hash__", None) else None
+    if found is not None:
+        return found
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kind_of(arguments[0])
+    if origin is Union or origin is types.UnionType:
+        return _union(tuple(kind_of(each) for each in arguments))
+    if origin is Literal:
+        return _literal(arguments)
+    if origin is not None:
+        return _generic(annotation, origin, arguments)
+    if isinstance(annotation, TypeVar):
+        return _variable(annotation)
+    if hasattr(annotation, "__supertype__"):
+        return kind_of(annotation.__supertype__)
+    if isinstance(annotation, type):
+        return _class(annotation)
+    if hasattr(annotation, "__value__"):  # type X = ...
+        return kind_of(annotation.__value__)
+    raise Unsupported(f"{annotation!r} is no type of parameters")
+
+
+def _variable(variable: TypeVar) -> Kind:
+    if variable.__constraints__:
+        return _union(tuple(kind_of(each) for each in variable.__constraints__))
+    if variable.__bound__ is None:
+        raise Unsupported(f"the type variable {variable} needs a bound")
+    return kind_of(variable.__bound__)
+
+
+def _generic(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Kind:
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is ...:
+            return _row(kind_of(arguments[0]))
+        return _tuple(tuple(kind_of(each) for each in arguments if each != ()))
+    if origin is list:
+        return _list(kind_of(arguments[0]))
+    if origin is set or origin is frozenset:
+        return _set(kind_of(arguments[0]), origin)
+    if origin is dict:
+        return _dict(kind_of(arguments[0]), kind_of(arguments[1]))
+    if isinstance(origin, type) and issubclass(origin, Described):
+        return _config(origin)
+    raise Unsupported(f"{annotation} is no type of parameters; there are list, tuple, set, frozenset, dict")
+
+
+def _class(cls: type[Any]) -> Kind:
+    if issubclass(cls, Described):
+        return _config(cls)
+    if issubclass(cls, Enum):
+        return _enum(cls)
+    if issubclass(cls, PurePath):
+        return Kind("Path", _path_check(cls), type(Path()) if cls is Path else cls, key=True)
+    if cls in (list, tuple, set, frozenset, dict):
+        raise Unsupported(
+            f"{cls.__name__} needs the type of its elements, as in {cls.__name__}[{'str, ' * (cls is dict)}int]"
+        )
+    raise Unsupported(f"{cls.__name__} is no type of parameters")

@@ -1,0 +1,122 @@
+"""Live objects: what runs, as against descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from xpm.core.frozen import thaw
+from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
+from xpm.core.schema import schema_of
+from xpm.core.session import Session
+from xpm.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def animate(config: Any, values: Mapping[str, Any]) -> None:
+    """Makes the bare object `config` a live one: `__init__()`, attributes, `__post_init__()`."""
+    hidden = info_of(config)
+    config.__init__()
+    if hidden is not None:
+        config.__dict__[HIDDEN] = hidden
+    for name, value in values.items():
+        setattr(config, name, value)
+    after = getattr(config, "__post_init__", None)
+    if after is not None:
+        after()
+
+
+def bind(config: Any, session: Session, ref: JobRef) -> None:
+    """Makes the live object `config` stand for the job `ref`: its `.result()` and `.jobpath` ask `session`."""
+    info = own_info(config)
+    info.session, info.ref = session, ref
+
+
+def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
+    """A live object of `cls` that is built when it is first looked into.
+
+    A job has its dependencies at hand, they have theirs, and so on to the first job of the experiment;
+    built at once, all of these would be read from the disk by every job.
+
+    Args:
+        cls: the class of the object.
+        fill: called with the bare object when an attribute is missing that `animate` would have set.
+    """
+    lazy: Any = type(cls)(cls.__name__, (_Deferred, cls), {"__module__": cls.__module__})
+    config = allocate(lazy)
+    config.__dict__[_FILL] = (cls, fill)
+    return config
+
+
+_FILL = "__xpm_fill__"
+
+
+class _Deferred:
+    """Goes before the author's class until the object is built."""
+
+    def __init_subclass__(cls) -> None:
+        # Not passed on: the author's own hooks must not meet the generated class.
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _fill(self)
+        return getattr(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _fill(self)
+        setattr(self, name, value)
+
+
+def _fill(config: Any) -> None:
+    cls, fill = config.__dict__.pop(_FILL)
+    object.__setattr__(config, "__class__", cls)
+    fill(config)
+
+
+def instance_of(config: Any) -> Any:
+    """The live object that the description `config` describes; shared descriptions give shared objects."""
+    return _Instances().leaf(config)
+
+
+class _Instances:
+    def __init__(self) -> None:
+        self.made: dict[int, Any] = {}
+        self.open: set[int] = set()
+
+    def leaf(self, value: Any) -> Any:
+        if not isinstance(value, Description):
+            return value
+        live = self.made.get(id(value))
+        if live is None:
+            live = self.made[id(value)] = self._live(value)
+        return live
+
+    def _live(self, config: Any) -> Any:
+        schema = schema_of(type(config))
+        if id(config) in self.open:
+            raise ConfigError(f"{schema.label}: contains itself")
+        self.open.add(id(config))
+        missing = schema.missing(config.__dict__)
+        if missing:
+            raise ConfigError(f"{schema.label}.{missing[0]}: is missing")
+        values = {name: thaw(config.__dict__[name], self.leaf) for name in schema.stored}
+        for name in schema.generated:
+            try:
+                values[name] = getattr(config, name)
+            except AttributeError as wrong:
+                raise ConfigError(str(wrong)) from None
+        live = allocate(schema.cls)
+        info = info_of(config)
+        if (
+            isinstance(config, Submittable)
+            and info is not None
+            and info.session is not None
+            and info.ref is not None
+        ):
+            bind(live, info.session, info.ref)
+        animate(live, values)
+        self.open.discard(id(config))
+        return live

@@ -1,0 +1,64 @@
+"""The names of classes: part of every identifier, so they must not depend on how a script is started."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from xpm.errors import ConfigError
+
+SCRIPT = "__xpm_script__"
+"""The attribute of a script's module that holds the script's path, relative to its project."""
+
+
+def script_of(cls: type[Any]) -> str | None:
+    """The script that defines `cls`, relative to its project; None for a class of an importable module."""
+    return getattr(sys.modules.get(cls.__module__), SCRIPT, None)
+
+
+def module_of(cls: type[Any]) -> str:
+    """The module to import to get at `cls`; the real one for a module started by `python -m`."""
+    if cls.__module__ == "__main__":
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        if spec is not None:
+            return spec.name
+    return cls.__module__
+
+
+def importable(cls: type[Any]) -> None:
+    """Refuses a class that no other process could find.
+
+    Raises:
+        ConfigError: `cls` is defined inside a function.
+    """
+    if "<locals>" in cls.__qualname__:
+        raise ConfigError(
+            f"{cls.__qualname__}: defined inside a function, where no worker can find it; move it to the module"
+        )
+
+
+def class_name(cls: type[Any]) -> str:
+    """The name of `cls` in identifiers.
+
+    `__xpmid__` of the class itself (a subclass doesn't inherit it); `examples/digits.py:Train` in a
+    script; else module and qualified name.
+
+    Raises:
+        ConfigError: the class is defined in a function, or in a script that has no name yet.
+    """
+    given = cls.__dict__.get("__xpmid__")
+    if given is not None:
+        if not isinstance(given, str) or not given:
+            raise ConfigError(f"{cls.__qualname__}.__xpmid__: expected a name, got {given!r}")
+        return given
+    importable(cls)
+    script = script_of(cls)
+    if script is not None:
+        return f"{script}:{cls.__qualname__}"
+    module = module_of(cls)
+    if module == "__main__":
+        raise ConfigError(
+            f"{cls.__qualname__}: a class of a script has no name yet; open 'with experiment(...)' first, "
+            "or put the classes in a file of their own"
+        )
+    return f"{module}.{cls.__qualname__}"

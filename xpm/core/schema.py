@@ -1,0 +1,299 @@
+"""What a config class declares, read once per class and compiled for speed.
+
+A script may submit 100,000 tasks of a class; whatever depends on the class alone is computed here, on
+its first use: forward references in annotations can be resolved by then.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from xpm.core.copying import copied
+from xpm.core.fields import UNSET, Field, PathGenerator, Role
+from xpm.core.info import Described, Description
+from xpm.core.kinds import Kind, Mismatch, Unsupported, kind_of, shown
+from xpm.core.naming import class_name
+from xpm.errors import ConfigError
+
+RESERVED = frozenset(
+    {"C", "submit", "result", "job", "jobpath", "tag", "tags", "instance", "copy", "seal", "execute"}
+)
+"""Names that no parameter can have."""
+
+_OWN = "__xpm_schema__"
+_FIELDS = "__xpm_fields__"
+
+
+class Declared(NamedTuple):
+    """One parameter of a class."""
+
+    name: str
+    role: Role
+    kind: Kind
+    default: Any
+    factory: Callable[[], Any] | None
+    ignore_default: bool
+
+    @property
+    def generator(self) -> PathGenerator | None:
+        """What makes its path at submission, if it has a generated one."""
+        return self.factory if isinstance(self.factory, PathGenerator) else None
+
+    @property
+    def optional(self) -> bool:
+        """Whether a description can be made without it."""
+        return self.default is not UNSET or self.factory is not None
+
+
+def _values_of(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function from a dict to the tuple of its values under `names`, in C where it can be."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+class Schema:
+    """The parameters of one class, and what follows from them."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        self.cls = cls
+        self.label: str = cls.__name__
+        self._name: str | None = None
+        self.fields: dict[str, Declared] = {each.name: each for each in _declared(cls)}
+        """All parameters, those of base classes first, in the order of the source."""
+        self.generated: dict[str, PathGenerator] = {}
+        for name, each in self.fields.items():
+            if each.generator is not None:
+                self.generated[name] = each.generator
+        stored = tuple(name for name in self.fields if name not in self.generated)
+        self.stored = stored
+        """The parameters that hold a value; a generated path does so only once its job is known."""
+        self.values = _values_of(stored)
+        self.rich = tuple((at, name) for at, name in enumerate(stored) if not self.fields[name].kind.plain)
+        """Places and names of the stored parameters that can hold more than a plain scalar."""
+        self._compile_identity()
+        self.shown = tuple(
+            name for name, each in self.fields.items() if each.role is Role.PARAM and each.kind.plain
+        )
+        """The parameters that a label can show."""
+        self.exact = {
+            name: each.kind.form
+            for name, each in self.fields.items()
+            if each.kind.exact and each.role is not Role.CONSTANT
+        }
+        """The type whose values a parameter takes unchecked."""
+        self.plain_defaults: dict[str, Any] = {}
+        self.factories: list[tuple[str, Callable[[], Any]]] = []
+        for name in stored:
+            self._take_default(self.fields[name])
+
+    @property
+    def name(self) -> str:
+        """The class's name in identifiers."""
+        if self._name is None:
+            self._name = class_name(self.cls)
+        return self._name
+
+    def _compile_identity(self) -> None:
+        names = tuple(sorted(name for name, each in self.fields.items() if each.role is not Role.META))
+        self.identified = _values_of(names)
+        """The values that the identifier is made of, in the order of their names."""
+        self.template: list[Any] = [part for name in names for part in (name, None)]
+        """Names and places for values, alternating."""
+        places = {name: 2 * at + 1 for at, name in enumerate(names)}
+        self.rich_places = tuple(place for name, place in places.items() if not self.fields[name].kind.plain)
+        """The places of values that can be more than a plain scalar."""
+        self.ignorable = tuple(
+            (place, self.fields[name])
+            for name, place in reversed(places.items())
+            if self.fields[name].ignore_default
+        )
+        """The places whose value may be left out, the last first, so that they can be deleted in turn."""
+
+    def default(self, declared: Declared) -> Any:
+        """The value that a description gets when none is given for the parameter `declared`."""
+        value = declared.default if declared.factory is None else declared.factory()
+        return self.check(declared, value)
+
+    def _take_default(self, declared: Declared) -> None:
+        name, default, factory = declared.name, declared.default, declared.factory
+        if factory is not None:
+            self.factories.append((name, lambda: self.check(declared, factory())))
+        elif default is UNSET:
+            return
+        elif declared.kind.plain:
+            self.plain_defaults[name] = self.check(declared, default)
+        else:
+            self.check(declared, default)
+            self.factories.append((name, lambda: self.check(declared, copied(default))))
+
+    def check(self, declared: Declared, value: Any) -> Any:
+        """The value to store for `value`.
+
+        Raises:
+            ConfigError: it doesn't fit, with its path.
+        """
+        try:
+            return declared.kind.check(value)
+        except Mismatch as wrong:
+            raise ConfigError(f"{self.label}.{declared.name}{wrong.where}: {wrong.message}") from None
+
+    def admit(self, name: str, value: Any) -> Any:
+        """The value to store for `value`, given for the parameter `name`.
+
+        Raises:
+            ConfigError: there is no such parameter, it can't be set, or the value doesn't fit.
+        """
+        declared = self.fields.get(name)
+        if declared is None:
+            raise ConfigError(self.unknown(name))
+        if declared.role is Role.CONSTANT:
+            raise ConfigError(f"{self.label}.{name}: is a constant ({shown(declared.default)})")
+        if name in self.generated:
+            raise ConfigError(f"{self.label}.{name}: is made at submission, and can't be set")
+        return self.check(declared, value)
+
+    def unknown(self, name: str) -> str:
+        """The message for a parameter that doesn't exist, with the nearest name that does."""
+        near = difflib.get_close_matches(name, self.fields, n=1)
+        if near:
+            return f"{self.label}.{name}: no such parameter; did you mean {near[0]}?"
+        return f"{self.label}.{name}: no such parameter; it has {', '.join(self.fields) or 'none'}"
+
+    def missing(self, values: Mapping[str, Any]) -> list[str]:
+        """The stored parameters without a value."""
+        return [name for name in self.stored if name not in values]
+
+
+def schema_of(cls: type[Any]) -> Schema:
+    """The schema of a config class, or of the class of a description.
+
+    Raises:
+        ConfigError: the class declares something impossible.
+    """
+    found = cls.__dict__.get(_OWN)
+    if found is None:
+        found = Schema(cls)
+        setattr(cls, _OWN, found)
+    return found
+
+
+def refuse_reserved(cls: type[Any]) -> None:
+    """Refuses annotations under a name that xpm needs.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    for name in own_annotations(cls):
+        if name in RESERVED:
+            raise ConfigError(f"{cls.__name__}.{name}: the name is reserved; choose another")
+
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def own_annotations(cls: type[Any]) -> dict[str, Any]:
+        """The annotations in the body of `cls`, unresolved names as forward references."""
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+
+else:
+
+    def own_annotations(cls: type[Any]) -> dict[str, Any]:
+        """The annotations in the body of `cls`, as they stand there."""
+        return cls.__dict__.get("__annotations__", {})
+
+
+def _declared(cls: type[Any]) -> Iterator[Declared]:
+    found: dict[str, Declared] = {}
+    for base in reversed(cls.__mro__):
+        if not issubclass(base, Described) or issubclass(base, Description):
+            continue
+        refuse_reserved(base)
+        own = _own(base)
+        for name in found:
+            if name in base.__dict__ and name not in own:
+                raise ConfigError(
+                    f"{base.__name__}.{name}: hides a parameter; write {name}: Param[...] = ... to change its default"
+                )
+        found.update(own)
+    yield from found.values()
+
+
+def _own(base: type[Any]) -> dict[str, Declared]:
+    """The parameters in the body of `base`; their defaults stop being its attributes.
+
+    What a description or a live object holds under a parameter's name is then its value or nothing.
+    """
+    own: dict[str, Declared] | None = base.__dict__.get(_FIELDS)
+    if own is None:
+        own = {
+            name: each for name, note in own_annotations(base).items() if (each := _read(base, name, note))
+        }
+        for name in own:
+            if name in base.__dict__:
+                delattr(base, name)
+        setattr(base, _FIELDS, own)
+    return own
+
+
+class _Carrier:
+    """An object with one annotation, the form in which `get_type_hints` resolves one at a time."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.__annotations__ = {"it": annotation}
+
+
+def _resolved(base: type[Any], name: str, annotation: Any) -> Any:
+    module = sys.modules.get(base.__module__)
+    scope = {base.__name__: base, **(vars(module) if module else {})}
+    try:
+        # The module's names go first, as in typing: a parameter may be called like a type.
+        return get_type_hints(_Carrier(annotation), dict(vars(base)), scope, include_extras=True)["it"]
+    except (NameError, AttributeError) as error:
+        # An annotation that is no parameter may name what only a type checker imports.
+        if not any(role.value in str(annotation) for role in Role):
+            return None
+        raise ConfigError(
+            f"{base.__name__}.{name}: the annotation {annotation!r} can't be resolved: {error}"
+        ) from None
+
+
+def _read(base: type[Any], name: str, annotation: Any) -> Declared | None:
+    """The parameter that `name: annotation` declares in the class `base`; None if it declares none."""
+    hint = _resolved(base, name, annotation)
+    if get_origin(hint) is not Annotated:
+        return None
+    of, *notes = get_args(hint)
+    roles = [note for note in notes if isinstance(note, Role)]
+    if not roles:
+        return None
+    if len(roles) > 1:
+        raise ConfigError(f"{base.__name__}.{name}: has {len(roles)} roles; one of Param, Meta, Constant")
+    try:
+        kind = kind_of(of)
+    except Unsupported as why:
+        raise ConfigError(f"{base.__name__}.{name}: {why}") from None
+    return _with_default(base, name, roles[0], kind)
+
+
+def _with_default(base: type[Any], name: str, role: Role, kind: Kind) -> Declared:
+    given = base.__dict__.get(name, UNSET)
+    if isinstance(given, types.MemberDescriptorType):
+        given = UNSET
+    if not isinstance(given, Field):
+        given = Field(given, None, False)
+    declared = Declared(name, role, kind, given.default, given.default_factory, given.ignore_default)
+    if role is Role.CONSTANT and declared.default is UNSET:
+        raise ConfigError(
+            f"{base.__name__}.{name}: a constant needs its value, as in {name}: Constant[str] = '1'"
+        )
+    if declared.generator is not None and role is not Role.META:
+        raise ConfigError(
+            f"{base.__name__}.{name}: a generated path says nothing about the experiment; make it Meta[Path]"
+        )
+    return declared

@@ -1,0 +1,113 @@
+"""The one ambient value of the package: the session that takes submissions and answers questions.
+
+An open experiment is a session, and so is the process of a job. The parts above set `current`; the
+core only reads it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from xpm.core.config import Task
+    from xpm.core.state import State
+    from xpm.types import JobId
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """How a task is to be run; None leaves it to the experiment's own setting."""
+
+    queue: str | None = None
+    priority: int | None = None
+
+
+DEFAULTS = SubmitOptions()
+"""Options of a task that was submitted without any."""
+
+
+class Job(Protocol):
+    """What `task.job` gives: the job of a submitted task."""
+
+    @property
+    def id(self) -> JobId:
+        """Its identifier."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """Its state, asked now."""
+        ...
+
+    @property
+    def stdout(self) -> Path:
+        """Where its standard output goes."""
+        ...
+
+    @property
+    def stderr(self) -> Path:
+        """Where its standard error goes."""
+        ...
+
+
+class Session(Protocol):
+    """An open experiment, or the process of a job."""
+
+    def submit(self, task: Task, options: SubmitOptions) -> None:
+        """Takes `task`; it must have called `xpm.core.submission.prepare` when it returns."""
+        ...
+
+    def jobpath(self, task: Task) -> Path:
+        """The directory of the job of `task`."""
+        ...
+
+    def handle(self, task: Task) -> Job:
+        """The job of `task`."""
+        ...
+
+    def result(self, task: Task, timeout: float | None) -> Any:
+        """Waits for the job of `task` and returns what its `execute` returned."""
+        ...
+
+    def progress(self, value: float, desc: str | None, level: int) -> None:
+        """Notes how far the job of this process is."""
+        ...
+
+
+current: ContextVar[Session | None] = ContextVar("xpm_session", default=None)
+"""The open experiment, or in a job the job's own session."""
+
+loading: ContextVar[bool] = ContextVar("xpm_loading", default=False)
+"""True while a worker runs a script only to get at its classes."""
+
+
+class ScriptLoaded(BaseException):
+    """Raised by `experiment(...)` while `loading`: all classes above it are defined, no more is needed.
+
+    Not an `Exception`, so that a script's own `except Exception` doesn't swallow it.
+    """
+
+
+def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> None:
+    """Says how far the running job is; outside a job it does nothing.
+
+    Args:
+        value: from 0 to 1.
+        desc: what is being done; an integer here is a level, as in experimaestro.
+        level: 0 for the job as a whole, 1 for a part of it, and so on.
+    """
+    session = current.get()
+    if session is None:
+        return
+    if isinstance(desc, int):
+        desc, level = None, desc
+    session.progress(float(value), desc, level)

@@ -1,0 +1,144 @@
+"""Tags: the parameters under study, of one task and of all that it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, TypeVar, cast
+
+from xpm.core.info import Description, info_of, own_info
+from xpm.core.schema import schema_of
+from xpm.errors import ConfigError, SealedError
+from xpm.types import Scalar
+
+T = TypeVar("T")
+
+
+class Tagged:
+    """A value on its way from `tag` to its parameter."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"tag({self.value!r})"
+
+
+def tag(value: T) -> T:
+    """Marks `value` as under study: `Train.C(lr=tag(0.1))` gives the job the tag `lr=0.1`.
+
+    What comes back stands for `value` in `.C(...)` and in setting an attribute, nowhere else.
+    """
+    return cast("T", Tagged(value))
+
+
+def plain_tag(place: str, value: Any) -> Scalar:
+    """What a tag shows of `value`: an enum's name, a path's text.
+
+    Raises:
+        ConfigError: `value` is a container or a config.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, PurePath):
+        return str(value)
+    raise ConfigError(
+        f"{place}: a tag is a number, a text, a bool, an enum, a path or None, not {type(value).__name__}"
+    )
+
+
+def note_tag(config: Any, name: str, value: Any) -> None:
+    """Gives the description `config` the tag `name`.
+
+    Raises:
+        SealedError: it was submitted, with the tags that it had.
+        ConfigError: a tag can't be such a value.
+    """
+    info = own_info(config)
+    label = schema_of(type(config)).label
+    if info.sealed:
+        raise SealedError(f"{label}.tag({name!r}): the description was submitted; tag it before")
+    if info.tags is None:
+        info.tags = {}
+    info.tags[name] = plain_tag(f"{label}.{name}", value)
+
+
+def tags_of(config: Any) -> dict[str, Scalar]:
+    """All tags of the description `config`: its own, and those of its parameters, dependencies included.
+
+    Its own win. Where two parameters bring one name with different values, both are kept, as
+    `parameter.name`; where the elements of one parameter differ among themselves, the name is left out:
+    it says nothing about the whole.
+    """
+    info = info_of(config)
+    if info is not None and info.total is not None:
+        return info.total
+    found = _merged(config, info.tags if info is not None else None)
+    if info is not None and info.sealed:
+        info.total = found
+    return found
+
+
+def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
+    brought = [
+        (name, tags)
+        for _, name in schema_of(type(config)).rich
+        if (tags := _brought(config.__dict__.get(name)))
+    ]
+    if not brought:
+        return own or {}
+    found: dict[str, Scalar] = {}
+    clashing = _clashing([tags for _, tags in brought])
+    for parameter, tags in brought:
+        for name, value in tags.items():
+            found[f"{parameter}.{name}" if name in clashing else name] = value
+    return {**found, **(own or {})}
+
+
+def _clashing(sources: list[dict[str, Scalar]]) -> set[str]:
+    """The names that have different values in different sources."""
+    seen: dict[str, Scalar] = {}
+    clashing: set[str] = set()
+    for tags in sources:
+        for name, value in tags.items():
+            if name in seen and (seen[name] != value or type(seen[name]) is not type(value)):
+                clashing.add(name)
+            seen[name] = value
+    return clashing
+
+
+def _brought(value: Any) -> dict[str, Scalar]:
+    """The tags that the value of one parameter brings."""
+    if isinstance(value, Description):
+        return tags_of(value)
+    if not isinstance(value, (list, tuple, set, frozenset, dict)):
+        return {}
+    items = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)
+    sources = [tags for each in items if (tags := _brought(each))]
+    if not sources:
+        return {}
+    clashing = _clashing(sources)
+    return {name: each for tags in sources for name, each in tags.items() if name not in clashing}
+
+
+LABEL_BYTES = 60
+"""The longest label, in bytes of UTF-8."""
+
+
+def label_of(task: Any, tags: Mapping[str, Scalar]) -> str:
+    """What people read for a job: `Train lr=0.1 layers=3`, its tags or else its scalar parameters."""
+    schema = schema_of(type(task))
+    text = schema.label
+    shown = tags if tags else {name: task.__dict__.get(name) for name in schema.shown}
+    for name, value in shown.items():
+        text += f" {name}={value:.6g}" if type(value) is float else f" {name}={value}"
+        if len(text) > LABEL_BYTES:
+            break
+    if text.isascii():
+        return text[:LABEL_BYTES]
+    return text.encode("utf-8", "replace")[:LABEL_BYTES].decode("utf-8", "ignore")
