@@ -1,0 +1,70 @@
+"""How the code of a run is found again; `xpm.workspace.snapshot` makes what is described here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xpm.errors import WorkspaceError
+
+FORMAT = 1
+
+_LISTS = ("sys_path", "extra_path", "argv")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How a run's code is found again: what `.xpm/code/<id>.json` holds."""
+
+    fingerprint: str
+    """Of the files' names and contents; also the name of the folder with their copy."""
+    root: str
+    """The project's folder when the run was submitted."""
+    copied: bool
+    """Whether jobs import from the copy, not from `root` itself."""
+    sys_path: tuple[str, ...]
+    """The entries of `sys.path` inside the project, relative to it, in their order."""
+    extra_path: tuple[str, ...]
+    """Its other entries."""
+    script: str | None
+    """The script that was run, relative to the project."""
+    module: str | None
+    """The module that was run with `python -m`."""
+    argv: tuple[str, ...]
+    cwd: str
+    python: str
+
+    @property
+    def id(self) -> str:
+        """The name under which runs and jobs refer to it."""
+        return hashlib.sha256(pack_code(self)).hexdigest()[:16]
+
+    def folder(self, workspace: Path) -> Path:
+        """Where jobs import from."""
+        return workspace / ".xpm" / "code" / self.fingerprint if self.copied else Path(self.root)
+
+
+def read_code(workspace: Path, code: str) -> Code:
+    """The code of a run by its id.
+
+    Raises:
+        WorkspaceError: it is not in the workspace, or was written by a newer xpm.
+    """
+    path = workspace / ".xpm" / "code" / f"{code}.json"
+    try:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(f"the code of the run cannot be read from {path}: {error}") from error
+    if values.pop("format", None) != FORMAT:
+        raise WorkspaceError(f"{path} was written by a newer xpm: update xpm")
+    for key in _LISTS:
+        values[key] = tuple(values[key])
+    return Code(**values)
+
+
+def pack_code(code: Code) -> bytes:
+    """What is written for `code`."""
+    return json.dumps({"format": FORMAT, **asdict(code)}, sort_keys=True).encode("ascii") + b"\n"

@@ -1,0 +1,271 @@
+"""A job's directory in the hands of one execution: taking it, and publishing in it.
+
+All is done through descriptors of the directory that was taken. A later execution moves that directory aside
+before it makes its own, so an earlier one that still lives goes on in the moved one and harms nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from xpm.errors import WorkspaceError
+from xpm.types import Fence
+from xpm.workspace.results import RECORD, Record, read_record
+
+LOGS = ("stdout.log", "stderr.log")
+
+_META, _RESULT = RECORD.split("/")
+_ASIDE = ".aside"
+_DRAFT = ".part"
+_FEW = 64
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class Overtaken(WorkspaceError):
+    """The directory belongs to a later execution, or was removed."""
+
+
+class JobDirectory:
+    """The directory of a running execution.
+
+    Its unpublished record lies in `.xpm/<fence>.part` from the first moment on and so names the owner.
+    """
+
+    __slots__ = ("_draft", "_identity", "_meta", "_part", "descriptor", "path")
+
+    def __init__(self, path: str, fence: Fence) -> None:
+        self.path = path
+        self._part = fence + _DRAFT
+        self.descriptor = os.open(path, _FOLDER)
+        try:
+            os.mkdir(_META, dir_fd=self.descriptor)
+            self._meta = os.open(_META, _FOLDER, dir_fd=self.descriptor)
+            self._draft = os.open(self._part, _NEW, 0o666, dir_fd=self._meta)
+        except (FileExistsError, FileNotFoundError):
+            raise Overtaken(f"another execution has just taken {path}") from None
+        self._identity = [_identity(each) for each in (self.descriptor, self._meta, self._draft)]
+
+    @classmethod
+    def take(cls, path: str, fence: Fence) -> JobDirectory | Record:
+        """A new directory at `path` for the execution `fence`, or the record of a job that is done.
+
+        A directory without a record that counts is moved into the new one, to `.xpm/stale/<n>`; its attempts
+        are carried over.
+
+        Raises:
+            Overtaken: a later execution has the directory.
+            OSError: it cannot be made.
+        """
+        try:
+            _make(path)
+        except FileExistsError:
+            record = read_record(path)
+            if record is not None:
+                return record
+            _replace(path, fence)
+        made = cls(path, fence)
+        # Also after an execution that died between setting aside and this.
+        if os.path.lexists(path + _ASIDE):
+            _adopt(path)
+        return made
+
+    def open_log(self, name: str) -> int:
+        """A descriptor of the log `name`, which is made."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(name, flags, 0o666, dir_fd=self.descriptor)
+
+    def drop_empty_logs(self) -> None:
+        """Removes the logs that nothing was written to."""
+        self._recover()
+        for name in LOGS:
+            try:
+                if os.stat(name, dir_fd=self.descriptor).st_size == 0:
+                    os.unlink(name, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                continue  # the task removed it
+
+    def publish(self, line: bytes, *, durable: bool) -> bool:
+        """Makes `line` the record; False when there is one already, which stays.
+
+        Args:
+            line: the record.
+            durable: whether all files of the job must survive a loss of power from here on.
+
+        Raises:
+            Overtaken: the directory was moved aside or removed; the record, if written, is in the moved one.
+            OSError: the record or a file could not be written; nothing is published.
+        """
+        self._recover()
+        self._write(line)
+        if durable:
+            self._sync()
+        first = self._link()
+        self._remove_draft()
+        if durable:
+            for folder in (self._meta, self.descriptor):
+                os.fsync(folder)
+            _sync_folder(os.path.dirname(self.path))
+        if not self.in_place():
+            raise Overtaken(f"{self.path} was moved or removed while the job ran")
+        return first
+
+    def abandon(self) -> None:
+        """Removes the unpublished record; the directory stays for those who look into it."""
+        self._recover()
+        self._remove_draft()
+
+    def in_place(self) -> bool:
+        """Whether the directory is still the one at its path."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity[0]
+
+    def _write(self, line: bytes) -> None:
+        os.ftruncate(self._draft, 0)
+        at = 0
+        while at < len(line):
+            at += os.pwrite(self._draft, line[at:], at)
+
+    def _link(self) -> bool:
+        try:
+            os.link(self._part, _RESULT, src_dir_fd=self._meta, dst_dir_fd=self._meta, follow_symlinks=False)
+        except FileExistsError:
+            # A server that repeats the call for a lost reply says so of our own link too.
+            return os.fstat(self._draft).st_nlink == 2
+        except FileNotFoundError:
+            raise Overtaken(f"{self.path}/{_META} was removed while the job ran") from None
+        return True
+
+    def _remove_draft(self) -> None:
+        try:
+            os.unlink(self._part, dir_fd=self._meta)
+        except FileNotFoundError:
+            return  # somebody cleared the directory: nothing is left to remove
+
+    def _recover(self) -> None:
+        """Opens anew what the task closed; a number that is another file by now is left to the task."""
+        held = (self.descriptor, self._meta, self._draft)
+        if [_identity(each) for each in held] == self._identity:
+            return
+        try:
+            self.descriptor = os.open(self.path, _FOLDER)
+            self._meta = os.open(_META, _FOLDER, dir_fd=self.descriptor)
+            self._draft = os.open(self._part, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._meta)
+        except FileNotFoundError:
+            raise Overtaken(f"{self.path} was moved or removed while the job ran") from None
+        if [_identity(each) for each in (self.descriptor, self._meta, self._draft)] != self._identity:
+            raise Overtaken(f"{self.path} was moved while the job ran")
+
+    def _sync(self) -> None:
+        files = list(_files(self.path))
+        if len(files) > _FEW:
+            os.sync()
+            return
+        for each in files:
+            try:
+                descriptor = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except (FileNotFoundError, PermissionError):
+                continue  # gone again, or made unreadable by the task
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        os.fsync(self._draft)
+
+
+def owner(path: str) -> Fence:
+    """The fence of the execution that has the directory at `path`; empty when none is at work there."""
+    try:
+        names = os.listdir(os.path.join(path, _META))
+    except (FileNotFoundError, NotADirectoryError):
+        return Fence("")
+    return Fence(max((name.removesuffix(_DRAFT) for name in names if name.endswith(_DRAFT)), default=""))
+
+
+def _make(path: str) -> None:
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkdir(path)
+
+
+def _replace(path: str, fence: Fence) -> None:
+    with suppress(FileNotFoundError):  # removed while we looked
+        _set_aside(path, fence)
+    try:
+        _make(path)
+    except FileExistsError:
+        raise Overtaken(f"another execution has just taken {path}") from None
+
+
+def _set_aside(path: str, fence: Fence) -> None:
+    seen = os.lstat(path)
+    if owner(path) > fence:
+        raise Overtaken(f"a later execution has taken {path}")
+    aside = path + _ASIDE
+    if os.path.lexists(aside):
+        _adopt(path)  # of an execution that died half-way
+    os.rename(path, aside)
+    moved = os.lstat(aside)
+    if (moved.st_dev, moved.st_ino) != (seen.st_dev, seen.st_ino):
+        os.rename(aside, path)  # a later execution came between the two looks: it keeps its directory
+        raise Overtaken(f"a later execution has just taken {path}")
+
+
+def _adopt(path: str) -> None:
+    """Takes in what was set aside, and what that had taken in before."""
+    meta, old = f"{path}/{_META}", f"{path}{_ASIDE}/{_META}"
+    stale = f"{meta}/stale"
+    os.makedirs(stale, exist_ok=True)
+    for name in _entries(f"{old}/stale"):
+        os.rename(f"{old}/stale/{name}", f"{stale}/{_free(stale)}")
+    if attempts := _entries(f"{old}/attempts"):
+        os.makedirs(f"{meta}/attempts", exist_ok=True)
+        for name in attempts:
+            os.rename(f"{old}/attempts/{name}", f"{meta}/attempts/{name}")
+    os.rename(path + _ASIDE, f"{stale}/{_free(stale)}")
+
+
+def _free(stale: str) -> int:
+    return 1 + max((int(name) for name in os.listdir(stale) if name.isdecimal()), default=0)
+
+
+def _entries(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder), key=lambda name: (len(name), name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _files(path: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(path):
+        if folder == f"{path}/{_META}":
+            folders[:] = [name for name in folders if name != "stale"]
+        for name in names:
+            full = os.path.join(folder, name)
+            if os.path.isfile(full) and not os.path.islink(full):
+                yield full
+        if folder != path:
+            yield folder
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, _FOLDER)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

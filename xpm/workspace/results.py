@@ -1,0 +1,139 @@
+"""The record of a finished job: one line of JSON that carries its own proof of being whole.
+
+The last two keys are the fence and a checksum of all that stands before it, so that one short read at the
+end tells a whole record, and whose it is, from a torn one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xpm.errors import ResultError
+from xpm.types import Fence, JobId
+
+FORMAT = 1
+RECORD = ".xpm/result.json"
+MAX_RESULT = 1 << 20
+"""The most that a result may take as JSON."""
+
+_TAIL = re.compile(rb',"fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z')
+_TAIL_SIZE = 160
+_encode_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a finished job."""
+
+    job: JobId
+    task: str
+    label: str
+    parameters: Mapping[str, Any]
+    """Readable; `payload` is what builds the task again."""
+    payload: bytes
+    types: Mapping[str, bytes]
+    """The packed descriptions of the types that the payload names, by their keys."""
+    execution: int
+    attempt: int
+    host: str
+    user: str
+    worker: str
+    pid: int
+    started: float
+    ended: float
+    code: str
+    """The snapshot of the code that ran."""
+    result: Any
+    """As `xpm.workspace.values.encode_result` made it."""
+    fence: Fence
+
+
+def pack_record(record: Record) -> bytes:
+    """The line that is written.
+
+    Raises:
+        ResultError: the result takes more than `MAX_RESULT`.
+    """
+    result = _encode_json(record.result)
+    if len(result) > MAX_RESULT:
+        raise ResultError(
+            f"the result of {record.task} takes {len(result) / MAX_RESULT:.1f} MiB as JSON, at most 1 is kept: "
+            "write a file in the job's directory and return its path"
+        )
+    head = _encode_json(
+        {
+            "format": FORMAT,
+            "job": record.job,
+            "task": record.task,
+            "label": record.label,
+            "parameters": record.parameters,
+            "payload": _text(record.payload),
+            "types": {key: _text(packed) for key, packed in record.types.items()},
+            "execution": record.execution,
+            "attempt": record.attempt,
+            "host": record.host,
+            "user": record.user,
+            "worker": record.worker,
+            "pid": record.pid,
+            "started": record.started,
+            "ended": record.ended,
+            "code": record.code,
+        }
+    )
+    body = f'{head[:-1]},"result":{result},"fence":"{record.fence}"'.encode("ascii")
+    return b'%b,"checksum":"%b"}\n' % (body, hashlib.sha256(body).hexdigest().encode("ascii"))
+
+
+def unpack_record(line: bytes) -> Record | None:
+    """The record in `line`; None when it is torn, altered or of a newer format."""
+    tail = _TAIL.search(line, max(0, len(line) - _TAIL_SIZE))
+    if (
+        tail is None
+        or hashlib.sha256(line[: tail.start(2) - len(',"checksum":"')]).hexdigest() != tail[2].decode()
+    ):
+        return None
+    values: dict[str, Any] = json.loads(line)
+    if values.pop("format", None) != FORMAT:
+        return None
+    del values["checksum"]
+    try:
+        values["payload"] = a2b_base64(values["payload"])
+        values["types"] = {key: a2b_base64(packed) for key, packed in values["types"].items()}
+        return Record(**values)
+    except (KeyError, TypeError, Base64Error):
+        return None  # whole, but by a program that was not xpm
+
+
+def read_record(jobdir: str | os.PathLike[str]) -> Record | None:
+    """The record of the job in the directory `jobdir`; None when there is none or it is damaged."""
+    try:
+        with open(os.path.join(jobdir, RECORD), "rb") as file:
+            return unpack_record(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
+    """The fence of the record in `jobdir` when it was written to its end, by a look at its last bytes."""
+    try:
+        descriptor = os.open(os.path.join(jobdir, RECORD), os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        tail = _TAIL.search(os.pread(descriptor, _TAIL_SIZE, max(0, size - _TAIL_SIZE)))
+    finally:
+        os.close(descriptor)
+    return None if tail is None else Fence(tail[1].decode())
+
+
+def _text(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
