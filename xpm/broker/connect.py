@@ -1,0 +1,209 @@
+"""Clients of a broker: from a URL, behind Sentinel too; and whether the broker is fit for use."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, SettingsError
+
+OLDEST = (6, 2)
+SENTINEL = "redis+sentinel://"
+FORM = (
+    "redis[s]://[name:password@]host:port/db, unix:///path or redis+sentinel://host:port,host:port/master/db"
+)
+PATIENCE = 4.0
+"""Seconds for which a call is tried again, with pauses that grow from 0.1 to 1 s."""
+
+T = TypeVar("T")
+
+_SECRET = re.compile(r"^(unix://)[^/]*@|^((?!unix)\S+?://)[^?]*@")
+_SECRET_OPTION = re.compile(r"(password=)[^&]*")
+
+
+class Patience(Retry):
+    """Tries again while connections fail, for some seconds in all.
+
+    The library's own `Retry` nests (a call that reconnects retries in each of its retries), counts and
+    doesn't look at the clock, and repeats a wrong password.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ExponentialWithJitterBackoff(base=0.1, cap=1.0), -1)
+        self._inside = False  # each connection has its own copy, and one thread at a time
+
+    def call_with_retry(  # noqa: D102 - the library's interface
+        self,
+        do: Callable[[], T],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        outermost, self._inside = not self._inside, True
+        until = time.monotonic() + PATIENCE
+        try:
+            for failures in itertools.count(1):
+                try:
+                    return do()
+                except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                    fail(error, failures) if with_failure_count else fail(error)
+                    final = isinstance(error, AuthenticationError) or (
+                        is_retryable and not is_retryable(error)
+                    )
+                    if final or not outermost or time.monotonic() > until:
+                        raise
+                time.sleep(self._backoff.compute(failures))
+        finally:
+            self._inside = not outermost
+        raise AssertionError("unreachable")
+
+
+def open_client(url: str, *, timeout: float = 5.0) -> Redis:
+    """A client of the broker at `url`, bytes in and bytes out; it connects at its first call.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port,host:port/master/db`; for
+            the last, name and password are the broker's, `?sentinel_password=` is the sentinels'.
+        timeout: Seconds that the socket waits for an answer; a sixth of the lease.
+
+    Raises:
+        SettingsError: The URL is none of these.
+    """
+    options: dict[str, Any] = {
+        "decode_responses": False,
+        "protocol": 2,  # nothing here needs the third, and a proxy or an old server may not know it
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 3.0),
+        "health_check_interval": 30,
+        "retry": Patience(),
+    }
+    try:
+        if url.startswith(SENTINEL):
+            return _behind_sentinel(url, options)
+        if not url.startswith("unix://"):
+            options["socket_keepalive"] = True
+        else:
+            del options["socket_connect_timeout"]
+        return Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
+    except ValueError as error:
+        # Not the error's own text: a misread password may be in it.
+        raise SettingsError(f"broker: {safe(url)}: cannot be read; the form is {FORM}") from error
+
+
+def _behind_sentinel(url: str, options: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    secret, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = secret.partition(":")
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    if not hosts or not 1 <= len(path) <= 2:
+        raise ValueError(url)
+    query = dict(parse_qsl(parts.query))
+    access = {"username": query.get("sentinel_username"), "password": query.get("sentinel_password")}
+    short = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": None, "protocol": 2}
+    sentinel = Sentinel([_address(host) for host in hosts.split(",")], sentinel_kwargs={**short, **access})
+    return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
+        path[0],
+        **options,
+        socket_keepalive=True,
+        db=int(path[1]) if len(path) == 2 else 0,
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if re.search(r":\d+$", text) else (text, "", "26379")
+    return host.strip("[]"), int(port)
+
+
+def safe(url: str) -> str:
+    """The URL without its secrets, for people to read."""
+    return _SECRET_OPTION.sub(r"\1***", _SECRET.sub(r"\1\2", url))
+
+
+def check(client: Redis, url: str) -> list[str]:
+    """Looks whether the broker is fit for use; what is only a pity comes back as warnings.
+
+    All is read from INFO, which is often allowed where CONFIG is not.
+
+    Raises:
+        BrokerUnreachable: It doesn't answer, or refuses the password.
+        BrokerUnsuitable: It is too old, evicts keys, is a cluster or a replica.
+    """
+    with translated(url):
+        try:
+            info: dict[str, Any] = client.execute_command("INFO")  # pyright: ignore
+        except NoPermissionError as error:
+            raise BrokerUnsuitable(f"{safe(url)}: this user may not call INFO; grant it +info") from error
+    refuse_unsuitable(info, safe(url))
+    if not int(info.get("aof_enabled", 0)):
+        return [
+            f"{safe(url)}: no append-only file: a crash of the broker may lose submitted jobs "
+            "(switch it on: appendonly yes)"
+        ]
+    return []
+
+
+def refuse_unsuitable(info: dict[str, Any], name: str) -> None:
+    """Judges what INFO says.
+
+    Raises:
+        BrokerUnsuitable: The broker must not be used; the message says why and what to do.
+    """
+    mode = info.get("redis_mode") or info.get("server_mode")  # the second is Valkey's
+    version = str(info.get("redis_version", "0"))
+    policy = info.get("maxmemory_policy", "noeviction")
+    if mode == "cluster":
+        raise BrokerUnsuitable(f"{name}: a cluster: use a standalone server, or one behind Sentinel")
+    if mode == "sentinel":
+        raise BrokerUnsuitable(f"{name}: a Sentinel: write {SENTINEL}host:port/master")
+    if tuple(int(digits) for digits in re.findall(r"\d+", version)[:2]) < OLDEST:
+        raise BrokerUnsuitable(f"{name}: Redis {version}: 6.2 or newer is needed")
+    if policy != "noeviction":
+        raise BrokerUnsuitable(
+            f"{name}: it may evict keys (maxmemory-policy {policy}): set maxmemory-policy noeviction"
+        )
+    if info.get("role") == "slave":
+        raise BrokerUnsuitable(f"{name}: a replica: name its master, or use {SENTINEL}")
+
+
+@contextmanager
+def translated(url: str) -> Generator[None]:
+    """Turns what redis raises into one clear line that names the broker.
+
+    Raises:
+        BrokerUnreachable: No connection, no answer, or no access.
+        BrokerError: The broker refused a call.
+    """
+    name = safe(url)
+    try:
+        yield
+    except AuthenticationError as error:
+        raise BrokerUnreachable(f"{name}: wrong or missing user name or password") from error
+    except MasterNotFoundError as error:
+        raise BrokerUnreachable(f"{name}: no sentinel knows a master of that name: {_line(error)}") from error
+    except RedisTimeoutError as error:
+        raise BrokerUnreachable(f"{name}: no answer: {_line(error)}") from error
+    except RedisConnectionError as error:
+        raise BrokerUnreachable(f"{name}: no connection: {_line(error)}") from error
+    except ResponseError as error:
+        raise BrokerError(f"{name}: refused: {_line(error)}") from error
+    except RedisError as error:
+        raise BrokerError(f"{name}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
