@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from pathlib import PurePath
-from typing import Any, cast
-
-from msgpack import Packer
+from typing import Any
 
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.info import Description
 from xpm.core.naming import class_name
+from xpm.core.pack import pack_bin
 
 VERSION = b"\x01"
 """The first byte of everything that is hashed: the version of these rules."""
@@ -43,36 +42,12 @@ class Mark(IntEnum):
 
 
 LIST, TUPLE, SET, DICT, ENUM, PATH = 1, 2, 3, 4, 5, 6
-REFERENCE, CONFIG, INTEGER = 7, 8, 9
-OUTPUT = 11
+REFERENCE, CONFIG, OUTPUT = 7, 8, 11
 
 Digest = Callable[[Any], bytes]
 
 PLAIN = frozenset({type(None), bool, int, float, str})
 """The types whose values stand for themselves."""
-
-_pack = Packer(use_bin_type=True).pack
-# MessagePack of a text that isn't valid Unicode: the three bytes that UTF-8 would have for a surrogate.
-_pack_surrogates = Packer(use_bin_type=True, unicode_errors="surrogatepass").pack
-
-
-def packed(form: Any) -> bytes:
-    """The MessagePack bytes of a canonical form."""
-    try:
-        return cast("bytes", _pack(form))
-    except OverflowError:
-        return packed(widened(form))
-    except UnicodeEncodeError:
-        return cast("bytes", _pack_surrogates(form))
-
-
-def widened(form: Any) -> Any:
-    """The form with each integer beyond 64 bits as text, `[INTEGER, hexadecimal]`."""
-    if type(form) is list:
-        return [widened(each) for each in cast("list[Any]", form)]
-    if type(form) is int and not -(1 << 63) <= form < 1 << 64:
-        return [INTEGER, format(form, "x")]
-    return form
 
 
 def canonical(value: Any, digest: Digest) -> Any:
@@ -82,7 +57,7 @@ def canonical(value: Any, digest: Digest) -> Any:
         value: as a description holds it.
         digest: gives the 32 bytes of a nested description's identifier.
     """
-    kind = type(value)
+    kind: type[Any] = value.__class__
     if kind in PLAIN:
         return value
     make = _FORMS.get(kind)
@@ -106,12 +81,12 @@ def _tuple(value: tuple[Any, ...], digest: Digest) -> list[Any]:
 
 
 def _set(value: set[Any], digest: Digest) -> list[Any]:
-    return [SET, *sorted((canonical(each, digest) for each in value), key=packed)]
+    return [SET, *sorted((canonical(each, digest) for each in value), key=pack_bin)]
 
 
 def _dict(value: dict[Any, Any], digest: Digest) -> list[Any]:
     pairs = sorted(
-        ((canonical(key, digest), each) for key, each in value.items()), key=lambda pair: packed(pair[0])
+        ((canonical(key, digest), each) for key, each in value.items()), key=lambda pair: pack_bin(pair[0])
     )
     return [DICT, *(part for key, each in pairs for part in (key, canonical(each, digest)))]
 

@@ -22,8 +22,8 @@ from xpm.core.info import (
     own_info,
 )
 from xpm.core.live import instance_of
-from xpm.core.schema import refuse_reserved, schema_of
-from xpm.core.sealing import Sealing
+from xpm.core.schema import refuse_reserved
+from xpm.core.sealing import Sealing, seal
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, current
 from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted
@@ -69,7 +69,7 @@ class Config(Described):
 
     if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
 
-        def __new__(cls, *args, **kwargs):
+        def __new__(cls, *args, **kwargs):  # noqa: D102
             if args != (_RESTORED,):
                 raise ConfigError(f"use {cls.__name__}.C(...)")
             return allocate(cls)
@@ -97,7 +97,7 @@ class Config(Described):
 
     def seal(self) -> Self:
         """Checks the whole description and makes it unchangeable, as submission does; returns it."""
-        Sealing(_description(self, "seal"))
+        seal(_description(self, "seal"))
         return self
 
     def instance(self) -> Self:
@@ -157,13 +157,15 @@ class Task(Config, Submittable):
         """
         info = own_info(_description(self, "submit"))
         if info.session is not None:
-            return info.output
+            return self if info.output is None else info.output
         session = current.get()
         if session is None:
             raise NoExperiment()
         options = DEFAULTS if queue is None and priority is None else SubmitOptions(queue, priority)
         session.submit(self, options)
         info.session = session
+        if not hasattr(type(self), "task_outputs"):
+            return self
         info.output = _outputs(self, info)
         return info.output
 
@@ -205,38 +207,35 @@ def reference(task: Task) -> JobRef:
     """
     info = info_of(task)
     if info is None or info.ref is None:
-        raise NotSubmitted(f"{schema_of(type(task)).label}: not submitted; call .submit() first")
+        raise NotSubmitted(f"{type(task).__name__}: not submitted; call .submit() first")
     return info.ref
 
 
 def _session(task: Task) -> Session:
     info = info_of(task)
     if info is None or info.session is None:
-        raise NotSubmitted(f"{schema_of(type(task)).label}: not submitted; call .submit() first")
+        raise NotSubmitted(f"{type(task).__name__}: not submitted; call .submit() first")
     return info.session
 
 
 def _description(config: Any, method: str) -> Any:
+    cls: type[Any] = config.__class__
     if not isinstance(config, Description):
         raise ConfigError(
-            f"{type(config).__name__}.{method}: only a description has it, as {type(config).__name__}.C(...) makes"
+            f"{cls.__name__}.{method}: only a description has it, as {cls.__name__}.C(...) makes"
         )
     return config
 
 
 def _outputs(task: Any, info: Info) -> Any:
-    task_outputs = getattr(task, "task_outputs", None)
-    if task_outputs is None:
-        return task
-
     def dep(config: T, /) -> T:
         return _produced(task, info, config)
 
-    return task_outputs(dep)
+    return task.task_outputs(dep)
 
 
 def _produced(task: Any, info: Info, config: Any) -> Any:
-    label = schema_of(type(task)).label
+    label = task.__xpm_schema__.label
     if not isinstance(config, Description) or isinstance(config, Submittable):
         raise ConfigError(
             f"{label}.task_outputs: expected a description of a config, got {type(config).__name__}"

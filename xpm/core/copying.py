@@ -31,7 +31,7 @@ class _Copies:
         copy = self.made.get(id(config))
         if copy is not None:
             return copy
-        copy = self.made[id(config)] = allocate(type(config))
+        copy = self.made[id(config)] = allocate(config.__class__)
         for name, value in config.__dict__.items():
             if name != HIDDEN:
                 copy.__dict__[name] = self(value)

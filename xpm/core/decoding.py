@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from msgpack import unpackb
-
 from xpm.core.encoding import (
     CONFIG,
     DICT,
     ENUM,
     FROZENSET,
     GENERATED,
-    INTEGER,
     JOB,
     JOB_PATH,
     LIST,
@@ -25,6 +22,7 @@ from xpm.core.encoding import (
 )
 from xpm.core.info import JobRef, allocate
 from xpm.core.live import animate, deferred
+from xpm.core.pack import INTEGER, unpack, unpack_raw
 from xpm.core.typeinfo import TypeInfo
 from xpm.errors import MessageError
 from xpm.types import JobId
@@ -41,9 +39,13 @@ class _Payload:
 
     __slots__ = ("body", "keys", "refs")
 
+    body: bytes
+    keys: tuple[str, ...]
+    refs: tuple[JobRef, ...]
+
     def __init__(self, payload: bytes) -> None:
         try:
-            version, *rest = cast("list[Any]", unpackb(payload, raw=True))
+            version, *rest = cast("list[Any]", unpack_raw(payload))
             if version != PAYLOAD_VERSION:
                 raise MessageError(
                     f"the payload has version {version}, this xpm reads {PAYLOAD_VERSION}: upgrade it"
@@ -62,7 +64,7 @@ class _Payload:
 
     def rows(self) -> list[list[Any]]:
         try:
-            return cast("list[list[Any]]", unpackb(self.body, unicode_errors="surrogatepass"))
+            return cast("list[list[Any]]", unpack(self.body))
         except ValueError as wrong:
             raise MessageError(f"the payload can't be read: {wrong}") from None
 
@@ -97,19 +99,25 @@ class _Reader:
         self.maker = maker
         self.made: list[Any] = []
         try:
-            self.types = [types[key] for key in self.payload.keys]
+            self.types: list[TypeInfo] = [types[key] for key in self.payload.keys]
         except KeyError as wrong:
             raise MessageError(f"the payload names the type {wrong}, which isn't known") from None
 
+    def type(self, place: int) -> TypeInfo:
+        return self.types[place]
+
+    def ref(self, place: int) -> JobRef:
+        return self.payload.refs[place]
+
     def root(self) -> TypeInfo:
         """The type of the task."""
-        return self.types[self.payload.rows()[-1][0]]
+        return self.type(self.payload.rows()[-1][0])
 
     def read(self) -> Any:
         """What the last row, the task, becomes."""
         rows = self.payload.rows()
         for at, (place, *forms) in enumerate(rows):
-            info = self.types[place]
+            info = self.type(place)
             values = self.values(info, forms)
             self.made.append(self.maker.config(info, values, at == len(rows) - 1))
         return self.made[-1]
@@ -132,24 +140,22 @@ class _Reader:
         return self.leaf(mark, *parts)
 
     def leaf(self, mark: int, first: Any, second: Any = None) -> Any:
-        maker, refs = self.maker, self.payload.refs
-        match mark:
-            case _ if mark == CONFIG:
-                return self.made[first]
-            case _ if mark == JOB:
-                return maker.job(refs[first])
-            case _ if mark == INTEGER:
-                return int(first, 16)
-            case _ if mark == ENUM:
-                return maker.enum(self.types[first], second)
-            case _ if mark == PATH:
-                return maker.path(first)
-            case _ if mark == GENERATED:
-                return maker.job_path(None, first)
-            case _ if mark == JOB_PATH:
-                return maker.job_path(refs[first], second)
-            case _:
-                raise ValueError(f"unknown mark {mark}")
+        maker = self.maker
+        if mark == CONFIG:
+            return self.made[first]
+        if mark == JOB:
+            return maker.job(self.ref(first))
+        if mark == INTEGER:
+            return int(first, 16)
+        if mark == ENUM:
+            return maker.enum(self.type(first), second)
+        if mark == PATH:
+            return maker.path(first)
+        if mark == GENERATED:
+            return maker.job_path(None, first)
+        if mark == JOB_PATH:
+            return maker.job_path(self.ref(first), second)
+        raise ValueError(f"unknown mark {mark}")
 
 
 class _Readable:

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of
-from xpm.core.kinds import shown
-from xpm.core.schema import Schema, schema_of
+from xpm.core.kinds import Mismatch, shown
+from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, note_tag
 from xpm.errors import ConfigError, SealedError
 
@@ -60,7 +60,7 @@ class _Behaviour(Description):
 
 
 def _open(config: Any, name: str) -> Schema:
-    schema = schema_of(type(config))
+    schema: Schema = config.__xpm_schema__
     info = info_of(config)
     if info is not None and info.sealed:
         raise SealedError(f"{schema.label}.{name}: the description was submitted; change a .copy() of it")
@@ -80,8 +80,9 @@ def generated_path(config: Any, name: str, label: str) -> Path:
         AttributeError: it has no job yet.
     """
     info = info_of(config)
-    owner, folder = (None, "") if info is None or info.home is None else info.home
-    taken = info_of(owner) if owner is not None else None
+    home = None if info is None else info.home
+    owner, folder = home or (config, "")
+    taken = info_of(owner) if home else None
     if taken is None or taken.session is None:
         raise AttributeError(f"{label}: the path is known once the task is submitted")
     return taken.session.jobpath(owner) / folder / name
@@ -111,9 +112,8 @@ class Maker:
         schema = schema_of(cls)
         abstract = getattr(cls, "__abstractmethods__", None)
         body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-        self.described: type[Any] = type(cls)(
-            cls.__name__, (_Behaviour, cls), {**body, "__xpm_schema__": schema}
-        )
+        metaclass: Callable[..., type[Any]] = cls.__class__
+        self.described = metaclass(cls.__name__, (_Behaviour, cls), {**body, SCHEMA: schema})
         self.make = _refusal(schema, abstract) if abstract else _constructor(schema, self.described)
 
 
@@ -128,6 +128,7 @@ def _refusal(schema: Schema, abstract: frozenset[str]) -> Callable[..., NoReturn
 
 def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
     exact = schema.exact.get
+    checks = schema.checks.get
     admit = schema.admit
     fields = len(schema.stored)
     defaults = schema.plain_defaults
@@ -143,7 +144,11 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
                 if type(value) is Tagged:
                     value = value.value
                     tagged = [name] if tagged is None else [*tagged, name]
-                values[name] = admit(name, value)
+                check = checks(name)
+                try:
+                    values[name] = admit(name, value) if check is None else check(value)
+                except Mismatch:
+                    admit(name, value)
         config = new(described)
         stored = config.__dict__
         if len(values) != fields:

@@ -13,12 +13,11 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
-from msgpack import Packer
-
 from xpm.core.canonical import PLAIN
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
-from xpm.core.info import Description, JobRef, Submittable, info_of
-from xpm.core.schema import schema_of
+from xpm.core.info import HIDDEN, Description, JobRef, Submittable, info_of
+from xpm.core.pack import pack_raw
+from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, type_info
 from xpm.errors import SubmissionError
 
@@ -28,27 +27,8 @@ PAYLOAD_VERSION = 1
 MAX_PAYLOAD = 1 << 20
 """The largest payload, in bytes."""
 
-LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG, JOB, INTEGER, GENERATED, JOB_PATH = range(1, 13)
-
-_pack = Packer(use_bin_type=False).pack
-_pack_surrogates = Packer(use_bin_type=False, unicode_errors="surrogatepass").pack
-
-
-def _packed(form: Any) -> bytes:
-    try:
-        return cast("bytes", _pack(form))
-    except OverflowError:
-        return _packed(_widened(form))
-    except UnicodeEncodeError:
-        return cast("bytes", _pack_surrogates(form))
-
-
-def _widened(form: Any) -> Any:
-    if type(form) is list:
-        return [_widened(each) for each in cast("list[Any]", form)]
-    if type(form) is int and not -(1 << 63) <= form < 1 << 64:
-        return [INTEGER, format(form, "x")]
-    return form
+LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG = 1, 2, 3, 4, 5, 6, 7, 8
+JOB, GENERATED, JOB_PATH = 10, 11, 12
 
 
 def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
@@ -61,12 +41,12 @@ def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
     payload = encoder.payload()
     if len(payload) > MAX_PAYLOAD:
         raise SubmissionError(_too_large(task, encoder.rows[-1], len(payload)))
-    return payload, encoder.types, tuple(encoder.jobs)
+    return payload, encoder.types, tuple(encoder.refs)
 
 
 def _too_large(task: Any, row: list[Any], size: int) -> str:
-    schema = schema_of(type(task))
-    sizes = {name: len(_packed(value)) for name, value in zip(schema.stored, row[1:], strict=False)}
+    schema: Schema = task.__xpm_schema__
+    sizes = {name: len(pack_raw(value)) for name, value in zip(schema.stored, row[1:], strict=False)}
     biggest = max(sizes, key=lambda name: sizes[name])
     return (
         f"{schema.label}: its parameters take {size:,} bytes, the most is {MAX_PAYLOAD:,}; "
@@ -77,22 +57,23 @@ def _too_large(task: Any, row: list[Any], size: int) -> str:
 class _Encoder:
     """One payload under way."""
 
-    __slots__ = ("jobs", "keys", "places", "rows", "task", "types")
+    __slots__ = ("digests", "keys", "places", "refs", "rows", "task", "types")
 
     def __init__(self, task: Any) -> None:
         self.task = task
         self.keys: list[str] = []
         self.types: dict[str, TypeInfo] = {}
-        self.jobs: dict[JobRef, int] = {}
+        self.digests: dict[bytes, int] = {}
+        self.refs: list[JobRef] = []
         self.rows: list[list[Any]] = []
         self.places: dict[int, int] = {}
         self.config(task)
 
     def payload(self) -> bytes:
         names: dict[str, int] = {}
-        places = [names.setdefault(task, len(names)) for _, task in self.jobs]
-        digests = bytes.fromhex("".join([job for job, _ in self.jobs]))
-        return _packed([PAYLOAD_VERSION, self.keys, list(names), places, digests, _packed(self.rows)])
+        places = [names.setdefault(ref.task, len(names)) for ref in self.refs]
+        digests = b"".join(self.digests)
+        return pack_raw([PAYLOAD_VERSION, self.keys, list(names), places, digests, pack_raw(self.rows)])
 
     def type(self, cls: type[Any]) -> int:
         key, info = type_info(cls)
@@ -101,24 +82,30 @@ class _Encoder:
             self.keys.append(key)
         return self.keys.index(key)
 
-    def job(self, ref: JobRef) -> int:
-        return self.jobs.setdefault(ref, len(self.jobs))
+    def job(self, ref: JobRef, digest: bytes | None = None) -> int:
+        """The number of the dependency `ref` in this payload."""
+        digest = digest or bytes.fromhex(ref.id)
+        place = self.digests.get(digest)
+        if place is None:
+            place = self.digests[digest] = len(self.refs)
+            self.refs.append(ref)
+        return place
 
     def config(self, config: Any) -> int:
         """Adds the row of `config`, and before it those of the configs in it; its place."""
         place = self.places.get(id(config))
         if place is not None:
             return place
-        schema = schema_of(type(config))
+        schema: Schema = config.__xpm_schema__
         row = [self.type(schema.cls), *schema.values(config.__dict__)]
-        for at, _ in schema.rich:
-            value = row[at + 1]
+        for at in schema.rich_columns:
+            value = row[at]
             if type(value) not in PLAIN:
-                row[at + 1] = self.value(value)
+                row[at] = self.value(value)
         if schema.generated:
             row.extend(self.generated(config, each.name) for each in schema.generated.values())
-        info = info_of(config)
-        if info is not None and info.producer is not None:
+        info = config.__dict__[HIDDEN]
+        if info.producer is not None:
             self.job(info.producer)
         place = self.places[id(config)] = len(self.rows)
         self.rows.append(row)
@@ -133,11 +120,13 @@ class _Encoder:
         return [GENERATED, path] if ref == _ref(self.task) else [JOB_PATH, self.job(ref), path]
 
     def value(self, value: Any) -> Any:
-        kind = type(value)
+        if isinstance(value, Submittable):
+            info = value.__dict__[HIDDEN]
+            place = self.digests.get(info.digest)
+            return [JOB, self.job(info.ref, info.digest) if place is None else place]
+        kind: type[Any] = value.__class__
         if kind in PLAIN:
             return value
-        if isinstance(value, Submittable):
-            return [JOB, self.job(_ref(value))]
         if isinstance(value, Description):
             return [CONFIG, self.config(value)]
         if isinstance(value, Enum):

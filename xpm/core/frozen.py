@@ -50,15 +50,17 @@ class FrozenSet(set[Any]):
 
 def freeze(value: Any) -> Any:
     """`value` with all its lists, dicts and sets frozen."""
-    make = _FREEZE.get(type(value))
+    make = _FREEZE.get(value.__class__)
     return value if make is None else make(value)
 
 
 def thaw(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """A fresh copy of `value` in ordinary containers, with `leaf` applied to all that is no container."""
-    kind = type(value)
-    if kind is tuple or kind is frozenset:
-        return kind(thaw(each, leaf) for each in value)
+    kind: type[Any] = value.__class__
+    if kind is tuple:
+        return tuple(thaw(each, leaf) for each in value)
+    if kind is frozenset:
+        return frozenset(thaw(each, leaf) for each in value)
     if kind is list or kind is FrozenList:
         return [thaw(each, leaf) for each in value]
     if kind is dict or kind is FrozenDict:

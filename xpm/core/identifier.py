@@ -5,9 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from xpm.core.canonical import CONFIG, OUTPUT, PLAIN, VERSION, canonical, packed
-from xpm.core.info import JobRef, info_of
-from xpm.core.schema import Declared, Schema, schema_of
+from xpm.core.canonical import CONFIG, OUTPUT, PLAIN, REFERENCE, VERSION, Digest, canonical
+from xpm.core.info import HIDDEN, Description, JobRef, info_of
+from xpm.core.pack import pack_bin
+from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError
 from xpm.types import JobId
 
@@ -24,66 +25,62 @@ def identifier(config: Any) -> JobId:
 def digest(config: Any) -> bytes:
     """The 32 bytes of the identifier of `config`; remembered once it is sealed."""
     info = info_of(config)
-    if info is not None and info.digest is not None:
-        return info.digest
-    found = _Digests()(config)
-    if info is not None and info.sealed:
-        info.digest = found
-    return found
+    if info is None or not info.sealed:
+        return _Digests()(config)
+    if info.digest is None:
+        found = _hash(_document(config, digest))
+        info.digest = found if info.producer is None else produced(found, info.producer)
+    return info.digest
 
 
 class _Digests:
-    """One computation over descriptions that may still change."""
+    """The digests of descriptions that may still change; nothing of it is remembered."""
 
     def __init__(self) -> None:
         self.open: set[int] = set()
 
     def __call__(self, config: Any) -> bytes:
         info = info_of(config)
-        if info is not None and info.digest is not None:
-            return info.digest
+        if info is not None and info.sealed:
+            return digest(config)
         if id(config) in self.open:
-            raise ConfigError(f"{schema_of(type(config)).label}: contains itself")
+            raise ConfigError(f"{config.__xpm_schema__.label}: contains itself")
         self.open.add(id(config))
-        found = _hash(self.document(config))
+        found = _hash(_document(config, self))
         self.open.discard(id(config))
-        if info is None:
-            return found
-        if info.producer is not None:
-            found = produced(found, info.producer)
-        if info.sealed:
-            info.digest = found
         return found
 
-    def document(self, config: Any) -> list[Any]:
-        schema = schema_of(type(config))
-        values = config.__dict__
-        pairs = schema.template.copy()
-        try:
-            pairs[1::2] = schema.identified(values)
-        except KeyError:
-            raise ConfigError(f"{schema.label}.{schema.missing(values)[0]}: is missing") from None
-        if schema.ignorable:
-            ignored = [
-                place
-                for place, declared in schema.ignorable
-                if self.is_default(schema, declared, pairs[place])
-            ]
-        else:
-            ignored = ()
-        for place in schema.rich_places:
-            value = pairs[place]
-            if type(value) not in PLAIN:
-                pairs[place] = canonical(value, self)
-        for place in ignored:
-            del pairs[place - 1 : place + 1]
-        return [CONFIG, schema.name, pairs]
 
-    def is_default(self, schema: Schema, declared: Declared, value: Any) -> bool:
-        default = schema.default(declared)
-        if type(value) in PLAIN and type(default) in PLAIN:
-            return type(value) is type(default) and (value == default or value is default)
-        return packed(canonical(value, self)) == packed(canonical(default, self))
+def _document(config: Any, nested: Digest) -> list[Any]:
+    schema: Schema = config.__xpm_schema__
+    pairs = schema.template.copy()
+    try:
+        pairs[1::2] = schema.identified(config.__dict__)
+    except KeyError:
+        raise ConfigError(f"{schema.label}.{schema.missing(config.__dict__)[0]}: is missing") from None
+    ignored: list[int] = []
+    if schema.ignorable:
+        ignored = [
+            place for place, each in schema.ignorable if _is_default(schema, each, pairs[place], nested)
+        ]
+    for place in schema.rich_places:
+        value = pairs[place]
+        if isinstance(value, Description):
+            info = value.__dict__.get(HIDDEN)
+            known = None if info is None else info.digest
+            pairs[place] = [REFERENCE, known or nested(value)]
+        elif type(value) not in PLAIN:
+            pairs[place] = canonical(value, nested)
+    for place in ignored:
+        del pairs[place - 1 : place + 1]
+    return [CONFIG, schema.name, pairs]
+
+
+def _is_default(schema: Schema, declared: Declared, value: Any, nested: Digest) -> bool:
+    default = schema.default(declared)
+    if type(value) in PLAIN and type(default) in PLAIN:
+        return type(value) is type(default) and (value == default or value is default)
+    return pack_bin(canonical(value, nested)) == pack_bin(canonical(default, nested))
 
 
 def produced(config: bytes, producer: JobRef) -> bytes:
@@ -92,4 +89,4 @@ def produced(config: bytes, producer: JobRef) -> bytes:
 
 
 def _hash(document: list[Any]) -> bytes:
-    return sha256(VERSION + packed(document)).digest()
+    return sha256(VERSION + pack_bin(document)).digest()

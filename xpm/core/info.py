@@ -41,39 +41,26 @@ class Description:
 class Info:
     """The hidden part of a description, or of a live object that stands for a job."""
 
-    __slots__ = (
-        "digest",
-        "generates",
-        "home",
-        "output",
-        "producer",
-        "ref",
-        "sealed",
-        "session",
-        "tags",
-        "total",
-    )
-
-    def __init__(self) -> None:
-        self.sealed = False
-        self.generates = False
-        """Sealed, and it or a config below it has generated paths."""
-        self.digest: bytes | None = None
-        """The identifier's 32 bytes; only of a sealed description."""
-        self.tags: dict[str, Scalar] | None = None
-        """Its own tags."""
-        self.total: dict[str, Scalar] | None = None
-        """All its tags, those of its parameters included; only of a sealed description."""
-        self.ref: JobRef | None = None
-        """The job that it describes."""
-        self.session: Session | None = None
-        """Who took it; None until then."""
-        self.home: tuple[Any, str] | None = None
-        """The task, and the folder in its job's directory, that its generated paths lie in."""
-        self.producer: JobRef | None = None
-        """The job whose `task_outputs` gave it out."""
-        self.output: Any = None
-        """What `submit` returned."""
+    # Class attributes as defaults: most objects ever set three or four of these.
+    sealed: bool = False
+    generates: bool = False
+    """Sealed, and it or a config below it has generated paths."""
+    digest: bytes | None = None
+    """The identifier's 32 bytes; only of a sealed description."""
+    tags: dict[str, Scalar] | None = None
+    """Its own tags."""
+    total: dict[str, Scalar] | None = None
+    """All its tags, those of its parameters included; only of a sealed description."""
+    ref: JobRef | None = None
+    """The job that it describes."""
+    session: Session | None = None
+    """Who took it; None until then."""
+    home: tuple[Any, str] | None = None
+    """The task, and the folder in its job's directory, that its generated paths lie in."""
+    producer: JobRef | None = None
+    """The job whose `task_outputs` gave it out."""
+    output: Any = None
+    """What `submit` returned, if that isn't the task (which would be a cycle for the collector)."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session holds connections; a live object that travels between processes leaves it behind.
@@ -86,12 +73,12 @@ def _restored(ref: JobRef | None) -> Info:
     return info
 
 
-def info_of(config: object) -> Info | None:
+def info_of(config: Any) -> Info | None:
     """The hidden part of `config`, if it has one yet."""
     return config.__dict__.get(HIDDEN)
 
 
-def own_info(config: object) -> Info:
+def own_info(config: Any) -> Info:
     """The hidden part of `config`, made when there is none."""
     values = config.__dict__
     info = values.get(HIDDEN)
@@ -103,9 +90,10 @@ def own_info(config: object) -> Info:
 def allocator(cls: type[Any]) -> Callable[[type[Any]], Any]:
     """What makes a bare instance of `cls`, whose own `__new__` and `__init__` then don't run."""
     for base in cls.__mro__:
-        if isinstance(base.__dict__.get("__new__"), BuiltinMethodType):
-            return base.__new__
-    return object.__new__
+        new: Any = base.__dict__.get("__new__")
+        if isinstance(new, BuiltinMethodType):
+            return new
+    raise TypeError(f"{cls.__name__} has no base")  # pragma: no cover - the last base, object, has a __new__
 
 
 def allocate(cls: type[Any]) -> Any:

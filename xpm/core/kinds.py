@@ -103,7 +103,7 @@ def _float(value: Any) -> float:
     if type(value) is not float:
         value = _as_float(value)
     # The sum turns -0.0 into 0.0; a NaN differs from itself.
-    return value + 0.0 if value == value else NAN  # noqa: PLR0124
+    return value + 0.0 if value == value else NAN
 
 
 def _as_float(value: Any) -> float:
@@ -168,7 +168,7 @@ def _enum(cls: type[Enum]) -> Kind:
 
 def _literal(values: tuple[Any, ...]) -> Kind:
     name = f"Literal[{', '.join(map(repr, values))}]"
-    allowed = {(type(each), each): each for each in values}
+    allowed: dict[tuple[type[Any], Any], Any] = {(each.__class__, each): each for each in values}
 
     def check(value: Any) -> Any:
         plain = unwrapped(value)
@@ -185,7 +185,7 @@ def _config(cls: type[Any]) -> Kind:
     accepted: set[type] = set()
 
     def check(value: Any) -> Any:
-        kind = type(value)
+        kind: type[Any] = value.__class__
         if kind in accepted:
             return value
         if isinstance(value, cls) and isinstance(value, Description):
@@ -252,12 +252,13 @@ def _row(of: Kind) -> Kind:
 
 def _set(of: Kind, form: type) -> Kind:
     name, element = f"{form.__name__}[{of.name}]", of.check
+    make: Callable[[list[Any]], Any] = form
 
     def check(value: Any) -> Any:
         if not isinstance(value, (set, frozenset) if form is frozenset else set):
             raise _mismatch(name, value)
         items = cast("set[Any]", value)
-        return form(_members(items, element, (shown(each) for each in items)))
+        return make(_members(items, element, (shown(each) for each in items)))
 
     return Kind(name, check, form, key=form is frozenset and of.key)
 

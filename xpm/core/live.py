@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
-from xpm.core.schema import schema_of
+from xpm.core.schema import Schema
 from xpm.core.session import Session
 from xpm.errors import ConfigError
 
@@ -95,7 +95,7 @@ class _Instances:
         return live
 
     def _live(self, config: Any) -> Any:
-        schema = schema_of(type(config))
+        schema: Schema = config.__xpm_schema__
         if id(config) in self.open:
             raise ConfigError(f"{schema.label}: contains itself")
         self.open.add(id(config))

@@ -14,10 +14,60 @@ from xpm.core.canonical import PLAIN
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze
 from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, Info, Submittable, own_info
-from xpm.core.schema import Schema, schema_of
+from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
 
 _FROZEN = (FrozenList, FrozenDict, FrozenSet)
+
+
+def seal(config: Any) -> Sealing | None:
+    """Seals the description `config` and all that is below it.
+
+    Returns:
+        What can undo it; None when only `config` itself was sealed.
+
+    Raises:
+        ConfigError: something is missing or wrong; then nothing has been sealed.
+        SubmissionError: a task below it wasn't submitted.
+    """
+    info = own_info(config)
+    if not info.sealed and _flat(config):
+        info.sealed = True
+        return None
+    return Sealing(config)
+
+
+def unseal(config: Any, sealing: Sealing | None) -> None:
+    """Takes back what `seal(config)` did."""
+    if sealing is not None:
+        sealing.undo()
+    else:
+        _open(own_info(config))
+
+
+def _open(info: Info) -> None:
+    info.sealed = info.generates = False
+    info.digest = info.total = info.ref = None
+
+
+def _flat(config: Any) -> bool:
+    """Whether `config` is complete and has only scalars and submitted tasks in it, as most tasks do."""
+    schema: Schema = config.__xpm_schema__
+    values = config.__dict__
+    if schema.generated:
+        return False
+    for name in schema.stored:
+        if name not in values:
+            return False
+    for _, name in schema.rich:
+        value = values[name]
+        if isinstance(value, Submittable):
+            info = value.__dict__.get(HIDDEN)
+            if info is None or info.session is None:
+                return False
+        elif type(value) not in PLAIN:
+            return False
+    return True
 
 
 class Sealing:
@@ -27,13 +77,14 @@ class Sealing:
 
     def __init__(self, config: Any, owner: Any = None, folder: str = "") -> None:
         """Seals `config`; the paths below it lie in `folder` of the job of `owner`, by default itself."""
-        self.task = config if owner is None and isinstance(config, Submittable) else owner
+        schema: Schema = config.__xpm_schema__
+        self.task: Any = owner or (config if isinstance(config, Submittable) else None)
         self.open: set[int] = set()
         self.changed: list[tuple[Any, Info, dict[str, Any]]] = []
         self.homed: list[Info] = []
         done = False
         try:
-            self._config(config, schema_of(type(config)).label, folder)
+            self._config(config, schema.label, folder)
             done = True
         finally:
             if not done:
@@ -43,8 +94,7 @@ class Sealing:
         """Opens again what this sealing has sealed."""
         for config, info, before in self.changed:
             config.__dict__.update(before)
-            info.sealed = info.generates = False
-            info.digest = info.total = info.ref = None
+            _open(info)
         for info in self.homed:
             info.home = None
 
@@ -53,7 +103,7 @@ class Sealing:
         info = own_info(config)
         if info.sealed and (not info.generates or info.producer is not None):
             return False
-        schema = schema_of(type(config))
+        schema: Schema = config.__xpm_schema__
         if id(config) in self.open:
             raise ConfigError(f"{place}: contains itself")
         values = config.__dict__
@@ -116,12 +166,12 @@ class Sealing:
 def _submitted(task: Any, place: str) -> None:
     info = task.__dict__.get(HIDDEN)
     if info is None or info.session is None:
-        raise SubmissionError(f"{place}: the task {schema_of(type(task)).label} must be submitted first")
+        raise SubmissionError(f"{place}: the task {task.__xpm_schema__.label} must be submitted first")
 
 
 def _elements(value: Any) -> Iterator[tuple[object, Any]]:
     """The elements of a container that may be descriptions, with their index or key."""
-    kind = type(value)
+    kind: type[Any] = value.__class__
     if kind is FrozenDict:
         for key, each in cast("dict[Any, Any]", value).items():
             yield (key.name if isinstance(key, Enum) else key), each

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from xpm.core.encoding import encode
 from xpm.core.identifier import digest
 from xpm.core.info import JobRef, own_info
-from xpm.core.schema import schema_of
-from xpm.core.sealing import Sealing
+from xpm.core.schema import Schema
+from xpm.core.sealing import seal, unseal
 from xpm.core.tags import label_of, tags_of
 from xpm.core.typeinfo import TypeInfo
 from xpm.errors import SubmissionError
@@ -38,19 +38,19 @@ def prepare(task: Any) -> Prepared:
         ConfigError: a parameter is missing or wrong; then nothing has been sealed.
         SubmissionError: it depends on a task that wasn't submitted, or can't become a job.
     """
-    schema = schema_of(type(task))
+    schema: Schema = task.__xpm_schema__
     if not hasattr(schema.cls, "execute"):
         raise SubmissionError(f"{schema.label}: has no method execute")
-    sealing = Sealing(task)
+    sealing = seal(task)
+    info = own_info(task)
     done = False
     try:
-        ref = JobRef(JobId(digest(task).hex()), schema.name)
-        own_info(task).ref = ref
+        ref = info.ref = JobRef(JobId(digest(task).hex()), schema.name)
         payload, types, dependencies = encode(task)
         tags = tags_of(task)
         label = label_of(task, tags)
         done = True
     finally:
         if not done:
-            sealing.undo()
+            unseal(task, sealing)
     return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags)

@@ -7,8 +7,8 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
-from xpm.core.info import Description, info_of, own_info
-from xpm.core.schema import schema_of
+from xpm.core.info import HIDDEN, Description, info_of, own_info
+from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SealedError
 from xpm.types import Scalar
 
@@ -60,7 +60,7 @@ def note_tag(config: Any, name: str, value: Any) -> None:
         ConfigError: a tag can't be such a value.
     """
     info = own_info(config)
-    label = schema_of(type(config)).label
+    label = config.__xpm_schema__.label
     if info.sealed:
         raise SealedError(f"{label}.tag({name!r}): the description was submitted; tag it before")
     if info.tags is None:
@@ -85,11 +85,8 @@ def tags_of(config: Any) -> dict[str, Scalar]:
 
 
 def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
-    brought = [
-        (name, tags)
-        for _, name in schema_of(type(config)).rich
-        if (tags := _brought(config.__dict__.get(name)))
-    ]
+    values = config.__dict__
+    brought = [(name, tags) for _, name in config.__xpm_schema__.rich if (tags := _brought(values.get(name)))]
     if not brought:
         return own or {}
     found: dict[str, Scalar] = {}
@@ -115,7 +112,9 @@ def _clashing(sources: list[dict[str, Scalar]]) -> set[str]:
 def _brought(value: Any) -> dict[str, Scalar]:
     """The tags that the value of one parameter brings."""
     if isinstance(value, Description):
-        return tags_of(value)
+        info = value.__dict__.get(HIDDEN)
+        known = None if info is None else info.total
+        return tags_of(value) if known is None else known
     if not isinstance(value, (list, tuple, set, frozenset, dict)):
         return {}
     items = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)
@@ -132,13 +131,15 @@ LABEL_BYTES = 60
 
 def label_of(task: Any, tags: Mapping[str, Scalar]) -> str:
     """What people read for a job: `Train lr=0.1 layers=3`, its tags or else its scalar parameters."""
-    schema = schema_of(type(task))
-    text = schema.label
-    shown = tags if tags else {name: task.__dict__.get(name) for name in schema.shown}
-    for name, value in shown.items():
-        text += f" {name}={value:.6g}" if type(value) is float else f" {name}={value}"
-        if len(text) > LABEL_BYTES:
-            break
+    schema: Schema = task.__xpm_schema__
+    if tags:
+        text = " ".join([schema.label, *(f"{name}={_short(value)}" for name, value in tags.items())])
+    else:
+        text = schema.label_form % schema.shown(task.__dict__)
     if text.isascii():
         return text[:LABEL_BYTES]
     return text.encode("utf-8", "replace")[:LABEL_BYTES].decode("utf-8", "ignore")
+
+
+def _short(value: Scalar) -> str:
+    return f"{value:.6g}" if type(value) is float else str(value)

@@ -8,10 +8,9 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, cast
 
-from msgpack import packb, unpackb
-
 from xpm.core.info import Submittable
 from xpm.core.naming import class_name, importable, module_of, script_of
+from xpm.core.pack import pack_raw, unpack
 from xpm.core.schema import schema_of
 from xpm.errors import MessageError
 
@@ -40,7 +39,7 @@ class TypeInfo:
     def pack(self) -> bytes:
         """All this as MessagePack."""
         form = [self.name, self.module, self.qualname, self.script, list(self.fields), self.task]
-        return packb(form, use_bin_type=False)
+        return pack_raw(form)
 
     @classmethod
     def unpack(cls, data: bytes) -> TypeInfo:
@@ -50,7 +49,7 @@ class TypeInfo:
             MessageError: `data` is damaged.
         """
         try:
-            name, module, qualname, script, fields, task = cast("list[Any]", unpackb(data))
+            name, module, qualname, script, fields, task = cast("list[Any]", unpack(data))
             return cls(name, module, qualname, script, tuple(fields), task)
         except (ValueError, TypeError) as wrong:
             raise MessageError(f"a type can't be read: {wrong}") from None

@@ -1,0 +1,99 @@
+"""Typed, content-addressed experiments on Redis and RQ: described once, run anywhere, never done twice."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if sys.platform == "win32":
+    raise ImportError(
+        "xpm runs on Linux and macOS; on Windows use WSL: https://learn.microsoft.com/windows/wsl/install"
+    )
+
+if TYPE_CHECKING:
+    from xpm.core.config import Config, Task
+    from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+    from xpm.core.session import progress
+    from xpm.core.tags import tag
+    from xpm.errors import (
+        BrokerError,
+        BrokerUnreachable,
+        BrokerUnsuitable,
+        ConfigError,
+        ExperimentFailed,
+        JobCancelled,
+        JobError,
+        JobFailed,
+        JobHeld,
+        MessageError,
+        NoExperiment,
+        NotSubmitted,
+        ResultError,
+        SealedError,
+        SettingsError,
+        SubmissionError,
+        UsageError,
+        WorkspaceError,
+        XpmError,
+    )
+    from xpm.experiment import experiment
+
+__all__ = [
+    "BrokerError",
+    "BrokerUnreachable",
+    "BrokerUnsuitable",
+    "Config",
+    "ConfigError",
+    "Constant",
+    "ExperimentFailed",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobHeld",
+    "MessageError",
+    "Meta",
+    "NoExperiment",
+    "NotSubmitted",
+    "Param",
+    "PathGenerator",
+    "ResultError",
+    "SealedError",
+    "SettingsError",
+    "SubmissionError",
+    "Task",
+    "UsageError",
+    "WorkspaceError",
+    "XpmError",
+    "experiment",
+    "field",
+    "progress",
+    "tag",
+]
+
+_HOMES = {
+    "Config": "xpm.core.config",
+    "Constant": "xpm.core.fields",
+    "Meta": "xpm.core.fields",
+    "Param": "xpm.core.fields",
+    "PathGenerator": "xpm.core.fields",
+    "Task": "xpm.core.config",
+    "experiment": "xpm.experiment",
+    "field": "xpm.core.fields",
+    "progress": "xpm.core.session",
+    "tag": "xpm.core.tags",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that a command that needs none of it starts at once.
+    if name not in __all__:
+        raise AttributeError(f"module 'xpm' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_HOMES.get(name, "xpm.errors")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
