@@ -1,0 +1,83 @@
+"""What a stock `rq worker` calls for a job of ours. `run` is wire format: it stands in every RQ job, never rename it.
+
+A stock worker pops a job's id from RQ's list and calls `run` in its work horse. Here the job is claimed like by any
+worker: if the engine says no, the call fails and RQ's view is put right. It is slower than a worker of ours (a
+zygote for each job), and as safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from redis import ConnectionPool, Redis
+from rq import get_current_job
+
+from xpm.broker import rq as rqnames
+from xpm.broker.broker import Broker
+from xpm.broker.views import Views
+from xpm.errors import JobFailed, WorkspaceError
+from xpm.settings import load
+from xpm.types import Namespace
+from xpm.workspace.layout import Workspace
+from xpm_workers.nursery import Nursery
+from xpm_workers.serving import Duty, Serving
+
+log = logging.getLogger("xpm.execute")
+
+
+def run(job: str) -> None:
+    """Claim the job of this short id, run it, report it.
+
+    Raises:
+        JobFailed: the engine did not grant it, or it failed.
+    """
+    current: Any = get_current_job()
+    if current is None:
+        raise JobFailed("xpm_workers.execute.run is called by RQ's workers only")
+    place = rqnames.parse_queue(str(current.origin))
+    if place is None:
+        raise JobFailed(f"{current.origin} is no queue of xpm")
+    namespace, queue = place
+    pool: Any = current.connection.connection_pool
+    client = Redis(
+        connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
+    )
+    settings = load()
+    broker = Broker(client, namespace, lease=settings.lease)
+    duty = Duty(
+        _home(broker, settings.workspace, namespace), namespace, "", (queue,), settings.lease, settings.grace,
+        burst=True, pool="rq",
+    )  # fmt: skip
+    nursery = Nursery(duty.workspace)
+    serving = Serving(duty, broker, f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq", nursery.path)
+    try:
+        outcome = serving.only(job)
+    finally:
+        nursery.close()
+        broker.depart(serving.name)
+    if outcome != "done":
+        raise JobFailed(f"job {job[:8]}: {outcome}")
+
+
+def _home(broker: Broker, configured: Path, namespace: Namespace) -> Path:
+    """The workspace of the namespace: the configured one, or the one that the newest run names."""
+    places = [
+        configured,
+        *(
+            Path(str(run.facts["workspace"]))
+            for run in Views(broker).experiments()
+            if "workspace" in run.facts
+        ),
+    ]
+    for place in places:
+        try:
+            workspace = Workspace.open(place, create=False)
+        except WorkspaceError:
+            continue
+        if workspace.namespace == namespace:
+            return workspace.path
+    raise WorkspaceError(f"no workspace of namespace {namespace} is seen from here: set XPM_WORKSPACE")

@@ -1,0 +1,98 @@
+"""The zygotes of a pool: one for each code that its jobs run, started when the first job needs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from xpm_workers import frames
+
+log = logging.getLogger("xpm.nursery")
+
+KEPT = 8
+"""Zygotes kept; the one used longest ago is retired when another is needed."""
+
+
+@dataclass(slots=True)
+class _Zygote:
+    process: subprocess.Popen[bytes]
+    path: str
+
+
+class Nursery:
+    """Starts zygotes and knows where they listen.
+
+    A zygote ends when this process does: it holds the reading end of a pipe that nobody else can write to.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._folder = Path(tempfile.mkdtemp(prefix="xpm-"))
+        self._reading, self._writing = os.pipe()
+        self._zygotes: dict[str, _Zygote] = {}
+        self._started = 0
+
+    def path(self, code: str) -> str:
+        """The socket of the zygote for `code`, which is started if need be.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        zygote = self._zygotes.pop(code, None)
+        if zygote is None or zygote.process.poll() is not None:
+            zygote = self._start(code)
+        self._zygotes[code] = zygote  # the last is the one used last
+        while len(self._zygotes) > KEPT:
+            oldest = next(iter(self._zygotes))
+            self._retire(self._zygotes.pop(oldest))
+        return zygote.path
+
+    def _start(self, code: str) -> _Zygote:
+        self._started += 1
+        path = str(self._folder / f"z{self._started}")
+        listener = frames.listen(path)
+        with listener:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "xpm_workers.zygote", str(listener.fileno()), str(self._reading),
+                 str(self._workspace), code],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[listener.fileno(), self._reading],
+                start_new_session=True,
+            )  # fmt: skip
+        log.info("zygote %d serves code %s", process.pid, code)
+        return _Zygote(process, path)
+
+    def _retire(self, zygote: _Zygote) -> None:
+        """It ends as soon as no worker is connected."""
+        zygote.process.send_signal(signal.SIGTERM)
+        Path(zygote.path).unlink(missing_ok=True)
+
+    def forget(self, pid: int) -> None:
+        """A child of this process ended; was it a zygote?"""
+        for code, zygote in list(self._zygotes.items()):
+            if zygote.process.pid == pid:
+                log.warning("zygote %d of code %s ended", pid, code)
+                del self._zygotes[code]
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what belongs to the parent."""
+        os.close(self._writing)
+        os.close(self._reading)
+
+    def close(self) -> None:
+        """End all zygotes, and the jobs that they run."""
+        os.close(self._writing)
+        for zygote in self._zygotes.values():
+            try:
+                zygote.process.wait(10)
+            except subprocess.TimeoutExpired:
+                zygote.process.kill()
+        os.close(self._reading)
+        shutil.rmtree(self._folder, ignore_errors=True)

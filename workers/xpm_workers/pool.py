@@ -1,0 +1,320 @@
+"""The pool: the supervisor of a host's workers and of the zygotes that fork their jobs.
+
+`python -m xpm_workers.pool --workspace PATH --broker URL --slots N`. It has no thread and, between its rare
+questions, no connection to the broker. When a worker dies it ends what is left of the job, hands the job back,
+and starts another; when it dies itself, workers and zygotes see their connection to it close and end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+
+from xpm.broker.broker import Broker
+from xpm.broker.connect import open_client
+from xpm.broker.embedded import Embedded
+from xpm.broker.idle import idle
+from xpm.errors import XpmError
+from xpm.settings import Settings, load, places
+from xpm.workspace.layout import Workspace
+from xpm_workers import frames, tree
+from xpm_workers.cpus import cpus
+from xpm_workers.nursery import Nursery
+from xpm_workers.serving import Duty
+from xpm_workers.worker import CLIENT, Worker, worker_name
+
+log = logging.getLogger("xpm.pool")
+
+HASTY = 5.0
+"""A worker that lives shorter than this many seconds died at birth."""
+HASTY_LIMIT = 5
+"""So many deaths at birth in a row end the pool."""
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(slots=True)
+class Slot:
+    """One worker process and what the supervisor knows of it."""
+
+    number: int
+    pid: int
+    control: socket.socket
+    board: mmap.mmap
+    """Memory shared with the worker, which writes the process id of its job there."""
+    born: float = field(default_factory=time.monotonic)
+
+    @property
+    def job(self) -> int:
+        """Process id of the job that it runs, 0 if none."""
+        return int.from_bytes(self.board[:8], "little")
+
+
+class Pool:
+    """Keeps `slots` workers alive.
+
+    Args:
+        duty: what the workers are to do.
+        slots: how many there are.
+        revive: starts an embedded server again; called in workers.
+        idle_stop: end when nothing was to do for so many seconds; 0: never.
+    """
+
+    def __init__(self, duty: Duty, slots: int, revive: Callable[[], None], idle_stop: float = 0.0) -> None:
+        self._duty = duty
+        self._count = slots
+        self._revive = revive
+        self._idle_stop = idle_stop
+        self._slots: dict[int, Slot] = {}
+        self._nursery = Nursery(duty.workspace)
+        self._stops = 0
+        self._hasty = 0
+        self._failed = False
+        self._wake, self._signalled = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._signalled, False)
+        self._used = time.monotonic()
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        tree.adopt_orphans()
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, self._on_signal)
+        for number in range(self._count):
+            self._start(number)
+        log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
+        while self._slots:
+            self._wait()
+            self._reap()
+            self._look_idle()
+        self._nursery.close()
+        return 1 if self._failed else 0
+
+    # Workers
+
+    def _start(self, number: int) -> None:
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        board = mmap.mmap(-1, 8)
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(number, mine, theirs, board)
+        theirs.close()
+        self._slots[pid] = Slot(number, pid, mine, board)
+
+    def _become_worker(
+        self, number: int, mine: socket.socket, theirs: socket.socket, board: mmap.mmap
+    ) -> None:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for each in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                signal.signal(each, signal.SIG_DFL)
+            mine.close()
+            for slot in self._slots.values():
+                slot.control.close()
+            self._nursery.abandon()
+            Worker(self._duty, theirs, board, self._revive, sweeps=number == 0).work()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # the process ends here: whatever it was must be seen in the log
+            log.exception("a worker died")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGCHLD:
+            return
+        self._stops += 1
+        log.info("stopping: %s", "jobs may end" if self._stops == 1 else "jobs are handed back")
+        for pid in self._slots:
+            os.kill(pid, signal.SIGTERM)
+
+    def _wait(self) -> None:
+        controls = {slot.control: slot for slot in self._slots.values()}
+        patience = max(1.0, self._idle_stop / 10) if self._idle_stop else 60.0
+        readable, _, _ = select.select([self._wake, *controls], [], [], patience)
+        for source in readable:
+            if isinstance(source, int):
+                os.read(source, 4096)
+            else:
+                self._answer(controls[source])
+
+    def _answer(self, slot: Slot) -> None:
+        try:
+            frame = frames.receive(slot.control)
+        except OSError:
+            frame = None
+        if frame is None:
+            return  # it is ending; its exit says the rest
+        try:
+            answer = ["zygote", frame[1], self._nursery.path(str(frame[1]))]
+        except (XpmError, OSError) as error:
+            answer = ["failed", str(error)]
+        try:
+            frames.send(slot.control, answer)
+        except OSError as error:
+            log.debug("worker %d left before the answer: %s", slot.pid, error)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            slot = self._slots.pop(pid, None)
+            if slot is not None:
+                self._bury(slot, status)
+            else:
+                self._nursery.forget(pid)
+
+    def _bury(self, slot: Slot, status: int) -> None:
+        slot.control.close()
+        job = slot.job
+        slot.board.close()
+        died = os.waitstatus_to_exitcode(status)
+        if died:
+            log.warning("worker %d ended with %d", slot.pid, died)
+            if job:
+                tree.signal_tree(job, signal.SIGKILL)
+            self._sign_off(slot)
+        if self._stops or (died == 0 and self._duty.burst):
+            return
+        self._hasty = self._hasty + 1 if time.monotonic() - slot.born < HASTY else 0
+        if self._hasty >= HASTY_LIMIT:
+            log.error("%d workers in a row died at birth: giving up", self._hasty)
+            self._failed = True
+            self._stops += 1
+            for pid in self._slots:
+                os.kill(pid, signal.SIGTERM)
+            return
+        self._start(slot.number)
+
+    def _sign_off(self, slot: Slot) -> None:
+        """The job of a worker that died runs again at once: its processes are gone."""
+        name = worker_name(self._duty.namespace, slot.pid)
+        try:
+            with open_client(self._duty.url, timeout=2.0) as client:
+                Broker(client, self._duty.namespace, lease=self._duty.lease).depart(name)
+        except XpmError as error:  # its lease runs out instead
+            log.warning("worker %d not signed off: %s", slot.pid, error)
+
+    # The end of an idle pool
+
+    def _look_idle(self) -> None:
+        if not self._idle_stop or self._stops:
+            return
+        if self._busy():
+            self._used = time.monotonic()
+        elif time.monotonic() - self._used >= self._idle_stop:
+            log.info("nothing to do for %d s: ending", self._idle_stop)
+            self._on_signal(signal.SIGTERM, None)
+
+    def _busy(self) -> bool:
+        try:
+            with open_client(self._duty.url, timeout=2.0) as client:
+                return not idle(Broker(client, self._duty.namespace, lease=self._duty.lease), CLIENT)
+        except XpmError:  # nobody answers: a worker revives the server if there is anything to do
+            return True
+
+
+def _parse(args: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="xpm worker start", description="Serve queues with worker processes."
+    )
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--broker", required=True, help="the broker's URL")
+    parser.add_argument("--slots", type=int, default=0, help="workers; 0: as many as there are CPUs")
+    parser.add_argument(
+        "--queue", action="append", default=[], help="a queue to serve, the most urgent first"
+    )
+    parser.add_argument("--burst", action="store_true", help="end when nothing is ready")
+    parser.add_argument("--lock", type=Path, help="end at once if another pool holds this file")
+    parser.add_argument("--idle", type=float, default=0.0, help="end when idle for so many seconds")
+    parser.add_argument("--embedded", action="store_true", help="the broker is the workspace's own server")
+    return parser.parse_args(args)
+
+
+def _log_to(directory: Path | None) -> None:
+    form = logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s")
+    handler: logging.Handler = logging.StreamHandler()
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            directory / f"{socket.gethostname()}.log", maxBytes=1_000_000, backupCount=3
+        )
+    handler.setFormatter(form)
+    logging.getLogger("xpm").addHandler(handler)
+    logging.getLogger("xpm").setLevel(logging.INFO)
+    logging.getLogger("rq").addHandler(handler)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+
+
+def _locked(path: Path) -> bool:
+    """Take the lock for this process's life; False when another holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    return True
+
+
+def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callable[[], None]:
+    def revive() -> None:
+        if embedded:
+            Embedded(workspace.path, workspace.namespace, places(), idle_stop=settings.idle_stop).ensure()
+
+    return revive
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a pool; returns its exit status."""
+    given = _parse(args)
+    if given.lock is not None and not _locked(given.lock):
+        return 0
+    workspace = Workspace.open(given.workspace)
+    settings = load(command={"workspace": str(given.workspace)})
+    _log_to(workspace.log_dir if given.lock else None)
+    slots = given.slots or cpus()
+    share = str(max(1, cpus() // slots))
+    for name in THREADS:
+        os.environ.setdefault(name, share)
+    duty = Duty(
+        workspace.path,
+        workspace.namespace,
+        given.broker,
+        tuple(given.queue or ["default"]),
+        settings.lease,
+        settings.grace,
+        given.burst,
+        f"{socket.gethostname()}.{os.getpid()}",
+    )
+    return Pool(duty, slots, _reviver(workspace, settings, given.embedded), given.idle).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,278 @@
+"""Serving jobs: from a claim over its execution to the report, which brings the next claim."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xpm.broker import rq as rqnames
+from xpm.broker.broker import Broker, Claim, Failure, Reply
+from xpm.core.message import PAYLOAD_VERSION, references, type_keys
+from xpm.errors import BrokerError, BrokerUnreachable, XpmError
+from xpm.types import Fence, Namespace
+from xpm_workers import frames
+from xpm_workers.running import Ended, Running
+
+log = logging.getLogger("xpm.worker")
+
+T = TypeVar("T")
+
+KEPT = 4
+"""Zygotes that a worker stays connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a worker is told when it is started."""
+
+    workspace: Path
+    namespace: Namespace
+    url: str
+    queues: tuple[str, ...]
+    lease: float
+    grace: float
+    burst: bool
+    pool: str
+
+    @property
+    def slots(self) -> str:
+        """Queues and payload versions that the worker can serve, in order."""
+        return " ".join(f"{q}:{v}" for q in self.queues for v in range(1, PAYLOAD_VERSION + 1))
+
+
+class Serving:
+    """One worker's calls to the broker and to the zygotes.
+
+    Args:
+        duty: what to serve.
+        broker: the worker's own.
+        name: the worker's name; its life begins with its enrolment.
+        zygote: gives the socket of the zygote for a code.
+        revive: called when the broker does not answer.
+        meanwhile: called now and then while a job runs.
+        note: told the process id of each job that starts, and 0 when it has ended.
+    """
+
+    def __init__(
+        self,
+        duty: Duty,
+        broker: Broker,
+        name: str,
+        zygote: Callable[[str], str],
+        revive: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] = lambda: None,
+        note: Callable[[int], None] = lambda pid: None,
+    ) -> None:
+        self.duty = duty
+        self.broker = broker
+        self.name = name
+        self._zygote = zygote
+        self._revive = revive
+        self._meanwhile = meanwhile
+        self._note = note
+        self._number = 0
+        self._types: dict[str, bytes] = {}
+        self._channels: dict[str, socket.socket] = {}
+        self._current: Claim | None = None
+        self._stops = 0
+        self._orders: list[str] = []
+        self._wake, self._bell = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._bell, False)
+
+    # What others want of the worker; called from signal handlers and other threads
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further job is wanted."""
+        return self._stops > 0
+
+    def stop(self) -> None:
+        """Take no new job; the current one may end within the grace time. Again: hand it back at once."""
+        self._stops += 1
+        self._order("return" if self._stops == 1 else "return now")
+
+    def stop_job(self, job: str = "") -> None:
+        """End the current job, if it is `job` (RQ's id; any, if empty)."""
+        self._order(f"stop {job}".strip())
+
+    def _order(self, order: str) -> None:
+        self._orders.append(order)
+        try:
+            os.write(self._bell, b"!")
+        except BlockingIOError:  # it is ringing already
+            return
+
+    def _attend(self, running: Running) -> None:
+        try:
+            os.read(self._wake, 4096)
+        except BlockingIOError:
+            return
+        orders, self._orders = self._orders, []
+        for order in orders:
+            verb, _, what = order.partition(" ")
+            if verb == "return":
+                running.hand_back(0.0 if what else self.duty.grace, "its worker was stopped")
+            elif self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
+                running.stop()
+
+    # The broker
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Make a call until the broker has answered it: a broker that is away costs time, not work.
+
+        Raises:
+            SystemExit: told to stop at once while the broker is away.
+        """
+        pause = 0.1
+        while True:
+            try:
+                return call()
+            except BrokerError as error:
+                self.trouble(error)
+                if self._stops > 1:
+                    raise SystemExit(1) from error
+                time.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    def trouble(self, error: BrokerError) -> None:
+        """The broker failed a call: say so, and start it again if it is ours."""
+        log.warning("%s", error)
+        if not isinstance(error, BrokerUnreachable):
+            return
+        try:
+            self._revive()
+        except XpmError as failed:
+            log.warning("%s", failed)
+
+    def claim(self) -> Reply:
+        """Ask for a job."""
+        number = self._next()
+        return self.patiently(lambda: self.broker.claim(self.name, number, self._wanted()))
+
+    def only(self, job: str) -> str:
+        """Run just the job that RQ handed out; returns what became of it."""
+        reply = self.broker.take(self.name, self._next(), job)
+        if reply.claim is None:
+            return reply.outcome
+        self._stops = 1  # nothing further is wanted
+        return self.serve(reply.claim).outcome
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _wanted(self) -> str:
+        return "" if self._stops else self.duty.slots
+
+    # One job
+
+    def serve(self, claim: Claim) -> Reply:
+        """Run a job to its end and report it; the reply may bring the next."""
+        log.debug("job %s begins: %s", claim.id[:8], claim.label)
+        self._current = claim
+        ended = self._run(claim)
+        self._current = None
+        number = self._next()
+        return self.patiently(lambda: self._report(claim, ended, number))
+
+    def give_back(self, claim: Claim) -> None:
+        """A job was granted that is not wanted any more."""
+        number = self._next()
+        ended = Ended("returned", text="its worker was stopped")
+        self.patiently(lambda: self._report(claim, ended, number))
+
+    def _run(self, claim: Claim) -> Ended:
+        try:
+            channel = self._channel(claim.code)
+            frames.send_request(channel, self._request(claim))
+        except XpmError as error:
+            return Ended("failed", failure=Failure("refused", type(error).__name__, str(error)))
+        except OSError as error:
+            self._forget(claim.code)
+            return Ended("crashed", text=f"its zygote was gone: {error}")
+        running = Running(
+            claim, channel, self._wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
+        )
+        ended = running.follow(self._attend)
+        self._note(0)
+        if ended.kind == "crashed":
+            self._forget(claim.code)
+        return ended
+
+    def _renew(self, claim: Claim, progress: bytes) -> str:
+        self._meanwhile()
+        try:
+            return self.broker.renew(self.name, claim.id, claim.execution, progress)
+        except BrokerError as error:
+            self.trouble(error)
+            return "away"
+
+    def _request(self, claim: Claim) -> dict[str, Any]:
+        keys = type_keys(claim.payload)
+        unknown = [key for key in keys if key not in self._types]
+        if unknown:
+            self._types.update(self.patiently(lambda: self.broker.types(unknown)))
+        inputs = [ref.id for ref in references(claim.payload)] if claim.inputs else []
+        return {
+            "job": claim.id,
+            "task": claim.task,
+            "label": claim.label,
+            "execution": claim.execution,
+            "fence": claim.fence,
+            "attempt": claim.attempt,
+            "payload": claim.payload,
+            "types": {key: self._types[key] for key in keys if key in self._types},
+            "workspace": str(self.duty.workspace),
+            "code": claim.code,
+            "worker": self.name,
+            "inputs": list(zip(inputs, self._fences(claim, inputs), strict=True)),
+        }
+
+    def _fences(self, claim: Claim, inputs: Sequence[str]) -> list[Fence]:
+        rest = inputs[len(claim.fences) :]
+        more = self.patiently(lambda: self.broker.fences(rest)) if rest else []
+        return [Fence(fence) for fence in (*claim.fences, *more)]
+
+    def _report(self, claim: Claim, ended: Ended, number: int) -> Reply:
+        me, slots, job, execution = self.name, self._wanted(), claim.id, claim.execution
+        if ended.kind == "done":
+            return self.broker.finish(me, number, slots, job, execution, ended.fence)
+        log.info("job %s: %s %s", job[:8], ended.kind, ended.failure.line if ended.failure else ended.text)
+        if ended.failure is not None:
+            return self.broker.fail(me, number, slots, job, execution, ended.failure)
+        if ended.kind == "missing":
+            return self.broker.miss(me, number, slots, job, execution, ended.text)
+        if ended.kind == "crashed":
+            return self.broker.crash(me, number, slots, job, execution, ended.text)
+        if ended.kind == "returned":
+            return self.broker.release(me, number, slots, job, execution, ended.text)
+        return self.broker.claim(me, number, slots)
+
+    # Zygotes
+
+    def _channel(self, code: str) -> socket.socket:
+        channel = self._channels.get(code)
+        if channel is None:
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            channel.connect(self._zygote(code))
+            self._channels[code] = channel
+            while len(self._channels) > KEPT:
+                self._forget(next(iter(self._channels)))
+        return channel
+
+    def _forget(self, code: str) -> None:
+        channel = self._channels.pop(code, None)
+        if channel is not None:
+            channel.close()
+
+    def close(self) -> None:
+        """Let go of the zygotes; a job that still runs is ended by its zygote."""
+        for code in list(self._channels):
+            self._forget(code)

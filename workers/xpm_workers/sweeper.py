@@ -1,0 +1,85 @@
+"""The sweeper: takes leases from workers that are gone, and makes RQ's view true again.
+
+Any number may run; each only calls guarded scripts. Taking a lease needs two looks, a third of a lease apart by
+the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xpm.broker.broker import Broker
+from xpm.core.state import State
+
+log = logging.getLogger("xpm.sweeper")
+
+PAGE = 100
+"""Jobs whose projection one call looks at."""
+
+WINDOW = 10_000
+"""The registries show so many jobs; beyond them nothing is repaired."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    execution: int
+    renewals: str
+    server: int
+    """When, in milliseconds of the server's clock."""
+    own: float
+    """When, by this process's clock."""
+
+
+class Sweeper:
+    """One process's duty; `sweep()` returns at once when it is not due."""
+
+    def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._interval = broker.lease / 3
+        self._due = clock() + self._interval
+        self._looks: dict[str, _Look] = {}
+        self._page = 0
+
+    def sweep(self) -> None:
+        """Look after leases and the projection, at most once in a third of a lease."""
+        if self._clock() < self._due:
+            return
+        self._due = self._clock() + self._interval
+        self.expire()
+        self.project()
+
+    def expire(self) -> int:
+        """Take the leases that were overdue at two looks; returns how many."""
+        now, overdue = self._broker.overdue()
+        before, self._looks = self._looks, {}
+        taken = 0
+        for job, execution, renewals in overdue:
+            look = before.get(job)
+            if look is None or (look.execution, look.renewals) != (execution, renewals):
+                look = _Look(execution, renewals, now, self._clock())
+            if self._clock() - look.own >= self._interval * 0.99 and self._broker.expire(
+                job, execution, renewals, look.server
+            ):
+                log.warning("job %s: its worker was not heard of; it runs again", job[:8])
+                taken += 1
+            else:
+                self._looks[job] = look
+        return taken
+
+    def project(self) -> None:
+        """Repair what RQ's tools see: the running jobs, the next ready ones, and a page of each other state."""
+        for slot in self._broker.slots():
+            self._broker.refill(slot)
+        self._broker.repair(State.RUNNING, 0, 250)
+        shown = sum(
+            self._broker.repair(state, self._page, PAGE)
+            for state in State
+            if state not in (State.READY, State.RUNNING)
+        )
+        self._page = self._page + PAGE if self._page + PAGE < WINDOW else 0
+        if shown:
+            log.info("showed %d jobs to RQ again", shown)

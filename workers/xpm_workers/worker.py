@@ -1,0 +1,200 @@
+"""The worker: one slot, one job at a time; in RQ's eyes an RQ worker.
+
+What it inherits from RQ is its registration, its command channel and its name; what it runs, when, and under
+which lease is the engine's. A report of one job's end fetches the next job in the same call.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from rq.command import parse_payload
+from rq.worker import Worker as RQWorker
+
+from xpm.broker import rq as rqnames
+from xpm.broker.broker import Broker, Reply
+from xpm.broker.connect import open_client
+from xpm.errors import BrokerError, XpmError
+from xpm_workers import frames
+from xpm_workers.serving import Duty, Serving
+from xpm_workers.sweeper import Sweeper
+
+log = logging.getLogger("xpm.worker")
+
+PATIENCE = 10.0
+"""Seconds an idle worker waits for its bell before it asks again: its heartbeat."""
+
+CLIENT = "xpm-worker"
+"""The name of workers' connections."""
+
+
+def worker_name(namespace: str, pid: int) -> str:
+    """The name of a worker on this host."""
+    return f"{namespace}.{socket.gethostname()}.{pid}"
+
+
+class _Roused(BaseException):
+    """Raised by a signal's handler to leave the wait for the bell."""
+
+
+class Worker(RQWorker):
+    """One worker process.
+
+    Args:
+        duty: what to serve.
+        supervisor: the connection to the pool, which starts zygotes on request; its end is the worker's end.
+        board: memory shared with the supervisor: the process id of the running job, for the case that this one dies.
+        revive: called when the broker does not answer; starts an embedded server again.
+        sweeps: whether it is the one of its pool that also sweeps.
+    """
+
+    def __init__(
+        self,
+        duty: Duty,
+        supervisor: socket.socket,
+        board: mmap.mmap,
+        revive: Callable[[], None],
+        *,
+        sweeps: bool,
+    ) -> None:
+        self.duty = duty
+        self._supervisor = supervisor
+        self._board = board
+        self._waiting = False
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            [rqnames.queue(duty.namespace, queue) for queue in duty.queues],
+            name=worker_name(duty.namespace, os.getpid()),
+            connection=open_client(duty.url),
+            serializer="xpm.broker.rq.Serializer",
+        )
+        # The wait for the bell is longer than a call may take.
+        client = open_client(duty.url, timeout=max(duty.lease / 6, PATIENCE + 5))
+        self.broker = Broker(client, duty.namespace, lease=duty.lease)
+        for each in (client, self.connection):
+            each.connection_pool.connection_kwargs["client_name"] = CLIENT
+        self._sweeper = Sweeper(self.broker) if sweeps else None
+        self._serving = Serving(duty, self.broker, self.name, self._zygote, revive, self._duties, self._note)
+
+    def work(self, *_: Any, **__: Any) -> bool:
+        """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's business
+        self._serving.patiently(self._enrol)
+        worked = False
+        try:
+            reply = self._serving.claim()
+            while True:
+                if reply.claim is not None and self._serving.stopping:
+                    self._serving.give_back(reply.claim)
+                    break
+                if reply.claim is not None:
+                    worked = True
+                    reply = self._serving.serve(reply.claim)
+                    self._duties()
+                    continue
+                next_reply = self._without_job(reply)
+                if next_reply is None:
+                    break
+                reply = next_reply
+        finally:
+            self._leave()
+        return worked
+
+    def _without_job(self, reply: Reply) -> Reply | None:
+        """There was no job: the next reply, or None when it is time to end."""
+        if self._serving.stopping or (self.duty.burst and not reply.backlog):
+            return None
+        if not reply.backlog:
+            self._idle()
+            if self._serving.stopping:
+                return None
+        return self._serving.claim()
+
+    def _enrol(self) -> None:
+        try:
+            self.connection.delete(self.key)  # whoever had this name is dead: it holds a live process id
+            self.register_birth()
+            self.subscribe()
+        except Exception as error:
+            raise BrokerError(f"not registered with RQ: {error}") from error
+        facts = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "pool": self.duty.pool,
+            "slots": self.duty.slots,
+        }
+        self.broker.enrol(self.name, facts)
+
+    def _leave(self) -> None:
+        self._serving.close()
+        try:
+            self.broker.depart(self.name)
+            self.unsubscribe()
+            self.register_death()
+        except (
+            Exception
+        ) as error:  # the broker may be gone, or RQ's thread with it; the sweepers of others do the rest
+            log.warning("not signed off: %s", error)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._serving.stop()
+        if self._waiting:
+            self._waiting = False
+            raise _Roused
+
+    def handle_payload(self, message: Any) -> None:
+        """RQ's commands, on RQ's thread: `stop-job`, `kill-horse`, `shutdown`."""
+        payload = parse_payload(message)
+        command = payload.get("command")
+        if command == "shutdown":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif command == "kill-horse":
+            self._serving.stop_job()
+        elif command == "stop-job":
+            self._serving.stop_job(str(payload.get("job_id")))
+
+    def _idle(self) -> None:
+        """Wait for the bell; the call that follows is the heartbeat."""
+        try:
+            self._waiting = True
+            self.broker.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
+        except _Roused:
+            return
+        except BrokerError as error:
+            self._serving.trouble(error)
+        finally:
+            self._waiting = False
+        self._duties()
+
+    def _duties(self) -> None:
+        """What is to be done now and then, also while a job runs."""
+        # The supervisor speaks only when asked, so whatever is to be read between questions is its end.
+        if select.select([self._supervisor], [], [], 0)[0]:
+            log.warning("the pool is gone")
+            os._exit(1)  # the zygote sees the connection close and ends the job
+        if self._sweeper is None:
+            return
+        try:
+            self._sweeper.sweep()
+        except BrokerError as error:
+            log.warning("%s", error)
+
+    def _note(self, pid: int) -> None:
+        self._board[:8] = pid.to_bytes(8, "little")
+
+    def _zygote(self, code: str) -> str:
+        frames.send(self._supervisor, ["zygote", code])
+        answer = frames.receive(self._supervisor)
+        if answer is None:
+            os._exit(1)  # the pool is gone
+        if answer[0] != "zygote":
+            raise XpmError(f"the job's code cannot be loaded: {answer[1]}")
+        return str(answer[2])
