@@ -1,0 +1,121 @@
+"""Right and wrong calls, for a type checker to tell apart; never run.
+
+Each wrong one ends in an ignore comment: an ordinary check of the project accepts the file, and refuses an
+ignore comment that hides nothing. `test_calls.py` checks the file without these comments.
+"""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true, reportUnusedVariable=false
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import assert_type
+
+from xpm import Config, Constant, Meta, Param, PathGenerator, Task, field, progress, tag
+from xpm.core.config import Dependent
+
+
+class Optimiser(Enum):
+    SGD = 1
+    ADAM = 2
+
+
+class Model(Config):
+    layers: Param[int] = 2
+    name: Param[str] = field(default="cnn", ignore_default=True)
+    sizes: Param[list[int]] = field(default_factory=lambda: [1])
+
+
+class Deep(Model):
+    depth: Param[int]
+
+
+class Train(Task):
+    model: Param[Model]
+    lr: Param[float]
+    optimiser: Param[Optimiser] = Optimiser.SGD
+    threads: Meta[int] = 1
+    weights: Meta[Path] = field(default_factory=PathGenerator("weights.npz"))
+    version: Constant[str] = "1"
+
+    def execute(self) -> float:
+        progress(0.5, "half")
+        progress(0.5, level=1)
+        return self.lr * self.model.layers
+
+
+class Evaluate(Task):
+    trained: Param[Train]
+    others: Param[dict[str, Train]] = field(default_factory=dict[str, Train])
+    limit: Param[int | None] = None
+
+    def execute(self) -> dict[str, float]:
+        return {"score": self.trained.result(), "path": float(len(str(self.trained.jobpath)))}
+
+
+class Loaded(Config):
+    path: Meta[Path]
+
+
+class Pretrain(Task):
+    seed: Param[int]
+
+    def task_outputs(self, dep: Dependent) -> Loaded:
+        return dep(Loaded.C(path=self.jobpath / "model"))
+
+    def execute(self) -> None: ...
+
+
+def right() -> None:
+    model = Model.C(layers=3, sizes=[1, 2])
+    assert_type(model, Model)
+    train = Train.C(model=model, lr=tag(0.1), optimiser=Optimiser.ADAM, threads=4)
+    assert_type(train.submit(), Train)
+    assert_type(train.submit(queue="gpu", priority=2).result(), float)
+    assert_type(train.result(timeout=3.0), float)
+    assert_type(train.weights, Path)
+    assert_type(train.jobpath, Path)
+    assert_type(train.lr, float)
+    assert_type(train.tag("kind", "cnn"), Train)
+    assert_type(train.copy(lr=0.2), Train)
+    assert_type(Deep.C(depth=3, layers=1).instance(), Deep)
+    assert_type(Evaluate.C(trained=train, others={"a": train}, limit=3).submit().result(), dict[str, float])
+    assert_type(Pretrain.C(seed=1).submit(), Loaded)
+    Train.C(model=Deep.C(depth=1), lr=1)
+    train.lr = 0.3
+    train.job.id.upper()
+    train.job.state.lower()
+
+
+def wrong() -> None:
+    model = Model.C()
+    train = Train.C(model=model, lr=0.1)
+    Train.C(model=model, lr="x")  # pyright: ignore[reportArgumentType]
+    Train.C(model=model, lr=tag("x"))  # pyright: ignore[reportArgumentType]
+    Train.C(model=model)  # pyright: ignore[reportCallIssue]
+    Train.C(model=model, lr=0.1, rate=3)  # pyright: ignore[reportCallIssue]
+    Train.C(model, 0.1)  # pyright: ignore[reportCallIssue]
+    Train.C(model=3, lr=0.1)  # pyright: ignore[reportArgumentType]
+    Train.C(model=train, lr=0.1)  # pyright: ignore[reportArgumentType]
+    Train.C(model=model, lr=0.1, optimiser="ADAM")  # pyright: ignore[reportArgumentType]
+    Model.C(sizes=["a"])  # pyright: ignore[reportArgumentType]
+    Deep.C(layers=2)  # pyright: ignore[reportCallIssue]
+    Evaluate.C(trained=model)  # pyright: ignore[reportArgumentType]
+    Evaluate.C(trained=train, others={"a": model})  # pyright: ignore[reportArgumentType]
+    train.lr = "x"  # pyright: ignore[reportAttributeAccessIssue]
+    train.rate = 3  # pyright: ignore[reportAttributeAccessIssue]
+    train.submit("gpu")  # pyright: ignore[reportCallIssue]
+    train.submit(queue=3)  # pyright: ignore[reportArgumentType]
+    assert_type(train.submit().result(), str)  # pyright: ignore[reportAssertTypeFailure]
+    train.result(timeout="soon")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    model.submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    assert_type(Pretrain.C(seed=1).submit(), Pretrain)  # pyright: ignore[reportAssertTypeFailure]
+    field(default=1, default_factory=int)  # pyright: ignore[reportCallIssue]
+    progress("half")  # pyright: ignore[reportArgumentType]
+
+
+class Wrong(Config):
+    layers: Param[int] = "two"  # pyright: ignore[reportAssignmentType]
+    name: Param[str] = field(default=3)  # pyright: ignore[reportAssignmentType]
+    sizes: Param[list[int]] = field(default_factory=lambda: ["a"])  # pyright: ignore[reportAssignmentType]
