@@ -60,12 +60,11 @@ class Nursery:
         listener = frames.listen(path)
         with listener:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "xpm_workers.zygote", str(listener.fileno()), str(self._reading),
-                 str(self._workspace), code],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[listener.fileno(), self._reading],
+                [sys.executable, "-P", "-m", "xpm_workers.zygote", str(self._workspace), code, str(listener.fileno())],
+                stdin=self._reading,
+                pass_fds=[listener.fileno()],
                 start_new_session=True,
-            )  # fmt: skip
+            )
         log.info("zygote %d serves code %s", process.pid, code)
         return _Zygote(process, path)
 

@@ -269,7 +269,7 @@ def _log_to(directory: Path | None) -> None:
     logging.getLogger("xpm").addHandler(handler)
     logging.getLogger("xpm").setLevel(logging.INFO)
     logging.getLogger("rq").addHandler(handler)
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)
 
 
 def _locked(path: Path) -> bool:
