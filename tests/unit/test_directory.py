@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_closed_descriptors_are_opened_again(path):
         assert directory.publish(line(ONE), durable=False)
         file.write("theirs")
     assert complete(path) == ONE
-    assert open(f"{path}/theirs").read() == "theirs"
+    assert Path(f"{path}/theirs").read_text() == "theirs"
 
 
 def test_many_files_are_made_durable(path):

@@ -1,0 +1,163 @@
+"""What a worker, its zygote and a job's process say to each other: MessagePack lists over SOCK_SEQPACKET.
+
+| from | frame | meaning |
+| --- | --- | --- |
+| worker | `["run", {...}]` | run this job: see `Request` |
+| worker | `["signal", n]` | send signal n to all processes of the job |
+| job | `["started", pid, time]` | its inputs and its directory are there; the task begins |
+| job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
+| job | `["done", {"started", "ended", "reused", "fence"}]` | its record, that of `fence`, is published |
+| job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
+| zygote | `["exit", status, maxrss]` | always last: `waitpid`'s status; no process of the job is left |
+| zygote | `["refused", reason]` | in place of all others: the job could not be started |
+
+A frame that is too long for one message travels as several `["part", more, bytes]`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgpack
+
+from xpm.errors import MessageError
+from xpm.types import Fence, JobId
+
+PART = 48 << 10
+"""The most bytes of a frame that one message carries: well below the smallest usual socket buffer."""
+
+_BUFFER = PART + 1024
+_NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # where it is missing, Python ignores SIGPIPE anyway
+
+Frame = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One execution of a job."""
+
+    job: JobId
+    task: str
+    execution: int
+    fence: Fence
+    attempt: int
+    payload: bytes
+    types: dict[str, bytes]
+    workspace: str
+    code: str
+    worker: str
+    label: str = ""
+    inputs: list[tuple[JobId, Fence]] = field(default_factory=list[tuple[JobId, Fence]])
+    """Direct dependencies with the fence of their records; an empty fence accepts any."""
+    environ: dict[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, values: Any) -> Request:
+        """The request in a frame.
+
+        Raises:
+            MessageError: something is missing, or of a newer xpm.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise MessageError(f"the request to run a job cannot be read: {error}") from None
+
+
+def send(connected: socket.socket, frame: Frame) -> None:
+    """Sends `frame`, waiting while the other side doesn't keep up.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    for message in messages(frame):
+        connected.send(message, _NOSIGNAL)
+
+
+def send_request(connected: socket.socket, request: Mapping[str, Any]) -> None:
+    """Asks for the job that `request` describes, with the keys of `Request`.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    send(connected, ["run", request])
+
+
+def offer(connected: socket.socket, message: bytes) -> bool:
+    """Sends one message unless that would have to wait; whether it was sent.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    try:
+        connected.send(message, _NOSIGNAL | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def receive(connected: socket.socket) -> Frame | None:
+    """Waits for the next frame; None when the other side is gone.
+
+    Raises:
+        MessageError: what came is no frame.
+    """
+    parts: list[bytes] = []
+    while message := receive_message(connected):
+        frame = unpack(message)
+        if frame[0] != "part":
+            return frame  # parts without their end: whoever sent them died
+        parts.append(frame[2])
+        if not frame[1]:
+            return unpack(b"".join(parts))
+    return None
+
+
+def receive_message(connected: socket.socket) -> bytes:
+    """Waits for the next message; empty when the other side is gone."""
+    try:
+        return connected.recv(_BUFFER)
+    except ConnectionResetError:
+        return b""
+
+
+def messages(frame: Frame) -> list[bytes]:
+    """The messages that carry `frame`."""
+    data = pack(frame)
+    if len(data) <= PART:
+        return [data]
+    ends = range(0, len(data), PART)
+    return [pack(["part", at + PART < len(data), data[at : at + PART]]) for at in ends]
+
+
+def pack(frame: Frame) -> bytes:
+    """`frame` as bytes."""
+    return cast(bytes, cast(Any, msgpack).packb(frame, unicode_errors="surrogateescape"))
+
+
+def unpack(data: bytes) -> Frame:
+    """The reverse of `pack`.
+
+    Raises:
+        MessageError: `data` is no frame.
+    """
+    try:
+        frame: Any = cast(Any, msgpack).unpackb(data, unicode_errors="surrogateescape")
+    except ValueError as error:
+        raise MessageError(f"a frame cannot be read: {error}") from None
+    if not isinstance(frame, list) or not frame:
+        raise MessageError("a frame is a list with a name at its head")
+    return cast(Frame, frame)
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket at `path`, which must be free; to be handed to a zygote."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(128)
+    return listener

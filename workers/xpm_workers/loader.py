@@ -1,0 +1,160 @@
+"""Finds the classes that payloads name, in the code of the run that submitted them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from xpm.core.config import Task
+from xpm.core.message import TypeInfo
+from xpm.core.naming import SCRIPT, class_name
+from xpm.core.session import ScriptLoaded, loading
+from xpm.errors import ConfigError, SubmissionError
+from xpm.workspace.code import Code
+
+SCRIPT_MODULE = "__mp_main__"
+"""What a script's module is called: Python's own name for a main module that is loaded without being run,
+so that `multiprocessing` in a task finds the script's functions again."""
+
+
+class Loader:
+    """The classes of one run's code."""
+
+    def __init__(self, code: Code, workspace: Path) -> None:
+        self.code = code
+        self.folder = str(code.folder(workspace))
+        self._found: dict[TypeInfo, Any] = {}
+        self._tasks: dict[str, type[Task]] = {}
+        self._modules = 0
+
+    def install(self) -> None:
+        """Gives this process the module path, arguments and working directory of the run."""
+        own = [os.path.normpath(os.path.join(self.folder, entry)) for entry in self.code.sys_path]
+        sys.path[:] = list(dict.fromkeys([*own, *sys.path, *self.code.extra_path]))
+        sys.argv[:] = self.code.argv
+        for folder in (self.code.cwd, self.code.root, self.folder):
+            if os.path.isdir(folder):
+                os.chdir(folder)
+                return
+
+    def find(self, info: TypeInfo) -> type[Any]:
+        """The class that `info` describes; loads its module or the script.
+
+        Raises:
+            SubmissionError: it isn't there; anything that the user's modules raise comes through.
+        """
+        found = self._found.get(info)
+        if found is None:
+            found = self._found[info] = self._load(info)
+        return found
+
+    def load(self, types: Iterable[TypeInfo]) -> bool:
+        """Loads the classes of `types`; whether any was new."""
+        before = len(self._found)
+        for info in types:
+            self.find(info)
+        return len(self._found) != before
+
+    def task(self, name: str) -> type[Task] | None:
+        """The loaded task class of that name, if there is one."""
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            self._tasks = dict(_named(_below(Task)))
+        return self._tasks.get(name)
+
+    def _load(self, info: TypeInfo) -> Any:
+        found = _look_up(self._module(info), info.qualname)
+        if not isinstance(found, type):
+            place = info.script or info.module
+            raise SubmissionError(
+                f"{place} defines no class {info.qualname} when a worker loads it: define it at the top level, "
+                "above 'with experiment(...)' and outside 'if __name__ == \"__main__\"'"
+            )
+        return found
+
+    def _module(self, info: TypeInfo) -> ModuleType:
+        if info.script is not None:
+            return self._script(info.script)
+        if info.module == self.code.module:
+            return self._entry(info.module)
+        token = loading.set(True)
+        try:
+            return importlib.import_module(info.module)
+        except ScriptLoaded:
+            raise SubmissionError(
+                f"{info.module} opens an experiment when it is imported: put that below "
+                "'if __name__ == \"__main__\":'"
+            ) from None
+        finally:
+            loading.reset(token)
+
+    def _script(self, script: str) -> ModuleType:
+        loaded = sys.modules.get(SCRIPT_MODULE)
+        if loaded is not None and getattr(loaded, SCRIPT, None) == script:
+            return loaded
+        path = os.path.join(self.folder, script)
+        module = ModuleType(SCRIPT_MODULE)
+        module.__file__ = path
+        setattr(module, SCRIPT, script)
+        run_top_level(module, SCRIPT_MODULE, path)
+        # So does multiprocessing in the processes that it spawns.
+        sys.modules["__main__"] = module
+        return module
+
+    def _entry(self, name: str) -> ModuleType:
+        """The module that was run by `python -m`: like a script, it may open its experiment at the top level."""
+        loaded = sys.modules.get(name)
+        if loaded is not None:
+            return loaded
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        module = importlib.util.module_from_spec(spec)
+        run_top_level(module, name, spec.origin)
+        return module
+
+
+def run_top_level(module: ModuleType, name: str, path: str) -> None:
+    """Runs the file at `path` as `module`, up to where it opens an experiment."""
+    code = importlib.machinery.SourceFileLoader(name, path).get_code(name)
+    sys.modules[name] = module
+    token = loading.set(True)
+    complete = False
+    try:
+        exec(code or "", module.__dict__)
+        complete = True
+    except ScriptLoaded:
+        complete = True
+    finally:
+        loading.reset(token)
+        if not complete:
+            del sys.modules[name]
+
+
+def _below(cls: type[Task]) -> Iterator[type[Task]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+def _named(classes: Iterable[type[Task]]) -> Iterator[tuple[str, type[Task]]]:
+    for each in classes:
+        # Classes are also generated from the author's: for descriptions, for objects not yet filled.
+        if _look_up(sys.modules.get(each.__module__), each.__qualname__) is each:
+            with suppress(ConfigError):  # it has no proper name, so nothing depends on it
+                yield class_name(each), each
+
+
+def _look_up(module: ModuleType | None, qualname: str) -> Any:
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found

@@ -1,0 +1,151 @@
+"""What a task finds of xpm in its own process: its dependencies, its directory, its progress."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xpm.core.config import Task, reference
+from xpm.core.live import bind, deferred
+from xpm.core.message import JobRef, TypeInfo, build, later
+from xpm.core.session import SubmitOptions
+from xpm.core.state import State
+from xpm.errors import JobError, SubmissionError
+from xpm.types import JobId
+from xpm.workspace.paths import job_dir
+from xpm.workspace.results import Record, read_record
+from xpm.workspace.values import decode_result
+from xpm_workers.loader import Loader
+
+_PAUSE = 0.05
+_NOTHING = "xpm nothing"
+
+Report = Callable[[float, str | None, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """The job of a task, as seen from a job."""
+
+    id: JobId
+    path: Path
+    state: State
+
+    @property
+    def stdout(self) -> Path:
+        """Its standard output; absent when nothing was written."""
+        return self.path / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        """Its standard error; absent when nothing was written."""
+        return self.path / "stderr.log"
+
+
+class JobSession:
+    """The session of a running job; needs the workspace and no broker.
+
+    Args:
+        workspace: its path.
+        job: the running job.
+        path: the directory that it runs in.
+        loader: finds the classes of dependencies.
+        report: takes progress.
+    """
+
+    def __init__(self, workspace: str, job: JobId, path: str, loader: Loader, report: Report) -> None:
+        self._workspace = workspace
+        self._job = job
+        self._path = Path(path)
+        self._loader = loader
+        self._report = report
+        self._records: dict[JobId, Record] = {}
+        self._next_report = 0.0
+        self._last_desc: str | None = None
+
+    def submit(self, task: Task, options: SubmitOptions) -> None:
+        """Refuses: a job's own tasks belong to the script."""
+        raise SubmissionError(f"{type(task).__name__}: a job cannot submit tasks; submit it in the script")
+
+    def jobpath(self, task: Task) -> Path:
+        """The directory of this job or of a dependency."""
+        return self._directory(reference(task))
+
+    def handle(self, task: Task) -> Handle:
+        """This job, or that of a dependency."""
+        ref = reference(task)
+        state = State.RUNNING if ref.id == self._job else State.DONE
+        return Handle(ref.id, self._directory(ref), state)
+
+    def result(self, task: Task, timeout: float | None) -> Any:
+        """What a dependency's `execute` returned; a fresh copy at each call."""
+        ref = reference(task)
+        if ref.id == self._job:
+            raise JobError(f"{ref.task}: a job has no result of its own while it runs")
+        return decode_result(self._record(ref).result, self._directory(ref))
+
+    def progress(self, value: float, desc: str | None, level: int) -> None:
+        """Passes progress on, some twenty times a second at most."""
+        now = time.monotonic()
+        if now >= self._next_report or desc != self._last_desc or value >= 1:
+            self._next_report, self._last_desc = now + _PAUSE, desc
+            self._report(value, desc, level)
+
+    def own(self, ref: JobRef, payload: bytes, types: dict[str, TypeInfo]) -> Any:
+        """This job's live task."""
+        return self._live(ref, payload, types)
+
+    def dependency(self, ref: JobRef) -> Any:
+        """The live object of another job, filled from that job's record when an attribute is asked for.
+
+        So a job at the end of a long chain reads only what it looks at.
+        """
+        cls = self._loader.task(ref.task)
+        live = self._by_record(ref) if cls is None else deferred(cls, lambda bare: self._fill(bare, ref))
+        bind(live, self, ref)
+        return live
+
+    def _by_record(self, ref: JobRef) -> Any:
+        """For a class that this job's own code never imported: the record names its module."""
+        record = self._record(ref)
+        return later(record.payload, _types(record), self._loader.find, self.dependency, self._directory(ref))
+
+    def _fill(self, bare: Any, ref: JobRef) -> None:
+        record = self._record(ref)
+        live = self._live(ref, record.payload, _types(record))
+        # One set of attributes for both, so that what `__init__` gave `self` to sees the same object.
+        object.__setattr__(bare, "__dict__", live.__dict__)
+
+    def _live(self, ref: JobRef, payload: bytes, types: dict[str, TypeInfo]) -> Any:
+        make = later if _has_hooks(self._loader.task(ref.task)) else build
+        live = make(payload, types, self._loader.find, self.dependency, self._directory(ref))
+        bind(live, self, ref)
+        if make is later:
+            getattr(live, _NOTHING, None)  # fills it: its hooks run now, and find the session in place
+        return live
+
+    def _record(self, ref: JobRef) -> Record:
+        record = self._records.get(ref.id)
+        if record is None:
+            record = read_record(job_dir(self._workspace, ref.task, ref.id))
+            if record is None:
+                raise JobError(f"{ref.task} {ref.id[:8]}: its result was removed")
+            self._records[ref.id] = record
+        return record
+
+    def _directory(self, ref: JobRef) -> Path:
+        if ref.id == self._job:
+            return self._path
+        return Path(os.path.join(job_dir(self._workspace, ref.task, ref.id)))
+
+
+def _has_hooks(cls: type[Task] | None) -> bool:
+    return cls is None or cls.__init__ is not object.__init__ or hasattr(cls, "__post_init__")
+
+
+def _types(record: Record) -> dict[str, TypeInfo]:
+    return {key: TypeInfo.unpack(packed) for key, packed in record.types.items()}

@@ -1,0 +1,103 @@
+"""Process trees: who descends from whom, and signals for all of them.
+
+A job's process is the reaper of its orphans, and the zygote that of the job's process. So as long as a job
+runs, all that it started, daemons too, is below its process; and whatever becomes a child of the zygote
+itself was left over by a job that has ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+
+_SET_PDEATHSIG = 1
+_SET_CHILD_SUBREAPER = 36
+_PPID = 1  # in /proc/<pid>/stat, counted from behind the name
+
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+if _prctl is not None:
+    _prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
+def die_with(parent: int) -> None:
+    """Has the kernel kill this process when `parent`, which must be its parent, dies; where it can."""
+    if _prctl is not None:
+        _prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the kernel was told
+
+
+def adopt_orphans() -> None:
+    """Makes this process the new parent of orphans below it; where the kernel can."""
+    if _prctl is not None:
+        _prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children(pid: int) -> list[int]:
+    """The children of the process `pid`; none when it is gone."""
+    if not _LISTS_CHILDREN:
+        return [each for each, parent in _parents().items() if parent == pid]
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(FileNotFoundError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, parents before their children."""
+    found = children(pid)
+    for each in found:  # grows as it goes
+        found += children(each)
+    return found
+
+
+def send(pid: int, signum: int) -> None:
+    """Sends a signal; a process that is gone is none's loss."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signum)
+
+
+def signal_tree(root: int, signum: int) -> None:
+    """Sends `signum` to `root` and all that is below it.
+
+    To stop or to kill, all are stopped first, until no new one appears: a process that has a signal pending
+    cannot fork, so none gets away.
+    """
+    if signum not in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in (root, *descendants(root)):
+            send(pid, signum)
+        return
+    stopped: set[int] = set()
+    while found := {root, *descendants(root)} - stopped:
+        for pid in found:
+            send(pid, signal.SIGSTOP)
+        stopped |= found
+    if signum == signal.SIGKILL:
+        for pid in stopped:
+            send(pid, signal.SIGKILL)
+
+
+def kill_trees(roots: set[int]) -> None:
+    """Kills the trees below `roots`."""
+    for root in roots:
+        signal_tree(root, signal.SIGKILL)
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process, where the kernel doesn't list children."""
+    parents: dict[int, int] = {}
+    if not os.path.isdir("/proc/self"):
+        return parents
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat", "rb") as file:
+                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[_PPID])
+    return parents

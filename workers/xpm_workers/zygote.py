@@ -1,0 +1,404 @@
+"""Forks the processes of jobs, for one run's code, from an interpreter that has imported it already.
+
+It has no threads and no connection to the broker, so that a fork is safe, and it keeps little, so that a
+fork is cheap. A pool starts it, with a pipe as standard input whose end is the pool's end; the workers
+connect to its socket, one connection each, and ask over it for one job at a time. See `frames`. SIGTERM ends
+it when no worker is connected any more, the end of the pipe at once, with all its jobs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from xpm.core.message import TypeInfo
+from xpm.errors import MessageError
+from xpm.workspace.attempts import read_attempts
+from xpm.workspace.code import read_code
+from xpm.workspace.paths import job_dir
+from xpm.workspace.results import read_record
+from xpm_workers import frames, process, tree
+from xpm_workers.frames import Frame, Request
+from xpm_workers.loader import Loader
+
+FIRST = process.CHANNEL + 1
+"""Its own descriptors are numbered from here on, so that a child closes them all at once."""
+
+LINGER = 5.0
+"""Seconds that what a job left over may take to die before the job's end is told all the same."""
+
+_RETRY_MS = 5
+_IN = select.POLLIN
+_OUT = select.POLLOUT
+_GONE = select.POLLHUP | select.POLLERR
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """The connection of one worker."""
+
+    socket: socket.socket
+    parts: list[bytes] = field(default_factory=list[bytes])
+    outbox: list[bytes] = field(default_factory=list[bytes])
+    job: int = 0
+    """The process of its job; 0 when there is none."""
+    request: Request | None = None
+    end: Frame | None = None
+    """The last frame, while what the job left over is dying."""
+    told: float = 0.0
+    """When `end` is sent whatever still lives."""
+    blocked: bool = False
+    """The worker doesn't read, and something waits to be sent."""
+
+
+class Zygote:
+    """The process; see the module."""
+
+    def __init__(self, loader: Loader, listener: socket.socket, preload: bool) -> None:
+        self._loader = loader
+        self._preload = preload
+        self._pid = os.getpid()
+        self._pool = _raised(0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        self._listener = socket.socket(fileno=_raised(listener.detach()))
+        reading, writing = os.pipe()
+        self._bell, self._ring = _raised(reading), _raised(writing)
+        os.set_blocking(self._bell, False)
+        os.set_blocking(self._ring, False)
+        self._lines: dict[int, Line] = {}
+        self._jobs: dict[int, Line] = {}
+        self._known: set[str] = set()
+        self._kept: set[int] = set()
+        """Processes that the user's modules started when they were imported, and such that don't die."""
+        self._ended: list[Line] = []
+        """Lines of such jobs, whose end is not told yet."""
+        self._left: set[int] = set()
+        """What ended jobs left over and is being killed."""
+        self._fork_safe = True
+        self._retired = False
+        self._poll = select.poll()
+        for descriptor in (self._pool, self._listener.fileno(), self._bell):
+            self._poll.register(descriptor, _IN)
+        self._watch_signals()
+
+    def run(self) -> NoReturn:
+        """Serves until the pool is gone."""
+        while True:
+            for descriptor, event in self._poll.poll(_RETRY_MS if self._left else None):
+                self._attend(descriptor, event)
+            if self._jobs or self._left:
+                self._reap()
+            if self._retired and not self._lines:
+                self._end()
+
+    def _watch_signals(self) -> None:
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
+
+    def _on_term(self, *_: object) -> None:
+        """The pool needs it no more; its workers may still have jobs."""
+        self._retired = True
+
+    def _attend(self, descriptor: int, event: int) -> None:
+        if descriptor == self._bell:
+            os.read(descriptor, 4096)
+        elif descriptor == self._pool:
+            self._end()
+        elif descriptor == self._listener.fileno():
+            self._accept()
+        elif descriptor in self._lines:
+            self._serve(self._lines[descriptor], event)
+
+    def _accept(self) -> None:
+        accepted, _ = self._listener.accept()
+        line = Line(socket.socket(fileno=_raised(accepted.detach())))
+        self._lines[line.socket.fileno()] = line
+        self._poll.register(line.socket, _IN)
+
+    def _serve(self, line: Line, event: int) -> None:
+        if event & _OUT:
+            self._flush(line)
+        if not event & (_IN | _GONE):
+            return
+        message = frames.receive_message(line.socket)
+        if not message:
+            self._hang_up(line)
+            return
+        try:
+            frame = frames.unpack(message)
+            if frame[0] == "part":
+                line.parts.append(frame[2])
+                if frame[1]:
+                    return
+                frame = frames.unpack(b"".join(line.parts))
+            line.parts.clear()
+            self._obey(line, frame)
+        except MessageError as error:
+            self._send(line, ["refused", str(error)])
+
+    def _obey(self, line: Line, frame: Frame) -> None:
+        if frame[0] == "signal":
+            if line.job:
+                tree.signal_tree(line.job, int(frame[1]))
+            return
+        if frame[0] != "run" or line.job or line.end:
+            raise MessageError(f"{frame[0]!r} was not expected")
+        self._start(line, Request.of(frame[1]), frame)
+
+    def _hang_up(self, line: Line) -> None:
+        """The worker is gone: so is its right to the job."""
+        descriptor = line.socket.fileno()
+        self._poll.unregister(descriptor)
+        if line.job:
+            tree.signal_tree(line.job, signal.SIGKILL)
+        del self._lines[descriptor]
+        line.socket.close()
+
+    # A job's beginning
+
+    def _start(self, line: Line, request: Request, frame: Frame) -> None:
+        self._load(request)
+        try:
+            if self._fork_safe and _threads() == 1:
+                job = self._fork(line, request)
+            else:
+                job = self._spawn(line, frame)
+        except OSError as error:
+            self._send(line, ["refused", f"no process for the job: {error.strerror or error}"])
+            return
+        line.job, line.request = job, request
+        self._jobs[job] = line
+
+    def _load(self, request: Request) -> None:
+        """Imports what the job needs, once; what can't be imported fails again, and for all to see, in the job."""
+        new = request.types.keys() - self._known
+        if not new or not self._preload:
+            return
+        self._known |= new
+        for key in new:
+            try:
+                self._loader.find(TypeInfo.unpack(request.types[key]))
+            except BaseException:  # a module may raise anything; the job repeats and reports it
+                continue
+        self._loader.task(request.task)
+        self._watch_signals()  # the modules may have taken the signals
+        self._kept |= set(tree.children(self._pid)) - self._jobs.keys() - self._left
+        with suppress(OSError, ValueError, AttributeError):  # the modules may have closed or replaced them
+            sys.stdout.flush()
+            sys.stderr.flush()
+        gc.collect()
+        gc.freeze()
+        self._fork_safe = self._is_fork_safe()
+
+    def _is_fork_safe(self) -> bool:
+        """Whether forking is harmless after what was imported.
+
+        Some libraries (OpenBLAS) stop their threads before a fork and start them again on demand: so a fork
+        is tried first, and only what is left of threads counts. What talks to a GPU must not be forked.
+        """
+        probe = os.fork()
+        if probe == 0:
+            os._exit(0)
+        os.waitpid(probe, 0)
+        return _threads() == 1 and not _holds_gpu()
+
+    def _fork(self, line: Line, request: Request) -> int:
+        job = os.fork()
+        if job:
+            return job
+        try:
+            self._become(line, request)
+        finally:
+            os._exit(process.FAILED)
+
+    def _become(self, line: Line, request: Request) -> NoReturn:
+        """The child's side of the fork: lets go of what is the zygote's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(line.socket.fileno(), process.CHANNEL, inheritable=False)
+        os.closerange(FIRST, max(self._lines, default=self._ring) + 8)
+        process.settle(self._pid)
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, process.CHANNEL)
+        process.run(request, connected, self._loader)
+
+    def _spawn(self, line: Line, frame: Frame) -> int:
+        """A fresh interpreter, where forking would copy threads or a GPU's state."""
+        path = os.path.join(self._loader.folder, "..", f"request-{self._pid}")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.unlink(path)
+            os.write(descriptor, frames.pack(frame))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-m", "xpm_workers.process", str(self._pid)],
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, descriptor, 0),
+                    (os.POSIX_SPAWN_DUP2, line.socket.fileno(), process.CHANNEL),
+                ],
+                setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD],
+            )
+        finally:
+            os.close(descriptor)
+
+    # A job's end
+
+    def _reap(self) -> None:
+        alone = False
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                alone = True
+                break
+            if pid == 0:
+                break
+            self._kept.discard(pid)
+            line = self._jobs.pop(pid, None)
+            if line is not None:
+                line.job = 0
+                line.end = ["exit", status, usage.ru_maxrss]
+                line.told = time.monotonic() + LINGER
+                self._ended.append(line)
+        if self._ended or self._left:
+            self._left = set() if alone else self._left_over()
+            self._clear()
+
+    def _left_over(self) -> set[int]:
+        """Our children that are no job: each was left to us by a job that has ended."""
+        return set(tree.children(self._pid)) - self._jobs.keys() - self._kept
+
+    def _clear(self) -> None:
+        """Kills what ended jobs left over, and tells their ends when nothing is left."""
+        tree.kill_trees(self._left)
+        now = time.monotonic()
+        if self._left and any(now >= line.told for line in self._ended):
+            self._kept |= self._left
+            self._left = set()
+        if not self._left:
+            for line in self._ended:
+                self._tell_end(line)
+            self._ended.clear()
+
+    def _tell_end(self, line: Line) -> None:
+        if line.socket.fileno() < 0:
+            return  # its worker is gone
+        end = cast(Frame, line.end)
+        untold = _untold(cast(Request, line.request), end[1])
+        if untold is not None:
+            self._send(line, untold)
+        line.end = line.request = None
+        self._send(line, end)
+
+    def _send(self, line: Line, frame: Frame) -> None:
+        """Sends without ever waiting: a worker that doesn't read must not hold up the others."""
+        line.outbox += frames.messages(frame)
+        self._flush(line)
+
+    def _flush(self, line: Line) -> None:
+        try:
+            while line.outbox and frames.offer(line.socket, line.outbox[0]):
+                del line.outbox[0]
+        except OSError:
+            line.outbox.clear()  # it is gone: the poll will say so too
+        if line.blocked != bool(line.outbox):
+            line.blocked = not line.blocked
+            self._poll.modify(line.socket, _IN | _OUT if line.blocked else _IN)
+
+    def _end(self) -> NoReturn:
+        """Kills all that is below and exits."""
+        deadline = time.monotonic() + LINGER
+        while (left := tree.children(self._pid)) and time.monotonic() < deadline:
+            tree.kill_trees(set(left))
+            while True:
+                try:
+                    if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                        break
+                except ChildProcessError:
+                    break
+            time.sleep(0.001)
+        os._exit(0)
+
+
+def _untold(request: Request, status: int) -> Frame | None:
+    """What a job could not say itself, because its task had closed the connection."""
+    if not os.WIFEXITED(status):
+        return None
+    path = job_dir(request.workspace, request.task, request.job)
+    if os.WEXITSTATUS(status) == process.DONE_UNTOLD:
+        record = read_record(path)
+        if record is not None:
+            times = {"started": record.started, "ended": record.ended}
+            return ["done", {**times, "reused": record.fence != request.fence, "fence": record.fence}]
+    if os.WEXITSTATUS(status) == process.FAILED_UNTOLD:
+        for attempt in read_attempts(path):
+            if attempt.fence == request.fence:
+                return process.failed_frame(attempt.failure, attempt.started, attempt.ended)
+    return None
+
+
+def _raised(descriptor: int) -> int:
+    """The descriptor under a number of `FIRST` or above."""
+    raised = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST)
+    if descriptor != 0:
+        os.close(descriptor)
+    return raised
+
+
+def _threads() -> int:
+    try:
+        return os.stat("/proc/self/task").st_nlink - 2  # a folder for each
+    except FileNotFoundError:
+        threading = sys.modules.get("threading")
+        return 1 if threading is None else threading.active_count()
+
+
+def _holds_gpu() -> bool:
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return True
+    try:
+        return any(_target(each).startswith("/dev/nvidia") for each in os.listdir("/proc/self/fd"))
+    except FileNotFoundError:
+        return False
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return ""  # the one that listed them
+
+
+def _ignore(*_: object) -> None:
+    """Only so that the bell rings."""
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """`zygote WORKSPACE CODE LISTENER [--no-preload]`; the pool's pipe is the standard input."""
+    workspace, code, listener, *options = arguments
+    tree.adopt_orphans()
+    process.prepare_interpreter()
+    loader = Loader(read_code(Path(workspace), code), Path(workspace))
+    loader.install()
+    gc.disable()
+    Zygote(loader, socket.socket(fileno=int(listener)), "--no-preload" not in options).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
