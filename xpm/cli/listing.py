@@ -1,0 +1,183 @@
+"""The window of jobs that `xpm jobs` shows: a few of each state, found without reading all that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpm.cli.options import nearest
+from xpm.cli.select import of_task
+from xpm.cli.words import ORDER, duration, plural, unserved
+from xpm.core.state import State
+from xpm.errors import UsageError
+from xpm.types import short
+
+if TYPE_CHECKING:
+    from xpm.broker.views import JobView, Progress, RunView, Views, WorkerView
+
+PAGE = 5000
+SHARE = 8
+"""Each state that has jobs gets at least this part of the window, and what others leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job in the list."""
+
+    job: JobView
+    note: str
+    progress: Progress | None
+    blocked: bool
+    """Ready, and no worker can take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs are wanted."""
+
+    states: tuple[State, ...] = ()
+    task: str = ""
+    members: Collection[str] | None = None
+    """The jobs of an experiment; None when it does not matter."""
+
+    def keeps(self, job: JobView) -> bool:
+        """Whether a job is one of them."""
+        return of_task(job.task, self.task) and (not self.states or job.state in self.states)
+
+
+def newest_run(views: Views, experiment: str) -> RunView:
+    """The newest run of an experiment.
+
+    Raises:
+        UsageError: There is no such experiment.
+    """
+    tokens = views.runs(experiment)
+    run = views.run(tokens[-1]) if tokens else None
+    if run is None:
+        names = [one.experiment for one in views.experiments()]
+        hint = nearest(experiment, names) or (f"; there are {', '.join(sorted(names)[:10])}" if names else "")
+        raise UsageError(f"no experiment {experiment!r}{hint}")
+    return run
+
+
+def window(views: Views, wanted: Filter, limit: int) -> list[JobView]:
+    """At most `limit` jobs, those first that matter most; 0: all."""
+    room = limit or (1 << 30)
+    found = {state: _of_state(views, wanted, state, room) for state in wanted.states or ORDER}
+    shares = _shares([len(jobs) for jobs in found.values()], room)
+    chosen: dict[str, JobView] = {}
+    for jobs, share in zip(found.values(), shares, strict=True):
+        chosen.update((job.id, job) for job in jobs[:share])
+    return sorted(chosen.values(), key=lambda job: ORDER.index(job.state))
+
+
+def _shares(counts: Sequence[int], room: int) -> list[int]:
+    shares = [min(count, max(1, room // SHARE)) for count in counts]
+    left = room - sum(shares)
+    for place, count in enumerate(counts):
+        more = min(count - shares[place], max(0, left))
+        shares[place] += more
+        left -= more
+    return shares
+
+
+def _of_state(views: Views, wanted: Filter, state: State, room: int) -> list[JobView]:
+    jobs: list[JobView] = []
+    for ids in _pages(views, wanted, state, room):
+        jobs += [job for job in views.jobs(ids) if job is not None and wanted.keeps(job)]
+        if len(jobs) >= room:
+            break
+    return jobs[:room]
+
+
+def _pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[list[str]]:
+    narrow = wanted.members is not None or bool(wanted.task)
+    size = PAGE if narrow else min(PAGE, room)
+    offset = 0
+    while ids := views.listing(state, size, offset):
+        offset += len(ids)
+        kept: list[str] = [job for job in ids if wanted.members is None or job in wanted.members]
+        # Few at a time where few are wanted: what is read first may be enough.
+        for at in range(0, len(kept), 500):
+            yield kept[at : at + 500]
+        if len(ids) < size:
+            return
+
+
+def rows(views: Views, jobs: Sequence[JobView], now: float) -> list[Row]:
+    """The jobs with what is to be said of each."""
+    running = [job.id for job in jobs if job.state is State.RUNNING]
+    progress = dict(zip(running, views.progress(running), strict=True))
+    ready = any(job.state is State.READY for job in jobs)
+    slots = served(views.workers()) if ready else frozenset[str]()
+    return [_row(job, progress.get(job.id), slots, now) for job in jobs]
+
+
+def served(workers: Sequence[WorkerView]) -> frozenset[str]:
+    """All that some worker serves: 'queue:version'."""
+    return frozenset(slot for worker in workers for slot in worker.slots)
+
+
+def _row(job: JobView, progress: Progress | None, slots: Collection[str], now: float) -> Row:
+    why = unserved(job.queue, job.version, slots) if job.state is State.READY else ""
+    return Row(job, why or note(job, progress, now), progress, bool(why))
+
+
+def note(job: JobView, progress: Progress | None, now: float) -> str:
+    """Why a job is where it is, in words."""
+    return _NOTES.get(job.state, _reason)(job, progress, now)
+
+
+def _reason(job: JobView, _progress: Progress | None, _now: float) -> str:
+    return "" if job.reason == job.state.lower() else job.reason
+
+
+def _waiting(job: JobView, _progress: Progress | None, _now: float) -> str:
+    return f"waits for {job.unmet} of {plural(job.inputs, 'input')}"
+
+
+def _running(job: JobView, progress: Progress | None, now: float) -> str:
+    said = f"{progress.value:.0%} {progress.desc}".rstrip() if progress is not None else ""
+    tries = f"attempt {job.attempt}" if job.attempt > 1 else ""
+    return ", ".join(part for part in (said, f"for {duration(now - job.started)}", tries) if part)
+
+
+def _done(job: JobView, _progress: Progress | None, _now: float) -> str:
+    if not job.started:
+        return job.reason
+    return f"took {duration(job.ended - job.started)}"
+
+
+def _held(job: JobView, _progress: Progress | None, _now: float) -> str:
+    others = [name for name in job.holds if name != "dependency"]
+    parts = (
+        [f"behind {job.blocked} of {plural(job.inputs, 'input')} that failed or wait"] if job.blocked else []
+    )
+    parts += [f"held by {'a person' if name == 'person' else f'the {name}'}" for name in others]
+    return ", ".join(parts)
+
+
+def _ready(job: JobView, _progress: Progress | None, _now: float) -> str:
+    where = "" if job.queue == "default" else f"queue {job.queue}"
+    return ", ".join(part for part in (job.reason, where) if part)
+
+
+_NOTES: Mapping[State, Callable[[JobView, Progress | None, float], str]] = {
+    State.WAITING: _waiting,
+    State.RUNNING: _running,
+    State.DONE: _done,
+    State.HOLD: _held,
+    State.READY: _ready,
+}
+
+
+def experiments_of(views: Views, jobs: Sequence[JobView]) -> dict[str, str]:
+    """The experiments of the runs that list these jobs, by the run's token."""
+    tokens = {token for job in jobs for token in job.runs}
+    return {token: run.experiment for token in sorted(tokens) if (run := views.run(token)) is not None}
+
+
+def members(views: Views, run: RunView) -> frozenset[str]:
+    """The short identifiers of a run's jobs."""
+    return frozenset(short(job) for job, _ in views.members(run.token))

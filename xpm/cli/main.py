@@ -1,0 +1,169 @@
+"""The command `xpm`: finds the command, runs it, and turns what goes wrong into one line and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+import click
+
+from xpm.cli.options import Group, Options
+from xpm.errors import (
+    BrokerUnreachable,
+    BrokerUnsuitable,
+    ConfigError,
+    SettingsError,
+    UsageError,
+    WorkspaceError,
+    XpmError,
+)
+
+NOT_DONE = 1
+WRONG_USE = 2
+UNREACHABLE = 3
+CANCELLED = 4
+INTERRUPTED = 130
+
+
+class _Entry(NamedTuple):
+    """A command that is imported when it is called, with the line that the list of commands shows."""
+
+    module: str
+    help: str
+    section: str
+
+
+_RUN, _LOOK, _PARTS, _TOOLS = "Experiments", "Jobs", "Workers and broker", "Tools"
+
+COMMANDS = {
+    "run": _Entry("run", "Run a script with its experiment.", _RUN),
+    "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
+    "experiments": _Entry("experiments", "List the experiments.", _RUN),
+    "cancel": _Entry("experiments", "Give up what an experiment still has to do.", _RUN),
+    "jobs": _Entry("jobs", "List jobs: running, failed and newest first.", _LOOK),
+    "show": _Entry("jobs", "Show all there is to know about a job.", _LOOK),
+    "logs": _Entry("logs", "Print what a job wrote.", _LOOK),
+    "worker": _Entry("worker", "List workers, or start some.", _PARTS),
+    "broker": _Entry("broker", "Start, stop and look at the broker.", _PARTS),
+    "rq-dashboard": _Entry("dashboard", "Show queues and jobs in RQ's web page.", _PARTS),
+    "doctor": _Entry("doctor", "Look for what is wrong, and say how to mend it.", _TOOLS),
+}
+
+
+class _Root(Group):
+    """The commands by name; each is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = import_module(f"xpm.cli.{entry.module}")
+        return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for section in (_RUN, _LOOK, _PARTS, _TOOLS):
+            rows = [
+                (f"{name:{width}}", entry.help)
+                for name, entry in COMMANDS.items()
+                if entry.section == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+def _version(context: click.Context, _parameter: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        from xpm.cli.versions import own
+
+        click.echo(f"xpm {own()}")
+        context.exit()
+
+
+@click.group(
+    "xpm",
+    cls=_Root,
+    root=True,
+    epilog="A JOB is the first digits of its identifier (at least 4), or task/digits. "
+    "Exit status: 0 all done, 1 some job is not, 2 wrong use, 3 no broker, 4 cancelled, 130 detached.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+def xpm() -> None:
+    """Run experiments, and look at them."""
+
+
+def status_of(error: XpmError) -> int:
+    """The exit status that an error stands for."""
+    if isinstance(error, BrokerUnreachable):
+        return UNREACHABLE
+    wrong = (UsageError, SettingsError, WorkspaceError, ConfigError, BrokerUnsuitable)
+    return WRONG_USE if isinstance(error, wrong) else NOT_DONE
+
+
+def _complain(message: str) -> None:
+    click.echo(f"xpm: error: {message}", err=True)
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "xpm"
+    return f"{message} (see {where} --help)"
+
+
+def invoke(arguments: Sequence[str], options: Options) -> int:
+    """Runs one command and returns its exit status."""
+    try:
+        found: Any = xpm.main(list(arguments), prog_name="xpm", standalone_mode=False, obj=options)
+        return found if isinstance(found, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return WRONG_USE
+    except click.ClickException as error:
+        _complain(_usage(error))
+        return WRONG_USE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except XpmError as error:
+        if options.verbose:
+            _trace()
+        _complain(str(error))
+        return status_of(error)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last door: a person gets a line, and the way to the rest
+        if options.verbose:
+            _trace()
+        else:
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            _complain(f"unexpected {line} (again with -v for the traceback)")
+        return NOT_DONE
+
+
+def _trace() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def main() -> None:
+    """The program."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            cast(Any, stream).reconfigure(errors="backslashreplace")
+    status = invoke(sys.argv[1:], Options())
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)

@@ -1,0 +1,104 @@
+"""The options that every command has, before or after its name, and commands that carry them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Options:
+    """What the options say that mean the same everywhere."""
+
+    workspace: str | None = None
+    broker: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    yes: bool = False
+
+
+def _note(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Keeps a value that was given; the same option at another place was not, and says nothing."""
+    name = parameter.name or ""
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        setattr(context.find_object(Options), name, value)
+    return value
+
+
+def _everywhere(hidden: bool) -> list[click.Parameter]:
+    def option(*names: str, **more: Any) -> click.Option:
+        return click.Option(names, expose_value=False, callback=_note, hidden=hidden, **more)
+
+    return [
+        option("-w", "--workspace", metavar="PATH", help="The directory of jobs and results."),
+        option("--broker", metavar="URL", help="A shared broker, as redis://host:6379."),
+        option("--json", is_flag=True, help="Print JSON with documented, stable fields."),
+        option("-q", "--quiet", is_flag=True, help="Only what was asked for, no remarks."),
+        option("-v", "--verbose", is_flag=True, help="Say what is done; show the traceback of an error."),
+        option("--no-color", is_flag=True, help="No colours on a terminal (NO_COLOR=1 does the same)."),
+        option("--yes", is_flag=True, help="Do not ask before something is changed."),
+    ]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+class Command(click.Command):
+    """A command with the options that are everywhere."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        more.setdefault("context_settings", {})
+        more["context_settings"] = {**CONTEXT, **more["context_settings"]}
+        super().__init__(*args, **more)
+        self.params.extend(_everywhere(hidden=True))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The way to the options that are not repeated for each command."""
+        super().format_epilog(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text("-w, --broker, --json, -q, -v, --no-color, --yes: see xpm --help")
+
+
+class Group(click.Group):
+    """A noun with its verbs, with the options that are everywhere."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, root: bool = False, **more: Any) -> None:
+        more.setdefault("context_settings", CONTEXT)
+        super().__init__(*args, **more)
+        self.params.extend(_everywhere(hidden=not root))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the verb; for an unknown one, names the nearest."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"no command '{name}'{nearest(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def command(name: str, **more: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Makes a function a command of xpm."""
+    return click.command(name, cls=Command, **more)
+
+
+def options_of(context: click.Context) -> Options:
+    """The options of the running command."""
+    found = context.find_object(Options)
+    return found if found is not None else Options()

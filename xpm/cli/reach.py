@@ -1,0 +1,149 @@
+"""From the options to the workspace and the broker that a command works with."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from xpm.cli.options import Options
+from xpm.errors import BrokerUnreachable, WorkspaceError
+from xpm.settings import MARKER, Settings, load, places
+
+if TYPE_CHECKING:
+    from xpm.broker.broker import Broker
+    from xpm.broker.embedded import Embedded
+    from xpm.broker.views import Views
+    from xpm.workspace.layout import Workspace
+
+
+class Reach:
+    """What a command can get at, each opened when it is first asked for."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, with what the command line says."""
+        said = self.options
+        return load(
+            command={
+                "workspace": said.workspace,
+                "broker": said.broker,
+                "no_color": True if said.no_color else None,
+            }
+        )
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace, which must be there.
+
+        Raises:
+            WorkspaceError: There is none.
+        """
+        from xpm.workspace.layout import Workspace
+
+        path = self.settings.workspace
+        if not (path / MARKER).is_file():
+            raise WorkspaceError(
+                f"no workspace at {path} ({self.settings.source('workspace')}): "
+                "run a script first, or name one by -w PATH"
+            )
+        return Workspace.open(path, create=False)
+
+    def make_workspace(self) -> Workspace:
+        """The workspace, made if need be: for what may come before the first script."""
+        from xpm.workspace.layout import Workspace
+
+        made = Workspace.open(self.settings.workspace)
+        self.__dict__["workspace"] = made
+        return made
+
+    @property
+    def shared(self) -> bool:
+        """Whether the broker is one that the settings name."""
+        return self.settings.broker is not None
+
+    @cached_property
+    def embedded(self) -> Embedded:
+        """The workspace's own server."""
+        from xpm.broker.embedded import Embedded
+
+        workspace = self.workspace
+        return Embedded(workspace.path, workspace.namespace, places(), idle_stop=self.settings.idle_stop)
+
+    @cached_property
+    def url(self) -> str:
+        """The broker's URL; the workspace's own server is started if it does not run."""
+        if self.settings.broker is not None:
+            return self.settings.broker
+        return self._running() or self.embedded.ensure()
+
+    def _running(self) -> str | None:
+        """The URL of the workspace's server if it answers: without what it takes to start one, which is slow to load."""
+        from xpm.broker.claim import read
+
+        claim = read(self.workspace.path / ".xpm" / "broker.json")
+        if claim is None or not claim.here or not _answers(claim.socket):
+            return None
+        return f"unix://{claim.socket}"
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The broker, which answers.
+
+        Raises:
+            BrokerUnreachable: It does not.
+        """
+        from xpm.broker.broker import Broker
+        from xpm.broker.connect import open_client, safe
+
+        workspace = self.workspace
+        url = self.url
+        lease = self.settings.lease
+        broker = Broker(open_client(url, timeout=lease / 6), workspace.namespace, lease=lease)
+        try:
+            broker.hello()
+        except BrokerUnreachable as error:
+            where = self.settings.source("broker") if self.shared else "the workspace's own"
+            raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {_cause(error)}") from error
+        return broker
+
+    @cached_property
+    def views(self) -> Views:
+        """The questions, over the broker."""
+        from xpm.broker.views import Views
+
+        return Views(self.broker)
+
+    def say(self, text: str) -> None:
+        """A remark, which is not what was asked for."""
+        if not self.options.quiet:
+            print(f"xpm: {text}", file=sys.stderr)
+
+    def say_where(self) -> None:
+        """Says which workspace and broker are used."""
+        if not self.options.json:
+            shared = ""
+            if self.settings.broker is not None:
+                from xpm.broker.connect import safe
+
+                shared = f", broker {safe(self.settings.broker)}"
+            self.say(f"workspace {self.workspace.path}{shared}")
+
+
+def _cause(error: BaseException) -> str:
+    return str(error.__cause__ or error)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(path)
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False

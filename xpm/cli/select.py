@@ -1,0 +1,150 @@
+"""Which jobs are meant: by the first digits of an identifier, alone or after a task's name and a slash."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpm.cli.words import DIGITS
+from xpm.core.state import State
+from xpm.errors import UsageError
+from xpm.types import JobId
+from xpm.workspace.paths import task_dir
+from xpm.workspace.results import read_record
+
+if TYPE_CHECKING:
+    from xpm.broker.views import JobView, Views
+    from xpm.workspace.layout import Workspace
+
+FEWEST = 4
+"""Digits that name a job without its task."""
+
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+_ALL = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job as it was named on the command line."""
+
+    text: str
+    task: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job that was found: what the broker says of it, and where its directory is."""
+
+    id: JobId
+    task: str
+    label: str
+    view: JobView | None
+    path: Path
+
+
+def parse(text: str) -> Wanted:
+    """Reads `digits` or `task/digits`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    task, _, digits = text.strip().rstrip("/").rpartition("/")
+    digits = digits.lower()
+    if not _HEX.fullmatch(digits):
+        raise UsageError(f"{text!r} is no job: give the first digits of its identifier, or task/digits")
+    if not task and len(digits) < FEWEST:
+        raise UsageError(f"{text!r}: at least {FEWEST} digits, or task/digits")
+    return Wanted(text, task, digits)
+
+
+def of_task(task: str, wanted: str) -> bool:
+    """Whether people can mean `task` by `wanted`: its whole name, its last part, or its folder."""
+    return (
+        not wanted
+        or wanted in (task, re.split(r"[:.]", task)[-1], task_dir(task))
+        or task.endswith(f".{wanted}")
+    )
+
+
+def find(text: str, workspace: Workspace, views: Views | None) -> Found:
+    """The one job that `text` names, in the broker or, also without it, in the workspace.
+
+    Raises:
+        UsageError: There is none, or several.
+    """
+    wanted = parse(text)
+    found = {job.id: job for job in _on_disk(wanted, workspace)}
+    if views is not None:
+        found |= {job.id: job for job in _in_broker(wanted, workspace, views)}
+    if not found:
+        raise UsageError(f"no job {text} in {workspace.path}")
+    if len(found) > 1:
+        raise UsageError(_ambiguous(text, list(found.values())))
+    return next(iter(found.values()))
+
+
+def _ambiguous(text: str, found: list[Found]) -> str:
+    digits = max(DIGITS, 2 + max(_common(a.id, b.id) for a in found[:20] for b in found[:20] if a.id != b.id))
+    shown = sorted(found, key=lambda job: (job.label, job.id))[:10]
+    lines = [f"{text} names {'more than 20' if len(found) >= 20 else len(found)} jobs:"]
+    lines += [f"  {job.id[:digits]}  {job.label}" for job in shown]
+    if len(found) > len(shown):
+        lines.append("  ...")
+    return "\n".join(lines)
+
+
+def _common(one: str, other: str) -> int:
+    return next(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+
+
+def _in_broker(wanted: Wanted, workspace: Workspace, views: Views) -> Iterator[Found]:
+    for view in views.jobs(_ids(wanted.digits, views)):
+        if view is not None and view.id.startswith(wanted.digits) and of_task(view.task, wanted.task):
+            yield Found(view.id, view.task, view.label, view, workspace.jobpath(view.task, view.id))
+
+
+def _ids(digits: str, views: Views) -> list[str]:
+    if len(digits) >= FEWEST:
+        return [*views.find(digits)]
+    return [job for state in State for job in views.listing(state, _ALL) if job.startswith(digits)]
+
+
+def _on_disk(wanted: Wanted, workspace: Workspace) -> Iterator[Found]:
+    try:
+        tasks = sorted(os.listdir(workspace.path / "jobs"))
+    except FileNotFoundError:
+        return
+    for task in tasks:
+        if not _folder_of(task, wanted.task):
+            continue
+        for path in _directories(workspace.path / "jobs" / task, wanted.digits):
+            record = read_record(path)
+            name, label = (record.task, record.label) if record else (task, task)
+            yield Found(JobId(path.name), name, label, None, path)
+
+
+def _directories(folder: Path, digits: str) -> Iterator[Path]:
+    shards = [digits[:2]] if len(digits) >= 2 else _names(folder)
+    for shard in shards:
+        if shard.startswith(digits[:2]):
+            for name in _names(folder / shard):
+                if name.startswith(digits) and len(name) == 64:
+                    yield folder / shard / name
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _folder_of(folder: str, wanted: str) -> bool:
+    """Whether a folder of jobs can be that of the task `wanted`; a changed name ends with six digits of its hash."""
+    plain = re.sub(r"-[0-9a-f]{6}$", "", folder)
+    return not wanted or folder == task_dir(wanted) or any(of_task(name, wanted) for name in (folder, plain))
