@@ -1,0 +1,348 @@
+"""Pools of real workers: every job ends once, whatever dies on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from farm import Farm, farm
+from servers import Server
+from xpm.broker import rq as rqnames
+from xpm.core.state import State
+
+CODE = '''
+from __future__ import annotations
+import os, subprocess, sys, time
+from pathlib import Path
+from xpm.core.config import Config, Meta, Param, Task, field
+from xpm.core.session import progress
+
+class Note(Task):
+    """Writes a line to a ledger each time it runs."""
+    n: Param[int]
+    ledger: Meta[Path]
+    def execute(self) -> int:
+        with open(self.ledger, "a") as file:
+            file.write(f"{self.n}\\n")
+        return self.n
+
+class Sum(Task):
+    notes: Param[list[Note]]
+    def execute(self) -> int:
+        return sum(note.result() for note in self.notes)
+
+class Wait(Task):
+    """Runs until a file is there; notes each start."""
+    n: Param[int]
+    ledger: Meta[Path]
+    until: Meta[Path]
+    ignore: Meta[bool] = field(default=False)
+    def execute(self) -> int:
+        if self.ignore:
+            import signal
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with open(self.ledger, "a") as file:
+            file.write(f"{os.getpid()}\\n")
+        progress(0.25, "waiting")
+        while not self.until.exists():
+            time.sleep(0.02)
+        return self.n
+
+class Daemon(Task):
+    """Leaves a grandchild in a session of its own."""
+    ledger: Meta[Path]
+    n: Param[int] = field(default=0)
+    def execute(self) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        self.ledger.write_text(str(child.pid))
+        while True:
+            time.sleep(1)
+
+class Fail(Task):
+    n: Param[int]
+    flag: Meta[Path]
+    def execute(self) -> int:
+        if not self.flag.exists():
+            raise ValueError(f"no flag for {self.n}")
+        return self.n
+
+class After(Task):
+    fail: Param[Fail]
+    def execute(self) -> int:
+        return self.fail.result() + 1
+
+class Die(Task):
+    how: Param[str]
+    def execute(self) -> None:
+        print("about to die", flush=True)
+        if self.how == "exit":
+            os._exit(7)
+        os.kill(os.getpid(), getattr(__import__("signal"), self.how))
+'''
+
+
+@pytest.fixture
+def works(server: Server, tmp_path: Path) -> Iterator[Farm]:
+    with farm(tmp_path, server.url, CODE) as made:
+        yield made
+        keys = [key for key in made.client.scan_iter(count=10_000)]
+    with server.client() as client:
+        client.flushall()
+    del keys
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+def test_a_graph_runs_each_job_once_and_hands_results_on(works: Farm, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(20)]
+    works.send(works.run(), *notes, works.tasks.Sum.C(notes=notes))
+    assert works.pool("--burst", slots=2).wait(60) == 0
+    total = works.job("Sum")
+    assert total.state is State.DONE
+    assert sorted(map(int, lines(ledger))) == list(range(20))
+    record = json.loads((works.workspace.jobpath(total.task, total.id) / ".xpm/result.json").read_text())
+    assert record["result"] == sum(range(20))
+
+
+def test_a_silent_job_leaves_three_inodes(works: Farm, tmp_path: Path) -> None:
+    works.send(works.run(), works.tasks.Note.C(n=1, ledger=tmp_path / "ledger"))
+    assert works.pool("--burst").wait(60) == 0
+    job = works.job("Note n=1")
+    path = works.workspace.jobpath(job.task, job.id)
+    assert sorted(str(each.relative_to(path)) for each in path.rglob("*")) == [".xpm", ".xpm/result.json"]
+
+
+def test_a_failure_is_told_and_holds_only_what_depends_on_it(works: Farm, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    fail = works.tasks.Fail.C(n=1, flag=flag)
+    works.send(works.run(), fail, works.tasks.After.C(fail=fail), works.tasks.Note.C(n=5, ledger=tmp_path / "l"))
+    assert works.pool("--burst").wait(60) == 0
+    assert works.job("Note n=5").state is State.DONE
+    assert works.job("After").state is State.HOLD
+    job = works.job("Fail n=1")
+    assert job.state is State.ERROR
+    failure = works.views.failure(job.id)
+    assert failure is not None and failure.type == "ValueError" and failure.message == "no flag for 1"
+    assert 'raise ValueError(f"no flag for {self.n}")' in failure.traceback
+    assert "xpm_workers" not in failure.traceback
+
+    flag.touch()
+    fail = works.tasks.Fail.C(n=1, flag=flag)
+    outcomes = works.send(works.run("again"), fail, works.tasks.After.C(fail=fail))
+    assert [one.action for one in outcomes] == ["retried", "joined"]
+    assert works.pool("--burst").wait(60) == 0
+    assert works.job("After").state is State.DONE
+    assert lines(tmp_path / "l") == ["5"]
+
+
+def test_a_worker_killed_by_9_hands_its_job_to_the_next_at_once(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    pool = works.pool()
+    works.until(lambda: lines(ledger))
+    (worker,) = works.workers(pool)
+    worker.kill()
+    works.until(lambda: len(lines(ledger)) == 2)
+    first, second = map(int, lines(ledger))
+    assert not psutil.pid_exists(first) and psutil.pid_exists(second)
+    until.touch()
+    works.until(works.in_state("Wait n=1", State.DONE))
+
+
+def test_a_job_killed_by_9_runs_again(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    works.pool()
+    works.until(lambda: lines(ledger))
+    os.kill(int(lines(ledger)[0]), signal.SIGKILL)
+    works.until(lambda: len(lines(ledger)) == 2)
+    until.touch()
+    job = works.until(works.in_state("Wait n=1", State.DONE))
+    assert job.attempt == 2
+
+
+def test_a_job_that_is_always_killed_ends_in_error(works: Farm) -> None:
+    works.send(works.run(), works.tasks.Die.C(how="SIGKILL"))
+    works.pool()
+    job = works.until(works.in_state("Die how=SIGKILL", State.ERROR))
+    failure = works.views.failure(job.id)
+    assert job.attempt == 3
+    assert failure is not None and failure.type == "WorkerLost" and "SIGKILL" in failure.message
+
+
+@pytest.mark.parametrize(("how", "told"), [("exit", "status 7"), ("SIGSEGV", "Segmentation fault")])
+def test_a_job_that_dies_by_its_own_fault_fails_at_once(works: Farm, how: str, told: str) -> None:
+    works.send(works.run(), works.tasks.Die.C(how=how))
+    works.pool()
+    job = works.until(works.in_state(f"Die how={how}", State.ERROR))
+    failure = works.views.failure(job.id)
+    assert job.attempt == 1
+    assert failure is not None and told in failure.message
+    assert (works.workspace.jobpath(job.task, job.id) / "stdout.log").read_text() == "about to die\n"
+
+
+def test_a_whole_pool_killed_by_9_takes_grandchildren_along_and_its_job_runs_elsewhere(
+    works: Farm, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    works.send(works.run(), works.tasks.Daemon.C(ledger=ledger))
+    pool = works.pool()
+    works.until(lambda: lines(ledger))
+    grandchild = int(lines(ledger)[0])
+    family = [psutil.Process(pool.pid), *psutil.Process(pool.pid).children(recursive=True)]
+    pool.kill()
+    gone, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive, f"left over: {alive}"
+    assert not psutil.pid_exists(grandchild)
+    ledger.unlink()
+    works.pool()
+    works.until(lambda: lines(ledger))  # after two looks at its lease
+    assert int(lines(ledger)[0]) != grandchild
+
+
+def test_first_sigterm_lets_the_job_end(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(
+        works.run(),
+        works.tasks.Wait.C(n=1, ledger=ledger, until=until),
+        works.tasks.Wait.C(n=2, ledger=ledger, until=until),
+    )
+    pool = works.pool()
+    works.until(lambda: lines(ledger))
+    pool.terminate()
+    works.until(lambda: "jobs may end" in works.told())
+    until.touch()
+    assert pool.wait(30) == 0
+    assert works.job("Wait n=1").state is State.DONE
+    assert works.job("Wait n=2").state is State.READY
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_second_sigterm_hands_the_job_back_uncounted(works: Farm, tmp_path: Path, ignore: bool) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until, ignore=ignore))
+    pool = works.pool()
+    works.until(lambda: lines(ledger))
+    pool.terminate()
+    works.until(lambda: "jobs may end" in works.told())
+    pool.terminate()
+    assert pool.wait(30) == 0
+    job = works.job("Wait n=1")
+    assert (job.state, job.attempt, job.crashes) == (State.READY, 0, 0)
+    assert not psutil.pid_exists(int(lines(ledger)[0]))
+
+
+def test_a_lease_outlives_itself_while_the_job_runs(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    works.pool(slots=2)
+    job = works.until(works.in_state("Wait n=1", State.RUNNING))
+    key = f"{works.broker.prefix}j:{job.id[:32]}"
+    works.until(lambda: int(works.client.hget(key, "ln")) >= 4)  # a lease is over after three
+    (progress,) = works.views.progress([job.id])
+    assert progress is not None and (progress.value, progress.desc) == (0.25, "waiting")
+    until.touch()
+    works.until(works.in_state("Wait n=1", State.DONE))
+    assert len(lines(ledger)) == 1
+
+
+def test_cancel_stops_a_running_job(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    run = works.run()
+    works.send(run, works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    works.pool()
+    works.until(lambda: lines(ledger))
+    assert works.broker.cancel(run.serial, [works.job("Wait n=1").id]) == (0, 1, 0)
+    works.until(works.in_state("Wait n=1", State.CANCELLED))
+    assert not psutil.pid_exists(int(lines(ledger)[0]))
+
+
+def test_a_removed_result_is_made_again_when_it_is_needed(works: Farm, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    note = works.tasks.Note.C(n=3, ledger=ledger)
+    run = works.run()
+    works.send(run, note)
+    assert works.pool("--burst").wait(60) == 0
+    job = works.job("Note n=3")
+    path = works.workspace.jobpath(job.task, job.id)
+    subprocess.run(["rm", "-r", str(path)], check=True)
+    works.send(run, works.tasks.Sum.C(notes=[note]))
+    works.pool(XPM_INPUT_PATIENCE="1")
+    works.until(works.in_state("Sum", State.DONE))
+    assert lines(ledger) == ["3", "3"]
+
+
+def test_a_job_whose_record_is_there_is_not_run(works: Farm, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    run = works.run()
+    works.send(run, works.tasks.Note.C(n=3, ledger=ledger))
+    assert works.pool("--burst").wait(60) == 0
+    works.client.flushall()
+    works.send(works.run(), works.tasks.Note.C(n=3, ledger=ledger))
+    assert works.job("Note n=3").state is State.READY
+    assert works.pool("--burst").wait(60) == 0
+    assert works.job("Note n=3").state is State.DONE
+    assert lines(ledger) == ["3"]
+
+
+def test_jobs_run_the_code_of_their_run(works: Farm, tmp_path: Path) -> None:
+    note = works.tasks.Note.C(n=3, ledger=tmp_path / "ledger")
+    works.send(works.run(), note)
+    (works.project / "tasks.py").write_text("raise SystemError('edited while jobs wait')\n")
+    assert works.pool("--burst").wait(60) == 0
+    assert works.job("Note n=3").state is State.DONE
+
+
+def test_new_code_gets_a_new_zygote(works: Farm, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    works.send(works.run(), works.tasks.Fail.C(n=1, flag=flag))
+    works.pool()
+    works.until(works.in_state("Fail n=1", State.ERROR))
+    works.write(CODE.replace("if not self.flag.exists():", "if False:"))
+    works.send(works.run("mended"), works.tasks.Fail.C(n=1, flag=flag))
+    works.until(works.in_state("Fail n=1", State.DONE))
+
+
+def test_the_broker_killed_in_mid_job_costs_nothing(works: Farm, tmp_path: Path, start_server) -> None:
+    own = start_server(options=("--appendonly", "yes"))
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    with farm(tmp_path / "own", own.url, CODE) as mine:
+        mine.send(
+            mine.run(),
+            mine.tasks.Wait.C(n=1, ledger=ledger, until=until),
+            *[mine.tasks.Note.C(n=n, ledger=tmp_path / "notes") for n in range(5)],
+        )
+        mine.pool(slots=1)
+        mine.until(lambda: lines(ledger))
+        own.process.kill()
+        own.process.wait()
+        until.touch()  # the job ends while nobody can be told
+        own.start()
+        mine.until(mine.in_state("Wait n=1", State.DONE), 60)
+        mine.until(mine.in_state("Note n=4", State.DONE), 60)
+        assert len(lines(ledger)) == 1
+        assert sorted(lines(tmp_path / "notes")) == list("01234")
+
+
+@pytest.mark.rq
+def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(3)]
+    works.send(works.run(), *notes, works.tasks.Sum.C(notes=notes), works.tasks.Fail.C(n=9, flag=tmp_path / "no"))
+    queue = rqnames.queue(works.workspace.namespace, "default")
+    command = [str(Path(sys.executable).with_name("rq")), "worker", "-u", works.url, "--burst"]
+    command += ["-S", "xpm.broker.rq.Serializer", queue]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert works.job("Sum").state is State.DONE, done.stderr
+    assert works.job("Fail n=9").state is State.ERROR
+    assert sorted(lines(ledger)) == ["0", "1", "2"]
