@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.keys import prefix
-from xpm.broker.scripts import Scripts, source
+from xpm.broker.scripts import BUDGET, Scripts, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
 from xpm.errors import BrokerError, BrokerUnreachable
@@ -24,8 +25,7 @@ SCHEMA = 1
 """Version of the keys' schema."""
 
 BATCH_JOBS = 200
-BATCH_EDGES = 250
-"""What one call submits at most."""
+"""Jobs that one call submits or cancels at most."""
 
 PRIORITIES = range(-4095, 4096)
 """What a priority can be: 13 bits stand above 40 bits of order in a double."""
@@ -51,7 +51,8 @@ class Entry:
     known: Known = "no"
     """`removed`: the broker calls it DONE and its directory is gone; `recorded`: its record was found."""
     fence: str = ""
-    """The fence of the record that was found."""
+    """The fence of the record that was found; for `removed` the one that the broker named (if that is not the
+    latest, the job was done again meanwhile and is reused)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +157,18 @@ class Broker:
         client: a connection pool with `decode_responses=False`; each new connection says hello.
         namespace: the workspace's namespace.
         lease: how long a worker may be silent before its job runs elsewhere, in seconds.
+        budget: edges that one call settles at most.
     """
 
-    def __init__(self, client: Redis, namespace: Namespace, *, lease: float = 30.0) -> None:
+    def __init__(
+        self, client: Redis, namespace: Namespace, *, lease: float = 30.0, budget: int = BUDGET
+    ) -> None:
         self.client: Any = client
         self.namespace = namespace
         self.lease = lease
         self.prefix = prefix(namespace)
-        self._scripts = Scripts(client, self.prefix)
+        self._budget = budget
+        self._scripts = Scripts(client, self.prefix, budget)
         self._known_types: set[str] = set()
         self.client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
@@ -175,6 +180,7 @@ class Broker:
         text = info.decode() if isinstance(info, bytes) else str(info)
         server = text.partition("run_id:")[2].split()[0]
         connection.send_command("EVAL", source("hello"), 0, self.prefix, server, self._lease_ms, SCHEMA)
+        self._known_types.clear()  # another life of the server may have lost them
         _, schema = connection.read_response()
         if int(schema) > SCHEMA:
             raise BrokerError(
@@ -219,7 +225,7 @@ class Broker:
             self.ask(lambda: self.client.hset(f"{self.prefix}types", mapping=cast(dict[Any, Any], fresh)))
             self._known_types.update(fresh)
         outcomes: list[Outcome] = []
-        for batch in _batches(entries):
+        for batch in _batches(entries, self._budget):
             packed = pack([_row(entry) for entry in batch])
             replies = self._scripts.run("submit", run.token, run.start, run.code, packed)
             for entry, (state, action, code) in zip(batch, replies, strict=True):
@@ -235,8 +241,8 @@ class Broker:
     def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
         """An experiment gives up jobs: how many were cancelled, asked to stop, and kept for others."""
         total = [0, 0, 0]
-        for at in range(0, len(jobs), BATCH_EDGES):
-            packed = pack([short(job) for job in jobs[at : at + BATCH_EDGES]])
+        for at in range(0, len(jobs), BATCH_JOBS):
+            packed = pack([short(job) for job in jobs[at : at + BATCH_JOBS]])
             for place, count in enumerate(self._scripts.run("cancel", serial, packed)):
                 total[place] += int(count)
         return total[0], total[1], total[2]
@@ -299,9 +305,22 @@ class Broker:
 
     def wait(self, worker: str, timeout: float) -> bool:
         """Block until the worker's bell rings, or `timeout` seconds have passed."""
-        return (
-            self.ask(lambda: self.client.blpop([f"{self.prefix}bell:{worker}"], timeout=timeout)) is not None
-        )
+        bell = [f"{self.prefix}bell:{worker}"]
+        return self.block(lambda seconds: self.client.blpop(bell, timeout=seconds), timeout) is not None
+
+    def block(self, question: Callable[[float], T], timeout: float) -> T:
+        """Ask what blocks on the server, until it brings something or `timeout` seconds have passed.
+
+        One question may not block for longer than the client's sockets wait; a longer wait is asked in parts.
+        """
+        patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
+        longest = 0.6 * patience if patience else timeout
+        end = time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            found = self.ask(lambda left=left: question(max(0.001, min(left, longest))))
+            if found or left <= longest:
+                return found
 
     def types(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The packed descriptions of classes, by their key."""
@@ -344,10 +363,10 @@ class Broker:
         return sorted(slot.decode() for slot in cast(set[bytes], found))
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _batches(entries: Sequence[Entry], budget: int) -> Iterator[Sequence[Entry]]:
     first, edges = 0, 0
     for at, entry in enumerate(entries):
-        if at > first and (at - first >= BATCH_JOBS or edges + len(entry.inputs) > BATCH_EDGES):
+        if at > first and (at - first >= BATCH_JOBS or edges + len(entry.inputs) > budget):
             yield entries[first:at]
             first, edges = at, 0
         edges += len(entry.inputs)

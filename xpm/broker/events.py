@@ -45,9 +45,12 @@ class Events:
     def read(self, timeout: float, limit: int = 1000) -> list[Event]:
         """The transitions since the last call; blocks up to `timeout` seconds for the first."""
         name = f"{self._broker.prefix}events"
-        block = max(1, int(timeout * 1000))
-        found = self._broker.ask(
-            lambda: self._broker.client.xread({name: self._cursor}, count=limit, block=block)
+        client = self._broker.client
+        found = self._broker.block(
+            lambda seconds: client.xread(
+                {name: self._cursor}, count=limit, block=max(1, int(seconds * 1000))
+            ),
+            timeout,
         )
         events: list[Event] = []
         for cursor, fields in _entries(found):

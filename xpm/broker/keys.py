@@ -9,29 +9,30 @@ what a worker must fit (today: the payload's version). Times are milliseconds of
 | `meta` | hash | schema, server, epoch, fence, order, grace, counters of serials | for ever |
 | `j:<id>` | hash | one job: see `JOB_FIELDS` | for ever |
 | `p:<id>` | string | its payload | for ever |
-| `in:<id>` | string | its inputs, 16 bytes each | for ever |
-| `es:<id>` | string | one byte per input: 0 unregistered, 1 open, 2 met, 3 blocked | for ever |
+| `in:<id>` | string | a byte per input (0 unregistered, 1 open, 2 met, 3 blocked), then its inputs, 16 bytes each | for ever |
 | `out:<id>` | string | its successors: 32 digits and a 4-byte index into the successor's inputs | for ever |
 | `err:<id>` | string | packed failure of the last attempt | until a retry or success |
 | `s:<STATE>` | sorted set | the jobs in a state, by the time they entered it | for ever |
 | `ready:<slot>` | sorted set | what may start, by priority and order | while not empty |
-| `queues` | set | all slots seen | for ever |
+| `queues` | set | the slots of all jobs | for ever |
 | `leases` | sorted set | running jobs by the end of their lease | while not empty |
 | `progress` | hash | last progress of running jobs | while not empty |
 | `todo` | list | continuations: `S<id>:<n>` settle successors, `R<id>:<n>` register inputs | while not empty |
-| `events` | stream | one entry a transition, capped | the newest 100,000 |
+| `events` | stream | the transitions of one call an entry | the newest 100,000 |
 | `experiments` | hash | name to serial | for ever |
 | `runs:<serial>` | list | an experiment's run tokens | for ever |
-| `run:<run>` | hash | name, experiment, start, code, facts, total, and a count per state | for ever |
+| `run:<run>` | hash | name, experiment, start, code, facts, total, and how many of its jobs are in each state | for ever |
 | `tags:<run>` | hash | the jobs that the run lists, each with its packed tags | for ever |
 | `types` | hash | packed description of each class that a payload names | for ever |
-| `workers` | sorted set | workers by when they were last seen | until they depart |
-| `w:<worker>` | hash | facts, last call's number and reply, the job it runs | a day after its last call |
+| `workers` | sorted set | workers by when they were last seen | until they depart, or a day |
+| `w:<worker>` | hash | one worker: see `WORKER_FIELDS`, and the facts that it enrolled with | a day after its last call |
 | `idle:<slot>` | sorted set | workers that wait for a bell | while not empty |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
 """
 
 from __future__ import annotations
+
+import re
 
 from xpm.types import Namespace
 
@@ -65,6 +66,51 @@ JOB_FIELDS = {
     "t1": "started",
     "t2": "ended",
 }
+
+"""A number that is 0 and a text that is empty need not be stored."""
+
+WORKER_FIELDS = {
+    "n": "number of the last call",
+    "o": "outcome of its report",
+    "g": "job that it granted, or empty",
+    "x": "and the execution",
+    "i": "slots for whose bell it waits, or empty",
+    "b": "slot whose bell woke it, until its next call",
+    "seen": "last call",
+    "beat": "last heartbeat to RQ",
+    "born": "enrolled",
+}
+
+PATTERNS = {
+    "meta": "hash",
+    r"j:[0-9a-f]{32}": "hash",
+    r"p:[0-9a-f]{32}": "string",
+    r"in:[0-9a-f]{32}": "string",
+    r"out:[0-9a-f]{32}": "string",
+    r"err:[0-9a-f]{32}": "string",
+    r"s:[A-Z]+": "zset",
+    r"ready:\S+:\d+": "zset",
+    "queues": "set",
+    "leases": "zset",
+    "progress": "hash",
+    "todo": "list",
+    "events": "stream",
+    "experiments": "hash",
+    r"runs:\d+": "list",
+    r"run:\d+\.\d+": "hash",
+    r"tags:\d+\.\d+": "hash",
+    "types": "hash",
+    "workers": "zset",
+    r"w:\S+": "hash",
+    r"idle:\S+:\d+": "zset",
+    r"bell:\S+": "list",
+}
+"""What a key of ours is named, behind the prefix, and its type."""
+
+
+def kind(key: str) -> str | None:
+    """The type that the table gives a key (without its prefix); None for one that it doesn't know."""
+    return next((kind for pattern, kind in PATTERNS.items() if re.fullmatch(pattern, key)), None)
 
 
 def prefix(namespace: Namespace) -> str:

@@ -19,6 +19,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.errors import BrokerError, BrokerUnreachable
 
+BUDGET = 250
+"""Edges that one call settles at most; the rest goes on a list that the next calls go on with."""
+
 _LUA = Path(__file__).with_name("lua")
 _USE = re.compile(r"Use: ([a-z ]+)")
 
@@ -29,18 +32,19 @@ def names() -> list[str]:
 
 
 @cache
-def source(name: str) -> str:
+def source(name: str, budget: int = BUDGET) -> str:
     """The whole text of a script, its library parts in front."""
     body = (_LUA / f"{name}.lua").read_text()
     use = _USE.search(body)
     parts = use.group(1).split() if use else []
-    return "\n".join([*((_LUA / "lib" / f"{part}.lua").read_text() for part in parts), body])
+    texts = [(_LUA / "lib" / f"{part}.lua").read_text() for part in parts]
+    return "\n".join([f"local BUDGET = {budget}", *texts, body])
 
 
 @cache
-def digest(name: str) -> str:
+def digest(name: str, budget: int = BUDGET) -> str:
     """The SHA-1 by which Redis knows the script."""
-    return sha1(source(name).encode()).hexdigest()
+    return sha1(source(name, budget).encode()).hexdigest()
 
 
 class Scripts:
@@ -49,9 +53,10 @@ class Scripts:
     Every script is safe to repeat, so a call whose reply was lost is simply made again by the client.
     """
 
-    def __init__(self, client: Redis, prefix: str) -> None:
+    def __init__(self, client: Redis, prefix: str, budget: int = BUDGET) -> None:
         self._client: Any = client
         self._prefix = prefix
+        self._budget = budget
 
     def run(self, name: str, *args: bytes | str | int | float) -> Any:
         """Run a script; `args` are its ARGV from 2 on.
@@ -62,9 +67,13 @@ class Scripts:
         """
         try:
             try:
-                return self._client.execute_command("EVALSHA", digest(name), 0, self._prefix, *args)
+                return self._client.execute_command(
+                    "EVALSHA", digest(name, self._budget), 0, self._prefix, *args
+                )
             except NoScriptError:
-                return self._client.execute_command("EVAL", source(name), 0, self._prefix, *args)
+                return self._client.execute_command(
+                    "EVAL", source(name, self._budget), 0, self._prefix, *args
+                )
         except (RedisConnectionError, RedisTimeoutError) as error:
             raise BrokerUnreachable(f"the broker does not answer: {error}") from error
         except RedisError as error:

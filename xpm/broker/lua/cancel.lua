@@ -1,4 +1,4 @@
--- cancel: an experiment does not want these jobs any more. Use: base rq graph
+-- cancel: an experiment does not want these jobs any more. Use: base dates rq moves graph
 -- ARGV: 2 experiment's serial, 3 packed list of jobs (at most 250).
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
 local cancelled, stopping, kept = 0, 0, 0
@@ -15,7 +15,7 @@ local function give_up(id, j)
   elseif j.s == 'RUNNING' then
     stopping = stopping + 1
     call('HSET', key('j', id), 'v', '', 'st', 'cancel')
-    call('PUBLISH', 'rq:pubsub:' .. j.u, cjson.encode({ command = 'stop-job', job_id = rq_id(id) }))
+    rq_stop(j.u, id)
   else
     cancelled = cancelled + 1
     local from = j.s
@@ -28,6 +28,5 @@ for _, id in ipairs(cmsgpack.unpack(ARGV[3])) do
   local j = load(id)
   if j and (STARTABLE[j.s] or j.s == 'RUNNING') then give_up(id, j) end
 end
-drain()
-flush()
+finish_up()
 return { cancelled, stopping, kept }

@@ -1,3 +1,3 @@
--- claim: a worker asks for its next job. Use: base rq graph fetch
--- ARGV 2 to 5: see fetch. Returns {outcome, packed grant or '', entries left to drain}.
+-- claim: a worker asks for its next job. Use: base dates rq moves graph calls fetch
+-- ARGV 2 to 5 and the reply: see calls.
 return replayed() or fetch('ok')

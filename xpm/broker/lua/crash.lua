@@ -1,9 +1,10 @@
--- crash: an execution's process died without a word; the job runs again, up to a limit. Use: base rq graph lease fetch
--- ARGV 2 to 5: see fetch; 6 job, 7 execution, 8 what is known. Returns as claim; outcome: the job's new state, or 'fenced'.
+-- crash: an execution's process died without a word; the job runs again, up to a limit.
+-- Use: base dates rq moves graph lease calls fetch
+-- ARGV 2 to 5 and the reply: see calls; 6 job, 7 execution, 8 what is known. Outcome: the job's new state, or 'fenced'.
 local again = replayed()
 if again then return again end
 local id = ARGV[6]
-local j = held(id, ARGV[7])
-if not j or j.u ~= worker then return fetch('fenced') end
+local j = held(id, ARGV[7], worker)
+if not j then return fetch('fenced') end
 lost(id, j, ARGV[8])
 return fetch(j.s)

@@ -1,13 +1,16 @@
--- depart: a worker's life is over; a job that it still holds is lost to it and runs again. Use: base rq graph lease
+-- depart: a worker's life is over; a job that it still holds is lost to it and runs again.
+-- Use: base dates rq moves graph lease
 -- ARGV: 2 worker, 3 why. Returns the id of that job, or ''.
 local worker = ARGV[2]
-local v = call('HMGET', key('w', worker), 'g', 'x', 'i')
+local v = call('HMGET', key('w', worker), 'g', 'x', 'i', 'b')
 local id = v[1] or ''
-local j = id ~= '' and held(id, v[2]) or nil
-if j and j.u == worker then lost(id, j, ARGV[3]) else id = '' end
+local j = id ~= '' and held(id, v[2], worker) or nil
+if j then lost(id, j, ARGV[3]) else id = '' end
 for slot in string.gmatch(v[3] or '', '%S+') do call('ZREM', key('idle', slot), worker) end
 call('DEL', key('w', worker), key('bell', worker))
 call('ZREM', P .. 'workers', worker)
 rq_worker(worker)
-flush()
+local rung = v[4] or ''
+if rung ~= '' and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
+finish_up()
 return id

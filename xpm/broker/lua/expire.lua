@@ -1,4 +1,5 @@
--- expire: the second look: a lease that ran out and was not renewed since is taken away. Use: base rq graph lease
+-- expire: the second look: a lease that ran out and was not renewed since is taken away.
+-- Use: base dates rq moves graph lease
 -- ARGV: 2 job, 3 execution, 4 renewal number and 5 time (ms) of the first look, 6 ms that must lie between the two.
 -- Returns 1 if the lease was taken.
 local id = ARGV[2]
@@ -7,8 +8,7 @@ local j = held(id, ARGV[3])
 if ends >= now or now - tonumber(ARGV[5]) < tonumber(ARGV[6]) then return 0 end
 if now < tonumber(call('HGET', P .. 'meta', 'grace') or 0) then return 0 end
 if not j or j.ln ~= ARGV[4] then return 0 end
-lost(id, j, 'worker ' .. (j.u or '?') .. ' was not heard of')
+lost(id, j, 'worker ' .. j.u .. ' was not heard of')
 rq_worker(j.u)
-drain()
-flush()
+finish_up()
 return 1

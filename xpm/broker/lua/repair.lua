@@ -1,18 +1,25 @@
--- repair: RQ's view of a page of jobs is made true again. Use: base rq
+-- repair: RQ's view of a page of jobs is made true again. Use: base dates rq
 -- ARGV: 2 state, 3 offset, 4 count (at most 250). Returns how many were shown anew. READY: see refill.
-local state, shown = ARGV[2], 0
-local index = state == 'RUNNING' and P .. 'leases' or key('s', state)
-local first = tonumber(ARGV[3])
-for _, id in ipairs(call('ZREVRANGE', index, first, first + tonumber(ARGV[4]) - 1)) do
-  local j = load(id)
-  local status = state == 'RUNNING' and 'started' or STATUS[REGISTRY[state]]
-  if j and j.s == state and call('HGET', 'rq:job:' .. rq_id(id), 'status') ~= status then
-    shown = shown + 1
-    if state == 'RUNNING' then
-      rq_started(id, j, j.u, j.f)
-      rq_worker(j.u, id, j.f)
-    else
-      rq_show(id, j, nil, state)
+local state, first, shown = ARGV[2], tonumber(ARGV[3]), 0
+local wanted = math.min(tonumber(ARGV[4]), WINDOW - first)  -- what is older is shown no more
+if wanted <= 0 or state == 'READY' then return 0 end
+local page = call('ZREVRANGE', state == 'RUNNING' and P .. 'leases' or key('s', state), first, first + wanted - 1, 'WITHSCORES')
+for i = 1, #page, 2 do
+  local id, j = page[i], load(page[i])
+  if j and j.s == state then
+    local hash = call('HMGET', 'rq:job:' .. rq_id(id), 'status', 'origin', 'data')
+    local member = rq_id(id)
+    if state == 'RUNNING' then member = member .. ':' .. j.f end
+    local registry = rq_registry(REGISTRY[state] or 'wip', j.q)
+    if hash[1] ~= STATUS[state] or hash[2] ~= rq_queue(j.q) or not hash[3] or not call('ZSCORE', registry, member) then
+      shown = shown + 1
+      rq_hide(id, j)
+      if state == 'RUNNING' then
+        rq_started(id, j, nil, tonumber(call('HGET', key('j', id), 't1')))
+        rq_worker(j.u, id, j.f)
+      else
+        rq_show(id, j, nil, state, tonumber(page[i + 1]))
+      end
     end
   end
 end

@@ -1,12 +1,15 @@
--- take: a worker that was handed a job by RQ claims just that one. Use: base rq graph fetch
--- ARGV 2 to 5: see fetch (no slots); 6 job. Returns as claim; outcome 'refused' when it is not ready.
+-- take: a worker that was handed a job by RQ claims just that one. Use: base dates rq moves graph calls
+-- ARGV 2 to 5 (no slots) and the reply: see calls; 6 job. Outcome 'refused' when it is not ready.
 local again = replayed()
 if again then return again end
 local id = ARGV[6]
-local j = load(id)
 local more = drain()
+local j = load(id)
 if not j or j.s ~= 'READY' then
-  if j and j.s ~= 'RUNNING' then rq_show(id, j, nil, j.s) end
+  if j and j.s ~= 'RUNNING' then
+    rq_hide(id, j)
+    rq_show(id, j, nil, j.s)
+  end
   return answer('refused', nil, nil, more)
 end
 start(id, j)

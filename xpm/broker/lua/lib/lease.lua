@@ -1,10 +1,10 @@
--- lease: the end of an execution, however it comes. Needs base, rq, graph.
+-- lease: the end of an execution, however it comes. Needs base, dates, rq, moves, graph.
 local CRASHES = 3  -- so many workers lost with a job are enough
 
--- The job, if `execution` still holds its lease; else nil.
-local function held(id, execution)
+-- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
+local function held(id, execution, worker)
   local j = load(id)
-  if j and j.s == 'RUNNING' and j.x == tonumber(execution) then return j end
+  if j and j.s == 'RUNNING' and j.x == tonumber(execution) and (not worker or j.u == worker) then return j end
   return nil
 end
 
@@ -20,8 +20,7 @@ end
 local function unfinished(id, j, to, why, ...)
   unlease(id, j)
   if j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', 'cancelled'
-  elseif j.st == 'cancel' then to, why = nil, 'wanted again'
-  elseif j.st == 'kill' then to, why = 'ERROR', 'killed' end
+  elseif j.st == 'cancel' then to, why = nil, 'wanted again' end
   if to then
     move(id, j, to, why, 't2', now, ...)
     settle(id, 0, to)

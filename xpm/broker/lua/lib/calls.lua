@@ -1,0 +1,62 @@
+-- calls: the numbered calls of a worker. Needs base, dates, rq, moves, graph.
+-- ARGV: 2 worker, 3 number of the call in this worker's life, 4 lease in ms, 5 slots 'queue:class ...'
+-- (empty: fetch nothing). All return {outcome of the report, packed grant or '', whether to call again at once}.
+local worker, number, lease, slots = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat')
+local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
+local counter  -- RQ's counter of the worker's ended jobs that this call raises
+local FENCES, BEAT, DAY = 250, 3000, 86400000
+
+-- What a worker must know to run the job.
+local function grant(id, j)
+  local fences = {}
+  if j.n > 0 then
+    for i, input in ipairs(inputs(id, j.n, 0, math.min(j.n, FENCES))) do
+      fences[i] = call('HGET', key('j', input), 'f') or ''
+    end
+  end
+  return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l })
+end
+
+-- A call with the last number gets the last reply again; one with a smaller number has no effect.
+local function replayed()
+  local last = tonumber(life[1] or 0)
+  if number > last then return nil end
+  if number < last then return { 'stale', '', 0 } end
+  local j = had and load(had)
+  local same = j and j.s == 'RUNNING' and j.x == tonumber(life[4])
+  return { life[2], same and grant(had, j) or '', call('LLEN', P .. 'todo') }
+end
+
+-- Every few seconds: the worker lives. Workers that nobody heard of for a day are forgotten.
+local function beat()
+  call('ZADD', P .. 'workers', now, worker)
+  call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - DAY)
+  call('PEXPIRE', key('w', worker), DAY)
+  rq_heartbeat(worker)
+  return now
+end
+
+-- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
+local function answer(outcome, id, j, more, idle)
+  local last = tonumber(life[7] or 0)
+  local due = now - last > BEAT or now < last
+  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0, 'i', idle or '', 'b', '',
+    'seen', now, 'beat', due and now or last)
+  if due then beat() end
+  if id or had then rq_worker(worker, id, id and j.f, counter) end
+  flush()
+  return { outcome, id and grant(id, j) or '', more and 1 or 0 }
+end
+
+-- Job `id` is the worker's: a new execution under a new fence. Returns whether RQ's list showed the job.
+local function start(id, j)
+  local listed = rq_unlist(id, j.q)
+  j.f = string.format('%010d%016d', tonumber(call('HGET', P .. 'meta', 'epoch') or 0),
+    call('HINCRBY', P .. 'meta', 'fence', 1))
+  j.x, j.a, j.u = j.x + 1, j.a + 1, worker
+  move(id, j, 'RUNNING', '', 'x', j.x, 'f', j.f, 'u', worker, 't1', now, 'ln', 0, 'a', j.a)
+  call('ZADD', P .. 'leases', now + lease, id)
+  rq_started(id, j, listed)
+  return listed
+end

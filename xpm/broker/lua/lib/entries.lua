@@ -1,0 +1,141 @@
+-- entries: what submit does with each entry (one file, so that it is over 80 lines). Needs base, dates, rq, moves, graph.
+local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
+local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
+local tags, listed, states, slots_seen = {}, 0, {}, {}
+
+-- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
+-- newer one lists it, it stays there. Returns whether the run lists it from now on.
+local function enlist(j, id, packed)
+  local kept, mine, newer = {}, true, false
+  for token in string.gmatch(j.e, '%S+') do
+    local other, number = string.match(token, '^(%d+)%.(%d+)$')
+    if other ~= experiment or tonumber(number) >= tonumber(serial) then
+      kept[#kept + 1] = token
+      if other == experiment then mine, newer = false, token ~= run end
+    else
+      count(token, j.s, -1)
+    end
+  end
+  if not string.find(' ' .. j.v .. ' ', ' ' .. experiment .. ' ', 1, true) then
+    j.v = j.v == '' and experiment or j.v .. ' ' .. experiment
+  end
+  if mine then
+    kept[#kept + 1] = run
+    listed = listed + 1
+    if j.s then count(run, j.s, 1) end
+  end
+  if not newer then
+    tags[#tags + 1] = id
+    tags[#tags + 1] = packed
+  end
+  j.e = table.concat(kept, ' ')
+  return mine
+end
+
+-- What the run lists, written at the end of the call.
+local function enter_run()
+  for i = 1, #tags, 1000 do call('HSET', key('tags', run), unpack(tags, i, math.min(i + 999, #tags))) end
+  if listed > 0 then call('HINCRBY', key('run', run), 'total', listed) end
+  call('HSET', P .. 'meta', 'order', order)
+end
+
+local function know_slot(slot)
+  if slots_seen[slot] then return end
+  slots_seen[slot] = true
+  call('SADD', P .. 'queues', slot)
+end
+
+local function state_of(id)
+  states[id] = states[id] or call('HGET', key('j', id), 's') or 'WAITING'
+  return states[id]
+end
+
+-- A new job is written in one go, where its inputs' states put it; with more inputs than the budget allows, the
+-- edges are registered over the continuation list.
+local function create(id, entry)
+  local n = #entry[5] / 16
+  order = order + 1
+  local j = { q = entry[7], k = entry[8], p = entry[9], o = order, w = n, b = 0, h = '', e = '', v = '', l = entry[3],
+    r = 0, t0 = now }
+  enlist(j, id, entry[6])
+  call('SET', key('p', id), entry[4])
+  local inline = n <= budget
+  if n > 0 then
+    local bytes = {}
+    for i = 1, inline and n or 0 do
+      local parent = hex(entry[5], i * 16 - 15)
+      link(parent, id, i - 1)
+      bytes[i] = edge_state(state_of(parent))
+      if bytes[i] == '2' then j.w = j.w - 1 elseif bytes[i] == '3' then j.b = j.b + 1 end
+    end
+    call('SET', key('in', id), (inline and table.concat(bytes) or string.rep('0', n)) .. entry[5])
+    if inline then budget = budget - n end
+  end
+  local done = entry[10] == 2
+  local to = done and 'DONE' or place_of(j.w, j.b, j.h)
+  local fields = { 'd', string.sub(entry[1], 33), 't', entry[2], 'l', j.l, 'q', j.q, 'k', j.k, 'o', j.o, 'c', code,
+    't0', now, 'e', j.e, 'v', j.v }
+  local function set(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  if j.p ~= 0 then set('p', j.p) end
+  if n > 0 then set('n', n) set('w', j.w) end
+  if j.b > 0 then set('b', j.b) end
+  if done then set('f', entry[11]) set('t2', now) end
+  move(id, j, to, done and 'found in the workspace' or '', unpack(fields))
+  states[id] = to
+  know_slot(slot_of(j))
+  if to == 'READY' then ring(slot_of(j)) end
+  if not inline then call('RPUSH', P .. 'todo', 'R' .. id .. ':0') end
+  spread(id, 'WAITING', to)
+  return { to, 'new', code }
+end
+
+-- A job that is not running is wanted as the newest submission describes it: payload, code, queue, class. A job that is
+-- not ready any more when it is placed anew has left its index then; here it only changes its lines.
+local function renew(id, j, entry, ...)
+  j.c = code
+  if entry[7] ~= j.q or entry[8] ~= j.k then
+    if j.s == 'READY' then call('ZREM', key('ready', slot_of(j)), id) end
+    rq_hide(id, j)
+    j.q, j.k = entry[7], entry[8]
+    know_slot(slot_of(j))
+    if j.s == 'READY' then
+      call('ZADD', key('ready', slot_of(j)), score(j), id)
+      ring(slot_of(j))
+    end
+    rq_show(id, j, nil, j.s)
+  end
+  call('HSET', key('j', id), 'c', code, 'cr', 0, 'q', j.q, 'k', j.k, ...)
+  call('SET', key('p', id), entry[4])
+end
+
+local function join(id, j, entry)
+  local before, wanted = j.e, j.v
+  local newly = enlist(j, id, entry[6])
+  if j.e ~= before or j.v ~= wanted then call('HSET', key('j', id), 'e', j.e, 'v', j.v) end
+  if entry[9] > j.p then
+    j.p = entry[9]
+    call('HSET', key('j', id), 'p', j.p)
+    if j.s == 'READY' then call('ZADD', key('ready', slot_of(j)), score(j), id) end
+  end
+  if j.s == 'DONE' then
+    if entry[10] ~= 1 or (entry[11] ~= '' and entry[11] ~= j.f) then return { 'DONE', 'reused', j.c } end
+    renew(id, j, entry)
+    place(id, j, 'result removed')
+    return { j.s, 'retried', code }
+  end
+  if STARTABLE[j.s] then
+    renew(id, j, entry)
+    return { j.s, 'joined', code }
+  end
+  -- A run retries a job once: one that failed before the run began, or that was cancelled when the run did not list it.
+  local earlier = j.t2 < start or (newly and j.s == 'CANCELLED')
+  if j.s == 'RUNNING' or not earlier or j.g == run then return { j.s, 'joined', j.c } end
+  renew(id, j, entry, 'g', run)
+  call('DEL', key('err', id))
+  place(id, j, 'retried')
+  return { j.s, 'retried', code }
+end
