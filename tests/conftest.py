@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,12 +20,17 @@ from servers import Server, redis_binary, valkey_binary
 SHARED_KEYS = {b"rq:queues", b"rq:workers", b"xpm:epoch", b"xpm:schema"}
 """Keys without a namespace in their name that are nobody's leak."""
 
+
+@functools.cache
+def namespaces() -> bool:
+    """Whether this process may make network namespaces; in a container even root often may not."""
+    tools = shutil.which("unshare") and shutil.which("ip")
+    return bool(tools) and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+
+
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (lambda: os.geteuid() == 0, "needs root"),
-    "namespaces": (
-        lambda: os.geteuid() == 0 and shutil.which("ip") is not None,
-        "needs root and ip for network namespaces",
-    ),
+    "namespaces": (namespaces, "needs the right to make network namespaces"),
     "redis_server": (lambda: redis_binary() is not None, "no redis-server on PATH"),
     "tmux": (lambda: shutil.which("tmux") is not None, "no tmux on PATH"),
 }
