@@ -259,19 +259,14 @@ def _own(base: type[Any]) -> dict[str, Declared]:
     return own
 
 
-class _Carrier:
-    """An object with one annotation, the form in which `get_type_hints` resolves one at a time."""
-
-    def __init__(self, annotation: Any) -> None:
-        self.__annotations__ = {"it": annotation}
-
-
 def _resolved(base: type[Any], name: str, annotation: Any) -> Any:
     module = sys.modules.get(base.__module__)
     scope = {base.__name__: base, **(vars(module) if module else {})}
+    # A class with one annotation: `get_type_hints` resolves all of a class or nothing.
+    carrier = type("Carrier", (), {"__annotations__": {"it": annotation}})
     try:
         # The module's names go first, as in typing: a parameter may be called like a type.
-        return get_type_hints(_Carrier(annotation), dict(vars(base)), scope, include_extras=True)["it"]
+        return get_type_hints(carrier, dict(vars(base)), scope, include_extras=True)["it"]
     except (NameError, AttributeError) as error:
         # An annotation that is no parameter may name what only a type checker imports.
         if not any(role.value in str(annotation) for role in Role):

@@ -1,0 +1,198 @@
+"""One description for each kind of value and each rule of identifiers; prints their identifiers.
+
+The names and values here are frozen together with tests/unit/golden_identifiers.json: a change of an
+identifier would make every result that a user has worthless. New kinds and rules get new entries.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from sessions import Recorder
+
+from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field
+from xpm.core.identifier import identifier
+
+
+class Kind(Enum):
+    __xpmid__ = "golden.Kind"
+
+    RED = 1
+    SCARLET = 1
+    BLUE = 2
+
+
+class Level(IntEnum):
+    __xpmid__ = "golden.Level"
+
+    LOW = 1
+
+
+class Empty(Config):
+    __xpmid__ = "golden.Empty"
+
+
+Plain = None | bool | int | float | str
+
+
+class Value(Config):
+    """Has any value that a parameter can have."""
+
+    __xpmid__ = "golden.Value"
+
+    x: Param[
+        Plain
+        | Path
+        | Kind
+        | Level
+        | list[Plain | Kind | Empty | list[int]]
+        | tuple[Plain, ...]
+        | set[Plain]
+        | frozenset[Path]
+        | dict[Plain, Plain | list[int]]
+        | dict[Kind, int]
+        | Empty
+    ]
+
+
+class Real(Config):
+    __xpmid__ = "golden.Real"
+
+    x: Param[float]
+
+
+class Choice(Config):
+    __xpmid__ = "golden.Choice"
+
+    x: Param[Literal["a", 1]]
+
+
+class Rules(Config):
+    __xpmid__ = "golden.Rules"
+
+    zeta: Param[int]
+    alpha: Param[int] = 3
+    ignored: Param[int] = field(default=7, ignore_default=True)
+    items: Param[list[int]] = field(default_factory=lambda: [1], ignore_default=True)
+    threads: Meta[int] = 4
+    path: Meta[Path] = field(default_factory=PathGenerator("x"))
+    version: Constant[str] = "1"
+
+
+class Inherited(Rules):
+    __xpmid__ = "golden.Inherited"
+
+    beta: Param[str] = "b"
+
+
+class Source(Task):
+    __xpmid__ = "golden.Source"
+
+    seed: Param[int]
+
+    def task_outputs(self, dep: Any) -> Any:
+        return (self, dep(Empty.C()))
+
+    def execute(self) -> None: ...
+
+
+class Sink(Task):
+    __xpmid__ = "golden.Sink"
+
+    source: Param[Source | None] = None
+    sources: Param[list[Source]] = field(default_factory=list)
+    output: Param[Empty | None] = None
+
+    def execute(self) -> None: ...
+
+
+VALUES: dict[str, Any] = {
+    "none": None,
+    "true": True,
+    "false": False,
+    "zero": 0,
+    "one": 1,
+    "minus one": -1,
+    "int 64": 2**63 - 1,
+    "int -64": -(2**63),
+    "int unsigned 64": 2**64 - 1,
+    "int large": 2**64,
+    "int large negative": -(2**63) - 1,
+    "float zero": 0.0,
+    "float one": 1.0,
+    "float tenth": 0.1,
+    "float infinity": float("inf"),
+    "float minus infinity": float("-inf"),
+    "float nan": float("nan"),
+    "float smallest": 5e-324,
+    "text empty": "",
+    "text": "a",
+    "text digits": "1",
+    "text unicode": "é𝄞",
+    "text decomposed": "e\u0301",
+    "text surrogate": "\udcff",
+    "text zero": "a\0b",
+    "path": Path("a/b"),
+    "path absolute": Path("/a/b"),
+    "path unnormalised": Path("a//./b/"),
+    "enum": Kind.RED,
+    "enum alias": Kind.SCARLET,
+    "enum int": Level.LOW,
+    "list empty": [],
+    "list": [1, 2.0, "a", None, True],
+    "list of lists": [[1], []],
+    "list of one list": [[]],
+    "list of enums": [Kind.BLUE],
+    "list of configs": [Empty.C(), Empty.C()],
+    "list joined": ["ab", "c"],
+    "list split": ["a", "bc"],
+    "list large int": [2**70],
+    "tuple empty": (),
+    "tuple": (1, 2.0, "a"),
+    "set empty": set(),
+    "set": {3, 1, 2, -1, "a", "b", None},
+    "frozenset of paths": frozenset({Path("a"), Path("b")}),
+    "dict empty": {},
+    "dict": {"b": 1, "a": [1], 3: None, 1.5: "x"},
+    "dict of enums": {Kind.BLUE: 1, Kind.RED: 2},
+    "config": Empty.C(),
+}
+
+
+def cases() -> Iterator[tuple[str, Any]]:
+    yield "no parameters", Empty.C()
+    for name, value in VALUES.items():
+        yield name, Value.C(x=value)
+    yield "float from int", Real.C(x=1)
+    yield "float minus zero", Real.C(x=-0.0)
+    yield "literal text", Choice.C(x="a")
+    yield "literal int", Choice.C(x=1)
+    yield "rules", Rules.C(zeta=1)
+    yield "rules, default given", Rules.C(zeta=1, alpha=3, ignored=7, items=[1])
+    yield "rules, meta changed", Rules.C(zeta=1, threads=9)
+    yield "rules, default changed", Rules.C(zeta=1, alpha=4)
+    yield "rules, ignored changed", Rules.C(zeta=1, ignored=8)
+    yield "rules, ignored factory changed", Rules.C(zeta=1, items=[1, 2])
+    yield "inherited", Inherited.C(zeta=1)
+    source, output = Source.C(seed=1).submit()
+    yield "task", source
+    yield "dependency", Sink.C(source=source)
+    yield "dependency in a list", Sink.C(sources=[source])
+    yield "task output", Sink.C(output=output)
+    yield "same config, no task output", Sink.C(output=Empty.C())
+
+
+def identifiers() -> dict[str, str]:
+    session: AbstractContextManager[Any] = Recorder()
+    with session:
+        return {name: identifier(config) for name, config in cases()}
+
+
+if __name__ == "__main__":
+    json.dump(identifiers(), sys.stdout, indent=2, ensure_ascii=True)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import golden
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sessions import Recorder
+
+from xpm.core.canonical import Mark
+from xpm.core.config import Config, Param, Task, field
+from xpm.core.identifier import digest, identifier
+from xpm.errors import ConfigError
+
+GOLDEN = Path(__file__).with_name("golden_identifiers.json")
+ROOT = Path(__file__).parents[2]
+
+EQUAL = [
+    {"path", "path unnormalised"},
+    {"enum", "enum alias"},
+    {"float from int"},
+    {"rules", "rules, default given", "rules, meta changed"},
+]
+"""The golden cases that are the same experiment."""
+
+
+class Holder(Config):
+    __xpmid__ = "Holder"
+
+    x: Param[Nested]
+
+
+class Many(Config):
+    __xpmid__ = "Many"
+
+    a: Param[dict[str, int]] = field(default_factory=dict)
+    b: Param[set[str]] = field(default_factory=set)
+
+
+class Pair(Config):
+    __xpmid__ = "Pair"
+
+    left: Param[Many]
+    right: Param[Many]
+
+
+class Work(Task):
+    __xpmid__ = "Work"
+
+    pair: Param[Pair]
+
+    def execute(self) -> None: ...
+
+
+Scalar = None | bool | int | float | str
+Flat = Scalar | list[Scalar] | tuple[Scalar, ...] | dict[str, Scalar]
+Nested = Flat | list[Flat] | dict[str, Flat]
+
+
+def test_golden_values() -> None:
+    assert golden.identifiers() == json.loads(GOLDEN.read_text())
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_golden_values_in_another_process(seed: str, tmp_path: Path) -> None:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tests/support/golden.py")],
+        env={"PYTHONHASHSEED": seed, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout) == json.loads(GOLDEN.read_text())
+
+
+def test_golden_values_differ() -> None:
+    by_identifier: dict[str, set[str]] = {}
+    for name, value in golden.identifiers().items():
+        by_identifier.setdefault(value, set()).add(name)
+    assert {frozenset(names) for names in by_identifier.values() if len(names) > 1} == {
+        frozenset(names) for names in EQUAL if len(names) > 1
+    }
+
+
+def test_the_specification_by_hand() -> None:
+    """docs/identifiers.md in a few lines: an independent second reading of it."""
+    form = [8, "golden.Rules", ["alpha", 3, "version", "1", "zeta", 1]]
+    by_hand = hashlib.sha256(b"\x01" + msgpack.packb(form)).hexdigest()
+    assert identifier(golden.Rules.C(zeta=1)) == by_hand
+    assert by_hand == json.loads(GOLDEN.read_text())["rules"]
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Whether two values are the same parameter value; an own rule, apart from the canonical form."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float):
+        both_nan = math.isnan(left) and math.isnan(right)
+        return both_nan or struct.pack("d", left + 0.0) == struct.pack("d", right + 0.0)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(alike, left, right))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(alike(left[key], right[key]) for key in left)
+    return left == right
+
+
+# Few and near values, so that two of them are often equal or nearly so.
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.integers(),
+    st.sampled_from([0.0, -0.0, 1.0, math.nan, math.inf]),
+    st.text("ab\x03é\udcff", max_size=3),
+)
+flat = st.one_of(
+    scalars,
+    st.lists(scalars, max_size=3),
+    st.lists(scalars, max_size=3).map(tuple),
+    st.dictionaries(st.text("ab", max_size=1), scalars, max_size=2),
+)
+nested = st.one_of(
+    flat, st.lists(flat, max_size=2), st.dictionaries(st.text("ab", max_size=1), flat, max_size=2)
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(nested, nested)
+def test_equal_values_have_equal_identifiers_and_others_others(left: Any, right: Any) -> None:
+    one, two = identifier(Holder.C(x=left)), identifier(Holder.C(x=right))
+    assert (one == two) == alike(left, right)
+
+
+@settings(max_examples=100, deadline=None)
+@given(nested)
+def test_sealing_and_copying_change_no_identifier(value: Any) -> None:
+    made = Holder.C(x=value)
+    before = identifier(made)
+    assert identifier(made.copy()) == before
+    assert identifier(made.seal()) == before
+    assert digest(made).hex() == before
+    assert identifier(made.copy()) == before
+
+
+def test_order_of_dicts_and_sets_is_nothing() -> None:
+    one = Many.C(a={"x": 1, "y": 2}, b={"p", "q", "r"})
+    two = Many.C(b={"r", "q", "p"}, a={"y": 2, "x": 1})
+    assert identifier(one) == identifier(two)
+
+
+def test_sharing_is_nothing() -> None:
+    shared = Many.C()
+    assert identifier(Pair.C(left=shared, right=shared)) == identifier(Pair.C(left=Many.C(), right=Many.C()))
+
+
+def test_a_change_below_changes_the_identifier() -> None:
+    pair = Pair.C(left=Many.C(), right=Many.C())
+    before = identifier(pair)
+    pair.left.a = {"x": 1}
+    assert identifier(pair) != before
+    with Recorder() as session:
+        work = Work.C(pair=pair).submit()
+    assert identifier(work) == session.last.id
+
+
+def test_missing() -> None:
+    with pytest.raises(ConfigError, match=r"Holder.x: is missing"):
+        identifier(Holder.C())
+
+
+def test_the_page_names_every_mark_and_a_golden_value() -> None:
+    page = (ROOT / "docs/identifiers.md").read_text()
+    assert json.loads(GOLDEN.read_text())["rules"] in page
+    for mark in Mark:
+        assert f"\n| {mark.value} | " in page
+    assert page.count("\n| 1") == len([mark for mark in Mark if str(mark.value).startswith("1")])

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from sessions import Recorder
+
+from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field, reference
+from xpm.core.live import bind
+from xpm.core.message import JobRef, TypeInfo, build, later, parameters, references, type_keys
+from xpm.core.submission import Prepared
+from xpm.errors import ConfigError, MessageError
+
+
+class Kind(Enum):
+    A = "a"
+
+
+class Model(Config):
+    layers: Param[int] = 2
+    file: Meta[Path] = field(default_factory=PathGenerator("m.bin"))
+    started = 0
+
+    def __init__(self) -> None:
+        self.made = []
+        type(self).started += 1
+
+    def __post_init__(self) -> None:
+        self.made.append(self.layers)
+
+
+class Source(Task):
+    seed: Param[int]
+    model: Param[Model | None] = None
+
+    def execute(self) -> int:
+        return self.seed
+
+
+class Everything(Task):
+    none: Param[int | None]
+    flag: Param[bool]
+    number: Param[int]
+    real: Param[float]
+    nan: Param[float]
+    text: Param[str]
+    path: Param[Path]
+    kind: Param[Kind]
+    many: Param[list[list[int]]]
+    pair: Param[tuple[int, str]]
+    some: Param[set[int]]
+    fixed: Param[frozenset[str]]
+    table: Param[dict[Kind, float]]
+    model: Param[Model]
+    models: Param[list[Model]]
+    source: Param[Source]
+    sources: Param[dict[str, list[Source]]]
+    version: Constant[str] = "3"
+    threads: Meta[int] = 4
+    weights: Meta[Path] = field(default_factory=PathGenerator("sub/w.npz"))
+
+    def execute(self) -> None: ...
+
+
+class Output(Config):
+    model: Param[Model]
+
+
+class Produce(Task):
+    model: Param[Model]
+
+    def task_outputs(self, dep: Any) -> Any:
+        return dep(Output.C(model=self.model))
+
+    def execute(self) -> None: ...
+
+
+class Consume(Task):
+    output: Param[Output]
+
+    def execute(self) -> None: ...
+
+
+CLASSES = {cls.__name__: cls for cls in (Kind, Model, Source, Everything, Output, Produce, Consume)}
+
+
+def find_class(info: TypeInfo) -> type[Any]:
+    assert (info.module, info.script) == (__name__, None)
+    return CLASSES[info.qualname]
+
+
+def everything() -> tuple[Prepared, list[JobRef]]:
+    model = Model.C(layers=5)
+    with Recorder() as session:
+        one, two = Source.C(seed=1).submit(), Source.C(seed=2).submit()
+        Everything.C(
+            none=None,
+            flag=True,
+            number=-(2**70),
+            real=1,
+            nan=float("nan"),
+            text="é\udcc3\udca9\ud800\0",
+            path="a/b",
+            kind=Kind.A,
+            many=[[1], []],
+            pair=(1, "x"),
+            some={3, 4},
+            fixed=frozenset({"q"}),
+            table={Kind.A: 1},
+            model=model,
+            models=[model, Model.C()],
+            source=two,
+            sources={"k": [one, two]},
+        ).submit()
+    return session.last, [reference(two), reference(one)]
+
+
+def test_round_trip() -> None:
+    prepared, refs = everything()
+    before = Model.started
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, Path("/j"))
+    assert type(live) is Everything
+    assert math.isnan(live.nan)
+    assert (live.none, live.flag, live.number, live.real) == (None, True, -(2**70), 1.0)
+    assert live.text == "é\udcc3\udca9\ud800\0"
+    assert (live.path, live.kind, live.many, live.pair) == (Path("a/b"), Kind.A, [[1], []], (1, "x"))
+    assert (live.some, live.fixed, live.table) == ({3, 4}, frozenset({"q"}), {Kind.A: 1.0})
+    assert type(live.some) is set
+    assert type(live.many) is list
+    assert live.model is live.models[0]
+    assert live.models[1].layers == 2
+    assert (live.source, live.sources) == (refs[0], {"k": [refs[1], refs[0]]})
+    assert (live.version, live.threads, live.weights) == ("3", 4, Path("/j/sub/w.npz"))
+    assert live.model.file == Path("/j/out/model/m.bin")
+    assert live.models[1].file == Path("/j/out/models/1/m.bin")
+    assert (live.model.made, Model.started - before) == ([5], 2)
+
+
+def test_what_needs_no_code() -> None:
+    prepared, refs = everything()
+    assert list(references(prepared.payload)) == refs == list(prepared.dependencies)
+    assert set(type_keys(prepared.payload)) == set(prepared.types)
+    found = parameters(prepared.payload, prepared.types)
+    assert found["sources"] == {"k": [{"$job": ref.id, "$task": ref.task} for ref in reversed(refs)]}
+    assert found["model"] == {"$type": f"{__name__}.Model", "layers": 5, "file": "out/model/m.bin"}
+    assert (found["kind"], found["table"], found["path"]) == ("A", {"A": 1.0}, "a/b")
+    assert (found["number"], found["weights"], found["threads"]) == (-(2**70), "sub/w.npz", 4)
+
+
+def test_the_payload_is_one_for_redis() -> None:
+    prepared, _ = everything()
+    assert b"weights" not in prepared.payload, "no field names"
+    # cmsgpack refuses bin 8, 16 and 32; none is at the top level.
+    again = msgpack.packb(msgpack.unpackb(prepared.payload, raw=True), use_bin_type=False)
+    assert again == prepared.payload
+
+
+def test_types_travel() -> None:
+    prepared, _ = everything()
+    for key, info in prepared.types.items():
+        assert TypeInfo.unpack(info.pack()) == info
+        assert info.key == key
+        assert len(key) == 12
+    with pytest.raises(MessageError):
+        TypeInfo.unpack(b"\x93\x01")
+    with pytest.raises(MessageError):
+        TypeInfo.unpack(b"\x01")
+
+
+def test_a_newer_payload_is_refused() -> None:
+    prepared, _ = everything()
+    newer = msgpack.packb([2, "what", "ever"])
+    for read in (references, type_keys, lambda payload: parameters(payload, prepared.types)):
+        with pytest.raises(MessageError, match="has version 2, this xpm reads 1: upgrade"):
+            read(newer)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x01", b"\x91\x01", b"\x96\x01\x01\x01\x01\x01\x01"])
+def test_a_damaged_payload(damaged: bytes) -> None:
+    with pytest.raises(MessageError, match="can't be read"):
+        references(damaged)
+
+
+def test_a_cut_payload() -> None:
+    prepared, _ = everything()
+    for at in range(0, len(prepared.payload), 7):
+        with pytest.raises(MessageError):
+            parameters(prepared.payload[:at], prepared.types)
+
+
+def test_an_unknown_type() -> None:
+    prepared, _ = everything()
+    with pytest.raises(MessageError, match="isn't known"):
+        parameters(prepared.payload, {})
+
+
+def test_built_later() -> None:
+    with Recorder() as session:
+        Source.C(seed=3, model=Model.C(layers=8)).submit()
+    prepared, before = session.last, Model.started
+    live = later(prepared.payload, prepared.types, find_class, lambda ref: ref, Path("/j"))
+    assert isinstance(live, Source)
+    bind(live, session, JobRef(prepared.id, prepared.task))
+    assert live.jobpath == Path("/ws/jobs", prepared.id)
+    assert Model.started == before
+    assert live.execute() == 3
+    assert type(live) is Source
+    assert Model.started == before + 1
+    assert live.model.layers == 8
+    assert live.result() == (prepared.id, None)
+    with pytest.raises(AttributeError):
+        live.nothing  # noqa: B018
+
+
+def test_outputs_of_a_task() -> None:
+    with Recorder() as session:
+        produce = Produce.C(model=Model.C())
+        Consume.C(output=produce.submit()).submit()
+    prepared = session.last
+    assert references(prepared.payload) == (reference(produce),)
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: Bound(), Path("/j"))
+    assert live.output.model.file == Path("/producer/out/model/m.bin")
+
+
+class Bound:
+    jobpath = Path("/producer")
+
+
+def test_the_same_task_gives_the_same_bytes() -> None:
+    assert everything()[0].payload == everything()[0].payload
+
+
+def test_a_class_that_no_worker_finds() -> None:
+    class Local(Task):
+        __xpmid__ = "local"
+
+        def execute(self) -> None: ...
+
+    with Recorder(), pytest.raises(ConfigError, match="defined inside a function"):
+        Local.C().submit()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from xpm.core.config import Config, Param
+from xpm.core.identifier import identifier
+from xpm.core.naming import class_name, module_of, script_of
+from xpm.errors import ConfigError
+
+
+class Plain(Config):
+    class Inner(Config):
+        x: Param[int] = 1
+
+
+class Named(Config):
+    __xpmid__ = "lab.model"
+
+
+class Child(Named):
+    pass
+
+
+def scripted(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> type[Config]:
+    """A class `Say` of the script `path`, loaded as the module `name`."""
+    module = types.ModuleType(name)
+    module.__dict__["__xpm_script__"] = path
+    monkeypatch.setitem(sys.modules, name, module)
+    return type("Say", (Config,), {"__module__": name, "__qualname__": "Say"})
+
+
+def test_module_and_qualified_name() -> None:
+    assert class_name(Plain.Inner) == f"{__name__}.Plain.Inner"
+
+
+def test_own_name_is_not_inherited() -> None:
+    assert class_name(Named) == "lab.model"
+    assert class_name(Child) == f"{__name__}.Child"
+
+
+@pytest.mark.parametrize("given", [3, ""])
+def test_own_name_must_be_a_name(given: object) -> None:
+    with pytest.raises(ConfigError, match="__xpmid__: expected a name"):
+        class_name(type("Bad", (Config,), {"__xpmid__": given}))
+
+
+def test_scripts_do_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scripted("loaded_one", "examples/one.py", monkeypatch)
+    two = scripted("loaded_two", "examples/two.py", monkeypatch)
+    assert class_name(one) == "examples/one.py:Say"
+    assert script_of(two) == "examples/two.py"
+    assert identifier(one.C()) != identifier(two.C())
+
+
+def test_started_script_and_loaded_script_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = scripted("loaded", "s.py", monkeypatch)
+    main = scripted("__main__", "s.py", monkeypatch)
+    assert identifier(loaded.C()) == identifier(main.C())
+
+
+def test_a_class_in_a_function_is_refused() -> None:
+    class Local(Config):
+        pass
+
+    with pytest.raises(ConfigError, match="Local: defined inside a function"):
+        class_name(Local)
+
+
+def test_a_script_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__spec__ = None
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    say = type("Say", (Config,), {"__module__": "__main__", "__qualname__": "Say"})
+    with pytest.raises(ConfigError, match="open 'with experiment"):
+        class_name(say)
+
+
+def test_python_dash_m_has_its_module_s_name(tmp_path: Path) -> None:
+    (tmp_path / "said.py").write_text(
+        "from xpm.core.config import Config\nfrom xpm.core.naming import class_name, module_of\n"
+        "class Say(Config): pass\nprint(class_name(Say), module_of(Say))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    run = subprocess.run(
+        [sys.executable, "-m", "said"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["said.Say", "said"]
+    assert module_of(Plain) == __name__

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+from sessions import Recorder
+
+from xpm.core.session import DEFAULTS, ScriptLoaded, SubmitOptions, current, loading, progress
+
+
+def test_progress_outside_of_a_job_does_nothing() -> None:
+    assert current.get() is None
+    progress(0.5, "x")
+
+
+def test_progress() -> None:
+    with Recorder() as session:
+        progress(1)
+        progress(0.5, "half", level=2)
+        progress(0.5, 3)
+    assert session.progressed == [(1.0, None, 0), (0.5, "half", 2), (0.5, None, 3)]
+
+
+def test_a_script_s_own_except_does_not_stop_its_loading() -> None:
+    assert not loading.get()
+    assert not issubclass(ScriptLoaded, Exception)
+
+
+def test_options() -> None:
+    assert SubmitOptions() == DEFAULTS
+    with pytest.raises(AttributeError):
+        DEFAULTS.queue = "x"  # type: ignore[misc]
