@@ -177,7 +177,7 @@ def serve() -> Iterator[Callable[[dict[str, tuple[str, bytes]]], tuple[str, list
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"127.0.0.1:{server.server_port}", seen
 
     yield start
