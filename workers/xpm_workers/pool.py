@@ -24,10 +24,10 @@ from pathlib import Path
 from types import FrameType
 
 from xpm.broker.broker import Broker
-from xpm.broker.connect import open_client
+from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
 from xpm.broker.idle import idle
-from xpm.errors import XpmError
+from xpm.errors import BrokerError, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
@@ -292,13 +292,26 @@ def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callab
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a pool; returns its exit status."""
-    given = _parse(args)
+    """Run a pool; returns its exit status: 0, 1 when workers died at birth, 2 on wrong use, 3 without a broker."""
+    try:
+        return _serve(_parse(args))
+    except XpmError as error:
+        sys.stderr.write(f"xpm: error: {error}\n")
+        return 3 if isinstance(error, BrokerError) else 2
+
+
+def _serve(given: argparse.Namespace) -> int:
     if given.lock is not None and not _locked(given.lock):
         return 0
+    with open_client(given.broker, timeout=2.0) as client:
+        check(client, given.broker)
     workspace = Workspace.open(given.workspace)
     settings = load(command={"workspace": str(given.workspace)})
     _log_to(workspace.log_dir if given.lock else None)
+    if given.slots < 0:
+        raise SettingsError(
+            f"--slots: expected at least 1, or 0 for as many as there are CPUs, got {given.slots}"
+        )
     slots = given.slots or cpus()
     share = str(max(1, cpus() // slots))
     for name in THREADS:
