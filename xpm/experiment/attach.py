@@ -1,0 +1,54 @@
+"""Coming back to an experiment whose script is gone."""
+
+from __future__ import annotations
+
+import time
+
+from xpm.errors import UsageError
+from xpm.experiment.ending import status_of
+from xpm.experiment.link import Link
+from xpm.experiment.rundir import RunDirectory, newest
+from xpm.experiment.summary import Ending, tell, unfinished
+from xpm.experiment.tracking import Tracked
+from xpm.experiment.voice import Voice
+from xpm.experiment.watching import watch
+from xpm.settings import Settings
+from xpm.workspace.layout import Workspace
+
+
+def attach(name: str, settings: Settings) -> int:
+    """Shows the newest run of the experiment `name` until its end, and says how it ended.
+
+    A server of the workspace that is dead is started again, with its workers; jobs that it has lost are
+    submitted again from the run's folder.
+
+    Args:
+        name: the experiment.
+        settings: the workspace, the broker and the workers.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UsageError: there is no such experiment.
+        SystemExit: Ctrl-C detached again.
+    """
+    began = time.monotonic()
+    voice = Voice(plain=settings.no_color)
+    workspace = Workspace.open(settings.workspace, create=False)
+    folder = newest(workspace.experiment_dir(name))
+    if folder is None:
+        raise UsageError(f"no experiment '{name}' in {workspace.path}")
+    link = Link(workspace, settings, voice)
+    link.connect()
+    directory = RunDirectory(folder)
+    run = Tracked(link, directory, name, folder.name, directory.code, {"folder": str(folder)})
+    try:
+        run.count = len(directory.ids())
+        link.serve({entry.queue for entry in directory.entries()})
+        view = watch(run, link, voice)
+        left = unfinished(link.views, workspace, directory.ids()) if view.failed else []
+        tell(Ending(name, link.commands, view, time.monotonic() - began), link, left, voice)
+        return status_of(view.counts)
+    finally:
+        link.close()

@@ -1,0 +1,97 @@
+"""Showing a run while it goes on: live on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+from xpm.broker.views import RunView
+from xpm.core.state import State
+from xpm.experiment.voice import Voice, duration
+from xpm.experiment.waiting import Display, RunningJob
+
+FIRST_LINE, LAST_PAUSE = 2.0, 60.0
+"""Seconds to the first line, and between two lines at the most; the pause doubles from one to the other."""
+
+ORDER = (
+    (State.DONE, "done", "green"),
+    (State.RUNNING, "running", "cyan"),
+    (State.READY, "ready", ""),
+    (State.WAITING, "waiting", ""),
+    (State.SCHEDULED, "scheduled", ""),
+    (State.ERROR, "failed", "bold red"),
+    (State.HOLD, "on hold", "yellow"),
+    (State.CANCELLED, "cancelled", "yellow"),
+    (State.LOST, "lost", "bold red"),
+)
+"""States in the order in which they are shown, with their words and colours."""
+
+
+class Pace:
+    """How long it may still take, from how fast it went so far."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._at_first: float | None = None
+
+    def left(self, view: RunView, running: list[RunningJob]) -> float | None:
+        """Seconds until nothing is left to do, None while nobody can tell."""
+        done = view.total - view.open + sum(min(max(job.value or 0.0, 0.0), 1.0) for job in running)
+        if self._at_first is None:
+            self._at_first = done
+        passed = time.monotonic() - self._began
+        moved = done - self._at_first
+        if moved < 0.5 or passed < 1:
+            return None
+        return max(0.0, (view.total - done) * passed / moved)
+
+
+def counts(view: RunView) -> str:
+    """`12 of 56 done, 2 running, 42 waiting`."""
+    parts = [f"{view.counts[state]:,} {word}" for state, word, _ in ORDER[1:] if view.counts.get(state)]
+    return ", ".join([f"{view.counts[State.DONE]:,} of {view.total:,} done", *parts])
+
+
+def open_display(name: str, voice: Voice) -> Display:
+    """A display of the experiment `name`, as it suits where stderr goes."""
+    if not voice.terminal:
+        return Lines(name, voice)
+    # rich is loaded only where it is seen.
+    live: Any = importlib.import_module("xpm.experiment.live")
+    return live.Live(name, voice)
+
+
+class Lines:
+    """A line now and then, for logs."""
+
+    lists_jobs = False
+
+    def __init__(self, name: str, voice: Voice) -> None:
+        self._name = name
+        self._voice = voice
+        self._pace = Pace()
+        self._pause = FIRST_LINE
+        self._next = time.monotonic() + FIRST_LINE
+        self._failed = 0
+        self._last = ""
+
+    def show(self, view: RunView, running: list[RunningJob]) -> None:
+        """A line, when it is time for one or when the first job has failed."""
+        left = self._pace.left(view, running)
+        failed = view.counts.get(State.ERROR, 0)
+        now = time.monotonic()
+        if now < self._next and not (failed and not self._failed):
+            return
+        self._failed = failed
+        text = counts(view)
+        if text == self._last or view.ended:
+            return
+        self._last = text
+        self._pause = min(self._pause * 2, LAST_PAUSE)
+        self._next = now + self._pause
+        about = f"; about {duration(left)} left" if left is not None else ""
+        self._voice.say(f"{self._name}: {text}{about}")
+
+    def close(self) -> None:
+        """Nothing is left to do."""

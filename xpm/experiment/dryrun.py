@@ -1,0 +1,84 @@
+"""What a script would do, without doing any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xpm.broker.views import Views
+from xpm.core.plan import Known, Plan, Standing, compare
+from xpm.core.state import State
+from xpm.errors import WorkspaceError
+from xpm.experiment.link import Link
+from xpm.experiment.submission import Submitted
+from xpm.experiment.voice import Voice
+from xpm.types import JobId
+from xpm.workspace.code import read_code
+from xpm.workspace.layout import Workspace
+from xpm.workspace.results import read_record
+from xpm.workspace.snapshot import fingerprint
+
+LISTED = 20
+"""Jobs that are named, at most."""
+
+
+def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None, project: Path) -> Plan:
+    """How the jobs of a script stand; from the broker if there is one, and from the workspace."""
+    by_task: dict[str, list[JobId]] = {}
+    for job in jobs:
+        by_task.setdefault(job.task, []).append(job.id)
+    finished = workspace.finished(by_task)
+    found = views.states([job.id for job in jobs]) if views else [None] * len(jobs)
+    prints = _Fingerprints(workspace)
+    known: dict[JobId, Known] = {}
+    for job, standing in zip(jobs, found, strict=True):
+        done = job.id in finished
+        if standing is None and not done:
+            continue
+        code = None
+        if done:
+            code = prints.of(standing[1] if standing and standing[0] is State.DONE else _code(job, workspace))
+        known[job.id] = Known(standing[0] if standing else None, done, code)
+    return compare(((job.id, job.task, job.label) for job in jobs), known, fingerprint(project))
+
+
+def tell_plan(experiment: str, plan: Plan, link: Link, *, asked: bool, voice: Voice) -> None:
+    """Says what would be done; `asked` tells whether the broker was."""
+    source = link.url if asked else "the workspace alone: no server runs"
+    voice.say(f"{experiment}: dry run, compared with {source}", style="bold")
+    for line in plan.lines():
+        voice.say(f"  {line}")
+    to_run = plan.to_run
+    if to_run:
+        voice.say("would run:")
+        for job in to_run[:LISTED]:
+            voice.say(f"  {job.label}  {job.id[:8]}  {job.standing}")
+        if len(to_run) > LISTED:
+            voice.say(f"  and {len(to_run) - LISTED:,} more")
+    elif plan.jobs and all(job.standing in _FINISHED for job in plan.jobs):
+        voice.say("nothing to do")
+
+
+_FINISHED = (Standing.DONE, Standing.OTHER_CODE)
+
+
+def _code(job: Submitted, workspace: Workspace) -> str:
+    record = read_record(workspace.jobpath(job.task, job.id))
+    return record.code if record else ""
+
+
+class _Fingerprints:
+    """What code ids stand for."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._found: dict[str, str | None] = {}
+
+    def of(self, code: str) -> str | None:
+        """The fingerprint of the code `code`; None when nobody knows."""
+        if code not in self._found:
+            try:
+                self._found[code] = read_code(self._workspace.path, code).fingerprint if code else None
+            except WorkspaceError:
+                self._found[code] = None
+        return self._found[code]

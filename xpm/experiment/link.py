@@ -1,0 +1,201 @@
+"""The way from a script to the broker: the workspace's own server and local workers, or a broker that is shared."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from xpm.broker import dirs
+from xpm.broker.broker import Broker
+from xpm.broker.connect import check, open_client, safe
+from xpm.broker.embedded import Embedded
+from xpm.broker.views import Views
+from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.experiment.commands import Commands
+from xpm.experiment.voice import Voice
+from xpm.settings import Settings, places
+from xpm.workspace.layout import Workspace
+
+T = TypeVar("T")
+
+POOL_LOCK = "pool.lock"
+"""The file in the state directory of a namespace that its local pool holds locked."""
+
+POOL_LOOK = 2.0
+"""Seconds between two looks whether the local pool is there."""
+
+TIMEOUT = 15.0
+"""Seconds that an answer may take: more than a wait for events, and no lease hangs on it."""
+
+PATIENCE = (0.2, 5.0)
+"""The first and the longest pause, in seconds, before a shared broker that is away is asked again."""
+
+
+class Link:
+    """A connection to the broker of a workspace; whoever finds it cut mends it by `mend()`.
+
+    Args:
+        workspace: the workspace.
+        settings: which broker, which workers.
+        voice: says what the user should know.
+    """
+
+    broker: Broker
+    views: Views
+
+    def __init__(self, workspace: Workspace, settings: Settings, voice: Voice) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self._voice = voice
+        self._url = ""
+        self._queues: set[str] = set()
+        self._looked = 0.0
+        self._pause = PATIENCE[0]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the broker is the workspace's own server."""
+        return self.settings.broker is None
+
+    @property
+    def url(self) -> str:
+        """The broker's URL, as it can be shown."""
+        return safe(self._url)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """What to tell people to type."""
+        return Commands(self.workspace.path, self.settings)
+
+    def connect(self) -> None:
+        """Opens the connection; the workspace's own server is started if need be.
+
+        Raises:
+            BrokerUnreachable: nobody answers.
+            BrokerUnsuitable: the broker must not be used.
+            BrokerError: the workspace's server can't be started.
+        """
+        if self.settings.broker is None:
+            self._url = self._server().ensure()
+        else:
+            self._url = self.settings.broker
+        self._open()
+        if not self.embedded:
+            for warning in check(self.broker.client, self._url):
+                self._voice.once(warning)
+
+    def find(self) -> bool:
+        """Opens a connection to a broker that runs already; False when there is none. Starts nothing."""
+        if self.settings.broker is None:
+            status = self._server().status()
+            if not status.running:
+                return False
+            self._url = status.url
+        else:
+            self._url = self.settings.broker
+        self._open()
+        try:
+            self.broker.hello()
+        except BrokerUnreachable:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Closes the connections."""
+        if self._url:
+            self.broker.client.close()
+
+    def mend(self, error: BrokerUnreachable) -> None:
+        """Brings the broker back, or waits a while for one that isn't ours to start.
+
+        Raises:
+            BrokerError: the workspace's server can't be started.
+        """
+        if self.embedded:
+            self._voice.say(f"the workspace's server went away ({error}): starting it again")
+            self._url = self._server().ensure()
+            self._looked = 0.0
+            self.serve()
+        else:
+            self._voice.once(f"{self.url} does not answer: waiting for it; what runs goes on")
+            time.sleep(self._pause)
+            self._pause = min(self._pause * 2, PATIENCE[1])
+        self.close()
+        self._open()
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Asks until the broker has answered: one that is away costs time, not work."""
+        while True:
+            try:
+                answer = question()
+            except BrokerUnreachable as error:
+                self.mend(error)
+            else:
+                self._pause = PATIENCE[0]
+                return answer
+
+    def _open(self) -> None:
+        client = open_client(self._url, timeout=TIMEOUT)
+        self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
+        self.views = Views(self.broker)
+
+    def _server(self) -> Embedded:
+        settings = self.settings
+        return Embedded(self.workspace.path, self.workspace.namespace, places(), idle_stop=settings.idle_stop)
+
+    # Local workers
+
+    def serve(self, queues: Iterable[str] = ()) -> None:
+        """Sees that there are local workers, where there are to be any: called again and again."""
+        self._queues.update(queues)
+        if self.settings.workers == 0 or (self.settings.workers is None and not self.embedded):
+            return
+        now = time.monotonic()
+        if now - self._looked < POOL_LOOK and self._looked:
+            return
+        self._looked = now
+        lock = dirs.data(places(), self.workspace.namespace) / POOL_LOCK
+        if not _held(lock):
+            self._start_pool(lock)
+
+    def _start_pool(self, lock: Path) -> None:
+        settings = self.settings
+        queues = [settings.queue, *sorted(self._queues - {settings.queue})]
+        command = [
+            *(sys.executable, "-P", "-m", "xpm_workers.pool", "--workspace", str(self.workspace.path)),
+            *("--broker", self._url, "--slots", str(settings.workers or 0)),
+            *(part for queue in queues for part in ("--queue", queue)),
+            *("--lock", str(lock), "--idle", str(settings.idle_stop)),
+            *(["--embedded"] if self.embedded else []),
+        ]
+        try:
+            # By way of a shell that ends at once, so that the pool is nobody's child to wait for.
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" &', "sh", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                check=False,
+            )
+        except OSError as error:
+            raise BrokerError(f"local workers cannot be started: {error}") from error
+
+
+def _held(lock: Path) -> bool:
+    """Whether a pool holds the lock."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,95 @@
+"""Where submissions wait for a few milliseconds, so that they go out together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+BATCH = 500
+"""What goes out at once, at most."""
+
+PAUSE = 0.003
+"""Seconds for which the first waits for others."""
+
+
+class Outbox(Generic[T]):
+    """Hands what is put in to `send`, in order and in batches, on a thread of its own.
+
+    Args:
+        send: takes a batch; what it raises is raised by the next call here, and nothing more goes out.
+    """
+
+    def __init__(self, send: Callable[[list[T]], None]) -> None:
+        self._send = send
+        self._waiting: deque[T] = deque()
+        self._wake = threading.Event()
+        self._state = threading.Condition()
+        self._busy = False
+        self._urgent = False
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: T) -> None:
+        """Adds an item and returns at once."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.append(item)
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._start()
+
+    def flush(self) -> None:
+        """Returns when all that was put in is out."""
+        with self._state:
+            if self._waiting and self._thread is None:
+                self._start()
+            self._urgent = True
+            self._wake.set()
+            self._state.wait_for(lambda: self._error is not None or not (self._waiting or self._busy))
+            self._urgent = False
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Ends the thread after the batch that is under way; what still waits is dropped."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._waiting.clear()
+
+    def _start(self) -> None:
+        # A daemon, so that a broker that doesn't answer can't keep a failed script from ending.
+        self._thread = threading.Thread(target=self._run, name="xpm-outbox", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed and self._error is None:
+            self._wake.wait()
+            if not self._urgent and len(self._waiting) < BATCH:
+                time.sleep(PAUSE)
+            self._wake.clear()
+            while batch := self._take():
+                try:
+                    self._send(batch)
+                except BaseException as error:  # it belongs to the caller's thread, which raises it
+                    self._error = error
+                    break
+            with self._state:
+                self._busy = False
+                self._state.notify_all()
+
+    def _take(self) -> list[T]:
+        with self._state:
+            self._busy = not self._closed and bool(self._waiting)
+            if not self._busy:
+                return []
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]

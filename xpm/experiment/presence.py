@@ -1,0 +1,62 @@
+"""Which jobs have something on disk, by few looks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from xpm.types import Fence, JobId
+from xpm.workspace.layout import Workspace
+from xpm.workspace.paths import job_dir, task_dir
+from xpm.workspace.results import complete
+
+_READERS = 8
+_FEW = 32
+
+
+class Presence:
+    """The job directories of a workspace as they were when each folder was first asked about."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._root = str(workspace.path)
+        self._tasks: dict[str, dict[str, frozenset[str]] | None] = {}
+
+    def has(self, task: str, job: JobId) -> bool:
+        """Whether the job had a directory; one scan per task and shard."""
+        shards = self._tasks.get(task, {})
+        if shards is None:
+            return False
+        names = shards.get(job[:2])
+        if names is None:
+            names = self._look(task, job[:2])
+        return job in names
+
+    def _look(self, task: str, shard: str) -> frozenset[str]:
+        top = f"{self._root}/jobs/{task_dir(task)}"
+        if task not in self._tasks:
+            # Most folders of a new task aren't there: one look instead of 256.
+            self._tasks[task] = {} if os.path.isdir(top) else None
+        shards = self._tasks[task]
+        if shards is None:
+            return frozenset()
+        try:
+            shards[shard] = frozenset(os.listdir(f"{top}/{shard}"))
+        except FileNotFoundError:
+            shards[shard] = frozenset()
+        return shards[shard]
+
+    def gone(self, task: str, job: JobId) -> bool:
+        """Whether the job has no directory now."""
+        return not os.path.isdir(job_dir(self._root, task, job))
+
+    def fences(self, jobs: Iterable[tuple[str, JobId]]) -> dict[JobId, Fence]:
+        """The fences of those of `jobs` (task, identifier) that have a complete record."""
+        wanted = list(jobs)
+        paths = [job_dir(self._root, task, job) for task, job in wanted]
+        if len(paths) <= _FEW:
+            found = [complete(path) for path in paths]
+        else:
+            with ThreadPoolExecutor(_READERS) as pool:
+                found = list(pool.map(complete, paths, chunksize=_FEW))
+        return {job: fence for (_, job), fence in zip(wanted, found, strict=True) if fence is not None}

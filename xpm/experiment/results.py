@@ -1,0 +1,90 @@
+"""The result of one job, waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from xpm.broker.events import Events
+from xpm.broker.views import JobView
+from xpm.core.message import JobRef
+from xpm.core.state import State
+from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld
+from xpm.experiment.link import Link
+from xpm.workspace.layout import Workspace
+from xpm.workspace.results import read_record
+from xpm.workspace.values import decode_result
+
+QUIET = 5.0
+"""Seconds after which the state is asked again though nothing was heard."""
+
+PAUSE = 0.002
+"""Seconds between two questions, however much is heard."""
+
+
+def result_of(ref: JobRef, workspace: Workspace, ready: Callable[[], Link], timeout: float | None) -> Any:
+    """What the job returned; waits until it is there. A record on disk needs no broker.
+
+    Args:
+        ref: the job.
+        workspace: where its directory is.
+        ready: gives the way to the broker once everything was submitted.
+        timeout: seconds; None waits as long as it takes.
+
+    Raises:
+        JobFailed, JobCancelled, JobHeld, JobError: there will be none.
+        TimeoutError: the time is over.
+    """
+    path = workspace.jobpath(ref.task, ref.id)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    record = read_record(path)
+    if record is None:
+        link = ready()
+        while record is None:
+            record = _look(ref, workspace, link, deadline)
+    return decode_result(record.result, path)
+
+
+def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None) -> Any:
+    """One look at the job, and a wait for news; its record when it is there."""
+    try:
+        events = Events(link.broker)
+        job = link.views.job(ref.id)
+        if job is not None:
+            if job.state is State.DONE:
+                return _record(ref, workspace)
+            _refuse(job, link)
+        left = QUIET if deadline is None else min(QUIET, deadline - time.monotonic())
+        if left <= 0:
+            state = job.state if job else "not submitted"
+            raise TimeoutError(f"{ref.task} {ref.id[:8]}: no result yet, it is {state}")
+        link.serve()
+        time.sleep(min(PAUSE, left))
+        events.read(left, limit=1)
+    except BrokerUnreachable as error:
+        link.mend(error)
+    return None
+
+
+def _record(ref: JobRef, workspace: Workspace) -> Any:
+    path = workspace.jobpath(ref.task, ref.id)
+    record = read_record(path)
+    if record is None:
+        raise JobError(f"{ref.task} {ref.id[:8]} is done, but its result was removed from {path}")
+    return record
+
+
+def _refuse(job: JobView, link: Link) -> None:
+    """Raises when the job will have no result."""
+    name = f"{job.label} {job.id[:8]}"
+    if job.state is State.ERROR:
+        failure = link.views.failure(job.id)
+        text = (failure.traceback or failure.line) if failure else job.reason
+        raise JobFailed(f"{name} failed:\n{text}")
+    if job.state is State.CANCELLED:
+        raise JobCancelled(f"{name} was cancelled")
+    if job.state is State.HOLD:
+        raise JobHeld(f"{name} is on hold: {', '.join(job.holds) or job.reason}")
+    if job.state is State.LOST:
+        raise JobError(f"{name} was done, but its only outputs are gone")

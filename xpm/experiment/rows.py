@@ -1,0 +1,89 @@
+"""The results of an experiment as a table."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from xpm.core.config import Task
+from xpm.core.naming import class_name
+from xpm.core.state import State
+from xpm.errors import ResultError, UsageError
+from xpm.experiment.submission import Submitted
+from xpm.workspace.layout import Workspace
+from xpm.workspace.results import Record, read_record
+from xpm.workspace.values import decode_result, plain
+
+OWN = ("state", "job", "task", "started", "ended", "seconds")
+"""Columns that every row has; a tag or a parameter of that name is called `tag.<name>`."""
+
+
+def selected(jobs: Iterable[Submitted], task: type[Task] | str | None) -> list[Submitted]:
+    """The jobs of a task: a class, its whole name, or the end of it."""
+    if task is None:
+        return list(jobs)
+    name = task if isinstance(task, str) else class_name(task)
+    return [job for job in jobs if job.task == name or job.task.endswith((f".{name}", f":{name}"))]
+
+
+def row(
+    job: Submitted, record: Record | None, state: State, workspace: Workspace, *, params: bool
+) -> dict[str, Any]:
+    """One row: tags, state, result, job, times; with `params` also the parameters, as `params.<name>`."""
+    found: dict[str, Any] = {
+        f"tag.{name}" if name in OWN else name: value for name, value in job.tags.items()
+    }
+    found["state"] = state.value
+    if record is not None:
+        found.update(_result(record, workspace))
+    found["job"] = job.id
+    found["task"] = job.task
+    found["started"] = record.started if record else None
+    found["ended"] = record.ended if record else None
+    found["seconds"] = record.ended - record.started if record else None
+    if params and record is not None:
+        found.update(_flat("params", record.parameters))
+    return found
+
+
+def record_of(job: Submitted, workspace: Workspace) -> Record | None:
+    """The record of a job."""
+    return read_record(workspace.jobpath(job.task, job.id))
+
+
+def frame(rows: list[dict[str, Any]]) -> Any:
+    """The rows as a pandas data frame.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    try:
+        pandas: Any = importlib.import_module("pandas")
+    except ImportError:
+        raise UsageError(
+            "xp.frame() needs pandas: pip install 'xpm-experiments[pandas]' (xp.rows() needs nothing)"
+        ) from None
+    return pandas.DataFrame(rows)
+
+
+def _result(record: Record, workspace: Workspace) -> dict[str, Any]:
+    path = workspace.jobpath(record.task, record.job)
+    try:
+        value = decode_result(record.result, path)
+    except ResultError:
+        value = decode_result(record.result, path, plain)  # its class is not here any more
+    if isinstance(value, dict):
+        return {f"result.{key}": each for key, each in cast("dict[Any, Any]", value).items()}
+    return {"result": value}
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if inner and not any(str(key).startswith("$") for key in inner):
+            found.update(_flat(f"{prefix}.{name}", inner))
+        else:
+            found[f"{prefix}.{name}"] = value
+    return found

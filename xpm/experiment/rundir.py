@@ -1,0 +1,240 @@
+"""The folder of a run: what was submitted, from which code, by whom.
+
+`run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of
+it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import subprocess
+import sys
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from xpm.broker.broker import Entry
+from xpm.errors import WorkspaceError
+from xpm.types import JobId
+
+FORMAT = 1
+JOBS = "jobs.jsonl"
+TYPES = "types.jsonl"
+FACTS = "run.json"
+DIFF = "code.diff"
+
+_text = json.encoder.encode_basestring_ascii
+_line = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a run came about."""
+
+    experiment: str
+    run: str
+    start: float
+    code: str
+    project: Path
+    script: Path | None
+
+
+class RunDirectory:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._jobs: TextIO | None = None
+        self._types: set[str] = set()
+
+    @classmethod
+    def create(cls, path: Path, origin: Origin) -> RunDirectory:
+        """Makes the folder and notes where the run comes from.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        made = cls(path)
+        try:
+            path.mkdir(parents=True)
+            made._note(_facts(origin))
+        except OSError as error:
+            raise WorkspaceError(f"cannot note the run in {path}: {error.strerror or error}") from error
+        return made
+
+    def add_commit(self, origin: Origin) -> None:
+        """Notes the commit of the project and what differs from it: git takes its time, so jobs go first.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        commit = _git(origin.project, "rev-parse", "HEAD")
+        if commit is None:
+            return
+        diff = _git(origin.project, "diff", "--binary", "HEAD")
+        try:
+            if diff:
+                (self.path / DIFF).write_bytes(diff)
+            facts = json.loads((self.path / FACTS).read_text("utf-8"))
+            self._note({**facts, "commit": commit.decode().strip(), "diff": DIFF if diff else None})
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot note the commit in {self.path}: {error.strerror or error}"
+            ) from error
+
+    def _note(self, facts: Mapping[str, Any]) -> None:
+        draft = self.path / f".{FACTS}.tmp"
+        draft.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+        draft.replace(self.path / FACTS)
+
+    def add(self, entries: Sequence[Entry], types: Mapping[str, bytes]) -> None:
+        """Notes jobs that are about to be submitted.
+
+        Raises:
+            WorkspaceError: they can't be written.
+        """
+        try:
+            if fresh := types.keys() - self._types:
+                with (self.path / TYPES).open("a", encoding="ascii") as file:
+                    file.writelines(
+                        f'{{"type":"{key}","packed":"{_base64(types[key])}"}}\n' for key in sorted(fresh)
+                    )
+                self._types |= fresh
+            if self._jobs is None:
+                self._jobs = (self.path / JOBS).open("a", encoding="ascii")
+            self._jobs.write("".join([_job_line(entry) for entry in entries]))
+            self._jobs.flush()
+        except OSError as error:
+            raise WorkspaceError(f"cannot note jobs in {self.path}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Closes the files."""
+        if self._jobs is not None:
+            self._jobs.close()
+            self._jobs = None
+
+    @property
+    def code(self) -> str:
+        """The code of the run, as it was noted; empty when that was lost."""
+        try:
+            return str(json.loads((self.path / FACTS).read_text("utf-8")).get("code", ""))
+        except (OSError, ValueError):
+            return ""
+
+    def ids(self) -> list[JobId]:
+        """The jobs of the run, in the order of their submission."""
+        return list(dict.fromkeys(entry.id for entry in self.entries()))
+
+    def entries(self) -> Iterator[Entry]:
+        """The jobs of the run as they were submitted; a line that was cut off is left out."""
+        for values in _lines(self.path / JOBS):
+            yield Entry(
+                JobId(values["job"]),
+                values["task"],
+                values["label"],
+                a2b_base64(values["payload"]),
+                tuple(values["inputs"]),
+                values["tags"],
+                values["queue"],
+                values["version"],
+                values["priority"],
+            )
+
+    def types(self) -> dict[str, bytes]:
+        """The packed descriptions of the classes that the payloads name."""
+        return {values["type"]: a2b_base64(values["packed"]) for values in _lines(self.path / TYPES)}
+
+
+def newest(experiment: Path) -> Path | None:
+    """The folder of the newest run in the folder of an experiment; None when there is none."""
+    try:
+        return max((path for path in experiment.iterdir() if (path / FACTS).is_file()), default=None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _job_line(entry: Entry) -> str:
+    tags = _line(entry.tags) if entry.tags else "{}"
+    inputs = '["' + '","'.join(entry.inputs) + '"]' if entry.inputs else "[]"
+    return (
+        f'{{"job":"{entry.id}","task":{_text(entry.task)},"label":{_text(entry.label)},"tags":{tags},'
+        f'"inputs":{inputs},"queue":"{entry.queue}","version":{entry.version},"priority":{entry.priority},'
+        f'"payload":"{_base64(entry.payload)}"}}\n'
+    )
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="ascii") as file:
+            for line in file:
+                if line.endswith("}\n"):
+                    yield json.loads(line)
+    except FileNotFoundError:
+        return
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "experiment": origin.experiment,
+        "run": origin.run,
+        "start": origin.start,
+        "code": origin.code,
+        "project": str(origin.project),
+        "script": None if origin.script is None else str(origin.script),
+        "command": sys.orig_argv,
+        "directory": os.getcwd(),
+        "commit": None,
+        "diff": None,
+        "host": platform.node(),
+        "user": _user(),
+        "pid": os.getpid(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "packages": _packages(),
+    }
+
+
+def _packages() -> dict[str, str]:
+    """The installed packages by the names of their metadata's folders: reading each would cost a tenth of a second."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                found.setdefault(package, version)
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _git(project: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(project), *arguments],
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None

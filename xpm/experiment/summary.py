@@ -1,0 +1,149 @@
+"""What is said of a run at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xpm.broker.broker import Failure
+from xpm.broker.views import JobView, RunView, Views
+from xpm.core.state import State
+from xpm.experiment.commands import Commands
+from xpm.experiment.display import ORDER
+from xpm.experiment.link import Link
+from xpm.experiment.voice import Voice, duration, jobs
+from xpm.types import JobId
+from xpm.workspace.layout import Workspace
+
+LISTED = 5
+"""Failed jobs that are named, at most."""
+
+LINES = 12
+"""Lines of a traceback that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A job without a result at the end of a run."""
+
+    id: JobId
+    task: str
+    label: str
+    state: State
+    reason: str
+    """What went wrong, in a line."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A run at its end, as `tell` needs it."""
+
+    experiment: str
+    commands: Commands
+    view: RunView
+    seconds: float
+    before: int = 0
+    """Jobs that were done before."""
+    others: int = 0
+    """How many of these were made by other code than today's."""
+    again: str = ""
+    """The command that goes on."""
+
+
+def unfinished(views: Views, workspace: Workspace, ids: Sequence[str]) -> list[Unfinished]:
+    """Those of the jobs `ids` that are not DONE; what failed first comes first."""
+    states = views.states(ids)
+    missing = [job for job, found in zip(ids, states, strict=True) if found and found[0] is not State.DONE]
+    found = [job for job in views.jobs(missing) if job and job.state is not State.DONE]
+    found.sort(key=lambda job: (_SEVERITY.get(job.state, 9), job.ended))
+    return [_unfinished(job, workspace) for job in found]
+
+
+_SEVERITY = {State.ERROR: 0, State.LOST: 1, State.CANCELLED: 2, State.HOLD: 3}
+
+
+def _unfinished(job: JobView, workspace: Workspace) -> Unfinished:
+    reason = job.reason
+    if job.state is State.HOLD:
+        reason = f"on hold: {', '.join(job.holds) or job.reason}"
+    return Unfinished(job.id, job.task, job.label, job.state, reason, workspace.jobpath(job.task, job.id))
+
+
+def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -> None:
+    """Says how the run ended: what was done, what failed first and where, and how to go on.
+
+    Args:
+        ending: the run.
+        link: asked why a job failed, when some is left.
+        left: the jobs that are not done, what failed first in the first place.
+        voice: says it.
+    """
+    if not left:
+        voice.say(_done(ending), style="green")
+    else:
+        voice.say(
+            f"{ending.experiment}: {_counts(ending.view)} ({duration(ending.seconds)})", style="bold red"
+        )
+    if ending.others:
+        voice.say(
+            f"{ending.others:,} of the {jobs(ending.before)} done before "
+            f"{'was' if ending.others == 1 else 'were'} made by other code than today's"
+        )
+    if left:
+        voice.say("\n".join(link.ask(lambda: list(_trouble(ending, link.views, left)))))
+
+
+def _done(ending: Ending) -> str:
+    total, before, name = ending.view.total, ending.before, ending.experiment
+    if not total:
+        return f"{name}: no jobs"
+    if before >= total:
+        return f"{name}: nothing to do: all {jobs(total)} were done before"
+    reused = f", {before:,} of them before" if before else ""
+    return f"{name}: all {jobs(total)} done{reused} ({duration(ending.seconds)})"
+
+
+def _counts(view: RunView) -> str:
+    shown = [(view.counts.get(state, 0), word) for state, word, _ in ORDER]
+    order = sorted(shown, key=lambda pair: pair[1] == "done")
+    return ", ".join(f"{n:,} {word}" for n, word in order if n)
+
+
+def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished]) -> Iterator[str]:
+    first = left[0]
+    failure = views.failure(first.id) if first.state is State.ERROR else None
+    yield ""
+    yield f"{first.label}  {first.id[:8]}  {_what(first, failure)}"
+    yield from (f"    {line}" for line in traceback_lines(failure))
+    same = [job for job in left[1:] if job.state is first.state]
+    if same:
+        yield ""
+        yield from (f"{job.label}  {job.id[:8]}  {job.reason}" for job in same[: LISTED - 1])
+        if len(same) >= LISTED:
+            yield f"and {len(same) - LISTED + 1:,} more"
+    yield ""
+    name, xpm = first.id[:8], ending.commands.xpm
+    commands = [
+        (xpm("logs", name), "what it printed"),
+        (xpm("show", name), "everything about it"),
+        (xpm("jobs", "-e", ending.experiment), "all jobs"),
+        (ending.again, "goes on: runs what is not done, and nothing else"),
+    ]
+    width = max(len(command) for command, _ in commands)
+    yield from (f"  {command:{width}}  {text}" for command, text in commands if command)
+
+
+def _what(job: Unfinished, failure: Failure | None) -> str:
+    if failure is None:
+        return job.reason or job.state
+    return f"{failure.type}: {failure.message}".splitlines()[0] if failure.message else failure.type
+
+
+def traceback_lines(failure: Failure | None) -> list[str]:
+    """The first lines of a failure's traceback, where the user's own are."""
+    if failure is None or not failure.traceback:
+        return []
+    lines = failure.traceback.rstrip().splitlines()
+    return lines if len(lines) <= LINES else [*lines[:LINES], "..."]

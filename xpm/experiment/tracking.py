@@ -1,0 +1,120 @@
+"""A run in the broker, kept there while somebody waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from xpm.broker.broker import Broker, Entry, Outcome, Run
+from xpm.broker.views import RunView
+from xpm.core.state import State
+from xpm.errors import WorkspaceError
+from xpm.experiment.link import Link
+from xpm.experiment.rundir import RunDirectory
+from xpm.types import JobId
+
+LOOK = 1.0
+"""Seconds between two looks whether a later run of the experiment has taken the jobs over."""
+
+
+class Tracked:
+    """One run: its jobs are submitted here, and counted here.
+
+    Args:
+        link: the way to the broker.
+        directory: what was submitted.
+        experiment: the experiment's name.
+        name: the run's name.
+        code: what its jobs run.
+        facts: what the broker is told about the run.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        directory: RunDirectory,
+        experiment: str,
+        name: str,
+        code: str,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._link = link
+        self.directory = directory
+        self.experiment = experiment
+        self.name = name
+        self._code = code
+        self._facts = facts
+        self._run: Run | None = None
+        self._broker: Broker | None = None
+        self.count = 0
+        """Jobs that the broker must know of."""
+        self._ids: list[JobId] | None = None
+        self._looked = 0.0
+
+    @property
+    def run(self) -> Run:
+        """The run as the broker knows it."""
+        broker = self._link.broker
+        if self._run is None or self._broker is not broker:
+            # A broker that was away may have come back without its memory: the same names give the same run.
+            self._run = broker.open(self.experiment, self.name, self._code, self._facts)
+            self._broker = broker
+        return self._run
+
+    @property
+    def token(self) -> str:
+        """The broker's name of the run."""
+        return self.run.token
+
+    def submit(self, entries: Sequence[Entry], types: Mapping[str, bytes]) -> list[Outcome]:
+        """Submits jobs that `directory` has noted."""
+        return self._link.ask(lambda: self._link.broker.submit(self.run, entries, types))
+
+    def view(self) -> RunView:
+        """The run and its counts; jobs that the broker has lost are submitted again.
+
+        Raises:
+            BrokerUnreachable: nobody answers.
+        """
+        view = self._link.views.run(self.token)
+        if view is None or view.total < self.count:
+            self._restore()
+            view = self._link.views.run(self.token)
+        if view is None:
+            raise WorkspaceError(f"the run {self.experiment}/{self.name} was removed from the broker")
+        if self._taken_over(view):
+            return self._counted(view)
+        return view
+
+    def _restore(self) -> None:
+        self._run = None
+        entries = list(self.directory.entries())
+        self._link.broker.submit(self.run, entries, self.directory.types())
+        while self._link.broker.drain():
+            pass
+
+    def cancel(self) -> tuple[int, int, int]:
+        """Gives up the run's jobs: how many were cancelled, asked to stop, and kept for other experiments."""
+        broker = self._link.broker
+        found = broker.cancel(self.run.serial, self.directory.ids())
+        while broker.drain():
+            pass
+        return found
+
+    def _taken_over(self, view: RunView) -> bool:
+        """Whether a later run of the experiment lists jobs of this one, which then counts them no longer."""
+        if self._ids is None and not view.ended and time.monotonic() - self._looked >= LOOK:
+            self._looked = time.monotonic()
+            tokens = self._link.views.runs(self.experiment)
+            if tokens and tokens[-1] != view.token:
+                self._ids = self.directory.ids()
+        return self._ids is not None
+
+    def _counted(self, view: RunView) -> RunView:
+        counts = dict.fromkeys(State, 0)
+        found = self._link.views.states(self._ids or ())
+        counts.update(Counter(one[0] for one in found if one is not None))
+        return replace(view, total=len(found), counts=counts)

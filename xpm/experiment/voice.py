@@ -1,0 +1,66 @@
+"""What an experiment says to its user: single lines on stderr."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class Voice:
+    """Says lines; while a live display is there, above it.
+
+    Args:
+        plain: no colours on a terminal either.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.plain = plain
+        self.above: Callable[[str], None] | None = None
+        self._said: set[str] = set()
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks on."""
+        return sys.stderr.isatty()
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line, or several; `style` is shown on terminals only."""
+        if self.above is not None:
+            self.above(text)
+        elif style and self.terminal and not self.plain:
+            self._styled(text, style)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    def once(self, text: str) -> None:
+        """Says `text` unless it was said before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def _styled(self, text: str, style: str) -> None:
+        # rich is loaded only where it is seen: it costs more than all else of a run that has nothing to do.
+        rich: Any = importlib.import_module("rich.console")
+        rich.Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: `4.2 s`, `1 min 12 s`, `3 h 05 min`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def jobs(count: int) -> str:
+    """`1 job`, `1,200 jobs`."""
+    return f"{count:,} job" if count == 1 else f"{count:,} jobs"

@@ -1,0 +1,150 @@
+"""Waiting for a run's end: the event stream wakes, the run's counts are the truth."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from xpm.broker.events import Events
+from xpm.broker.views import RunView, WorkerView
+from xpm.core.state import State
+from xpm.errors import BrokerUnreachable
+from xpm.experiment.link import Link
+from xpm.experiment.tracking import Tracked
+from xpm.experiment.voice import Voice, jobs
+from xpm.types import JobId
+
+LOOK_AGAIN = 0.02
+"""The pause between two looks, as a part of the time waited so far: what ends soon is seen at once."""
+SHORTEST, LONGEST = 0.005, 0.25
+"""Its limits in seconds."""
+
+QUIET = 10.0
+"""Seconds after which the counts are read again though nothing was heard."""
+
+LIVE = 1.0
+"""Seconds after which a display of the jobs' own progress is old."""
+
+UNSERVED = 5.0
+"""Seconds after which ready jobs that nobody serves are worth a word."""
+
+SHOWN = 100
+"""Running jobs that are asked for their progress, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A running job, as a display shows it."""
+
+    id: JobId
+    label: str
+    started: float
+    """Unix seconds by the broker's clock."""
+    value: float | None
+    """How far it says that it is, 0 to 1."""
+    desc: str
+
+
+class Display(Protocol):
+    """What shows a run while somebody waits for it."""
+
+    @property
+    def lists_jobs(self) -> bool:
+        """Whether it shows the running jobs, and so wants them."""
+        ...
+
+    def show(self, view: RunView, running: list[RunningJob]) -> None:
+        """The run as it is now."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        ...
+
+
+def wait(run: Tracked, link: Link, display: Display, voice: Voice) -> RunView:
+    """Waits until every job of `run` has ended or is held; returns how it stands then.
+
+    A server of the workspace that dies meanwhile is started again, with its workers; a shared one is
+    waited for.
+    """
+    waited = _Wait(run, link, voice)
+    while True:
+        try:
+            events = Events(link.broker)
+            view = run.view()
+            display.show(view, waited.running(view) if display.lists_jobs else [])
+            if view.ended:
+                return view
+            waited.attend(view)
+            waited.pause()
+            events.read(LIVE if display.lists_jobs else QUIET, limit=1)
+        except BrokerUnreachable as error:
+            link.mend(error)
+
+
+class _Wait:
+    """What has to be seen to while waiting."""
+
+    def __init__(self, run: Tracked, link: Link, voice: Voice) -> None:
+        self._run = run
+        self._link = link
+        self._voice = voice
+        self._began = time.monotonic()
+        self._served = self._began
+        self._warned: set[str] = set()
+
+    def pause(self) -> None:
+        """A short rest, so that a run of many short jobs isn't slowed down by who watches it."""
+        waited = time.monotonic() - self._began
+        time.sleep(min(max(waited * LOOK_AGAIN, SHORTEST), LONGEST))
+
+    def attend(self, view: RunView) -> None:
+        """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run."""
+        self._link.serve()
+        if view.settling:
+            while self._link.broker.drain():
+                pass
+        now = time.monotonic()
+        if view.counts[State.RUNNING] or not view.counts[State.READY]:
+            self._served = now
+        elif now - self._served >= UNSERVED:
+            self._served = now
+            self._warn()
+
+    def running(self, view: RunView) -> list[RunningJob]:
+        """The running jobs of the run with their own progress."""
+        if not view.counts[State.RUNNING]:
+            return []
+        views = self._link.views
+        found = views.jobs(views.listing(State.RUNNING, limit=SHOWN))
+        mine = [job for job in found if job and job.state is State.RUNNING and view.token in job.runs]
+        said = views.progress([job.id for job in mine])
+        return sorted(
+            (
+                RunningJob(
+                    job.id, job.label, job.started, one.value if one else None, one.desc if one else ""
+                )
+                for job, one in zip(mine, said, strict=True)
+            ),
+            key=lambda job: job.started,
+        )
+
+    def _warn(self) -> None:
+        views = self._link.views
+        ready = [job for job in views.jobs(views.listing(State.READY, limit=SHOWN)) if job]
+        served = {queue for worker in views.workers() for queue in _queues(worker)}
+        waiting = [job.queue for job in ready if self._run.token in job.runs and job.queue not in served]
+        for queue in dict.fromkeys(waiting):
+            if queue not in self._warned:
+                self._warned.add(queue)
+                start = self._link.commands.xpm("worker", "start", "--queue", queue)
+                self._voice.say(
+                    f"no worker serves the queue '{queue}', in which {jobs(waiting.count(queue))} wait: "
+                    f"start one with\n    {start}"
+                )
+
+
+def _queues(worker: WorkerView) -> set[str]:
+    return {slot.rpartition(":")[0] for slot in worker.slots}
