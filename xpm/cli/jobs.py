@@ -95,7 +95,7 @@ def _print(screen: Screen, counts: Mapping[State, int], shown: Sequence[Row], *,
             Column("STATE", fixed=True),
             Column("ID", fixed=True),
             Column("JOB"),
-            Column("SINCE", right=True, fixed=True),
+            Column("AGO", right=True, fixed=True),
             Column("NOTE"),
         )
         screen.table(columns, [_cells(row) for row in shown])

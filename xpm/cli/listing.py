@@ -134,7 +134,8 @@ def _reason(job: JobView, _progress: Progress | None, _now: float) -> str:
 
 
 def _waiting(job: JobView, _progress: Progress | None, _now: float) -> str:
-    return f"waits for {job.unmet} of {plural(job.inputs, 'input')}"
+    few = "" if job.unmet == job.inputs else f"{job.unmet:,} of "
+    return f"waits for {few}{plural(job.inputs, 'input')}"
 
 
 def _running(job: JobView, progress: Progress | None, now: float) -> str:
@@ -151,9 +152,10 @@ def _done(job: JobView, _progress: Progress | None, _now: float) -> str:
 
 def _held(job: JobView, _progress: Progress | None, _now: float) -> str:
     others = [name for name in job.holds if name != "dependency"]
-    parts = (
-        [f"behind {job.blocked} of {plural(job.inputs, 'input')} that failed or wait"] if job.blocked else []
-    )
+    parts: list[str] = []
+    if job.blocked:
+        few = "its input" if job.inputs == 1 else f"{job.blocked:,} of {plural(job.inputs, 'input')}"
+        parts.append(f"{few} failed or {'is' if job.blocked == 1 else 'are'} held")
     parts += [f"held by {'a person' if name == 'person' else f'the {name}'}" for name in others]
     return ", ".join(parts)
 

@@ -113,7 +113,11 @@ def _complain(message: str) -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    message = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        close = f"; did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
+        message = f"no option '{error.option_name}'{close}"
+    else:
+        message = error.format_message().rstrip(".")
     message = message[:1].lower() + message[1:]
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "xpm"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from xpm.cli.render import Cell, Column, Screen, state_cell
@@ -20,7 +19,8 @@ LONGEST_VALUE = 400
 def show(screen: Screen, sheet: Sheet) -> None:
     """Prints the sheet."""
     screen.line((sheet.label, "bold"), "  ", (brief(sheet.id), "dim"))
-    screen.pairs(_facts(sheet), indent="  ")
+    screen.pairs([*_facts(sheet), ("directory", "" if sheet.exists else "not there yet")], indent="  ")
+    screen.whole(f"  {sheet.directory}")
     if sheet.parameters:
         screen.title("Parameters")
         screen.pairs([(name, _value(value)) for name, value in sheet.parameters.items()], indent="  ")
@@ -58,12 +58,9 @@ def _facts(sheet: Sheet) -> list[tuple[str, Cell]]:
         facts.append(("ended", moment(sheet.ended)))
     if sheet.result is not None:
         facts.append(("result", _value(sheet.result)))
-    facts.append(
-        ("directory", str(sheet.directory) if sheet.exists else f"{sheet.directory} (not there yet)")
-    )
-    facts += [
-        (Path(name).stem, f"{sheet.directory / name} ({size(count)})") for name, count in sheet.logs.items()
-    ]
+    if sheet.logs:
+        wrote = ", ".join(f"{name} {size(count)}" for name, count in sheet.logs.items())
+        facts.append(("logs", f"{wrote} (xpm logs {brief(sheet.id)})"))
     if sheet.code:
         facts.append(("code", f"{sheet.code} of {sheet.project}" if sheet.project else sheet.code))
     facts += [("remark", text) for text in sheet.remarks]
@@ -71,26 +68,33 @@ def _facts(sheet: Sheet) -> list[tuple[str, Cell]]:
 
 
 def _value(value: Any) -> str:
-    """A parameter or result in one line: a dependency by its name, the rest as JSON."""
-    if isinstance(value, str):
-        return value
-    text = json.dumps(_named(value), ensure_ascii=False, default=str)
+    """A parameter or a result in one line, as its reader would write it."""
+    text = value if isinstance(value, str) else _written(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
-def _named(value: Any) -> Any:
+def _written(value: Any) -> str:
     if isinstance(value, dict):
-        found = cast("dict[str, Any]", value)
-        if "$job" in found:
-            name = str(found.get("$task") or found.get("$path") or "job")
-            return f"{name.split(':')[-1].split('.')[-1]} {brief(str(found['$job']))}"
-        if "$type" in found:
-            kind = str(found["$type"]).split(":")[-1].split(".")[-1]
-            return {kind: {name: _named(one) for name, one in found.items() if name != "$type"}}
-        return {name: _named(one) for name, one in found.items()}
+        return _written_dict(cast("dict[str, Any]", value))
     if isinstance(value, list):
-        return [_named(one) for one in cast("list[Any]", value)]
-    return value
+        return f"[{', '.join(_written(one) for one in cast('list[Any]', value))}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _written_dict(value: dict[str, Any]) -> str:
+    """A dependency is its name and first digits, a config a call, all else what JSON writes."""
+    if "$job" in value:
+        name = f"{_last(str(value['$task']))} " if "$task" in value else ""
+        return f"{name}{brief(str(value['$job']))}" + (f"/{value['$path']}" if "$path" in value else "")
+    if "$type" in value:
+        given = ", ".join(f"{name}={_written(one)}" for name, one in value.items() if name != "$type")
+        return f"{_last(str(value['$type']))}({given})"
+    return f"{{{', '.join(f'{json.dumps(name)}: {_written(one)}' for name, one in value.items())}}}"
+
+
+def _last(name: str) -> str:
+    """A class by its last name."""
+    return name.rpartition(":")[2].rpartition(".")[2]
 
 
 def _show_relatives(screen: Screen, title: str, jobs: Sequence[Relative]) -> None:

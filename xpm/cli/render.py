@@ -137,6 +137,15 @@ class Screen:
 
         self.console.print(Text(text, style))
 
+    def whole(self, text: str, style: str = "") -> None:
+        """A line that is never broken, so that a path can be copied."""
+        if not self.fancy:
+            print(clean(text))
+            return
+        from rich.text import Text
+
+        self.console.print(Text(clean(text), style), soft_wrap=True)
+
     def title(self, text: str) -> None:
         """The head of a part."""
         if not self.fancy:

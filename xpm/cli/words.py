@@ -31,17 +31,17 @@ def brief(job: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time: `0.4s`, `12s`, `3m12s`, `5h03m`, `2d04h`."""
+    """A length of time as scripts say it too: `4.2 s`, `1 min 12 s`, `3 h 05 min`, `2 d 4 h`."""
     if seconds < 10:
-        return f"{max(0.0, seconds):.1f}s"
-    whole = int(seconds)
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
     if whole < 60:
-        return f"{whole}s"
+        return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
+        return f"{whole // 60} min {whole % 60:02} s"
     if whole < 86400:
-        return f"{whole // 3600}h{whole // 60 % 60:02}m"
-    return f"{whole // 86400}d{whole // 3600 % 24:02}h"
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 def ago(moment: float, now: float | None = None) -> str:

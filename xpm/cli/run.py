@@ -1,0 +1,95 @@
+"""`xpm run` and `xpm attach`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from xpm.cli.options import Options, command, options_of
+from xpm.cli.reach import Reach
+from xpm.errors import UsageError
+from xpm.settings import PREFIX, load
+
+
+@command("run", context_settings={"allow_interspersed_args": False})
+@click.option("--detach", is_flag=True, help="End once all is submitted; the experiment goes on.")
+@click.option("--dry-run", is_flag=True, help="Say what the script would do and change nothing.")
+@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="So many local workers.")
+@click.option("--pdb", metavar="JOB", help="Run this job again, here, under the debugger; no script.")
+@click.argument("script", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+@click.pass_context
+def run(
+    context: click.Context,
+    detach: bool,
+    dry_run: bool,
+    workers: int | None,
+    pdb: str | None,
+    script: str | None,
+    arguments: tuple[str, ...],
+) -> int:
+    """Run a script with its experiment.
+
+    Options stand before the script, its own arguments after it. Ctrl-C once leaves the experiment
+    running and says how to come back; twice asks whether to cancel it.
+    """
+    options = options_of(context)
+    if options.json:
+        raise UsageError("xpm run shows what the script prints: ask xpm experiments --json")
+    if pdb is not None:
+        if script is not None or detach or dry_run:
+            raise UsageError("--pdb JOB stands alone: the job is known already")
+        from xpm.cli.debug import debug
+
+        return debug(Reach(options), pdb)
+    if script is None:
+        raise UsageError("which script? xpm run [OPTIONS] SCRIPT [ARGS]")
+    path = Path(script)
+    if not path.is_file():
+        raise UsageError(f"no script {script}" + (": it is a directory" if path.is_dir() else ""))
+    said = _said(options, detach, dry_run, workers)
+    load(command=said, script=path)  # a wrong setting is told before the script begins
+    _become(path, arguments, said)
+
+
+def _said(options: Options, detach: bool, dry_run: bool, workers: int | None) -> dict[str, object]:
+    """What the options say, as settings."""
+    return {
+        "workspace": options.workspace,
+        "broker": options.broker,
+        "workers": workers,
+        "detach": True if detach else None,
+        "dry_run": True if dry_run else None,
+        "no_color": True if options.no_color else None,
+    }
+
+
+def _become(script: Path, arguments: tuple[str, ...], said: Mapping[str, object]) -> NoReturn:
+    """This process becomes the script's, as `python script.py` starts it: nothing of the command is left in it."""
+    values = {
+        PREFIX + name.upper(): "1" if value is True else str(value)
+        for name, value in said.items()
+        if value is not None
+    }
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, str(script), *arguments], {**os.environ, **values})
+
+
+@command("attach")
+@click.argument("experiment")
+@click.pass_context
+def attach(context: click.Context, experiment: str) -> int:
+    """Watch an experiment until it ends.
+
+    The status says how it ended. Ctrl-C leaves it running.
+    """
+    from xpm.experiment import attach as watch
+
+    reach = Reach(options_of(context))
+    return watch(experiment, reach.settings)

@@ -1,0 +1,123 @@
+"""`xpm worker`: the workers that there are, and new ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xpm.cli.options import Group, command, options_of
+from xpm.cli.reach import Reach
+from xpm.cli.render import Cell, Column, Screen, print_json
+from xpm.cli.words import ago, brief
+from xpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpm.broker.views import JobView, WorkerView
+
+
+@click.group("worker", cls=Group, invoke_without_command=True)
+@click.pass_context
+def worker(context: click.Context) -> None:
+    """List workers, or start some.
+
+    Without a verb: the workers, and what each of them does.
+    """
+    if context.invoked_subcommand is None:
+        _list(Reach(options_of(context)))
+
+
+def _list(reach: Reach) -> None:
+    reach.say_where()
+    workers = reach.views.workers()
+    held = [one.job for one in workers if one.job]
+    jobs = {job.id[:32]: job for job in reach.views.jobs(held) if job is not None}
+    if reach.options.json:
+        print_json(
+            workspace=str(reach.workspace.path),
+            workers=[_as_json(one, jobs.get(one.job or "")) for one in workers],
+        )
+        return
+    screen = Screen(no_color=reach.settings.no_color)
+    if not workers:
+        screen.line(
+            "no workers: xpm worker start starts some; a script with the workspace's own server brings its own"
+        )
+        return
+    columns = (
+        Column("HOST"),
+        Column("PID", right=True, fixed=True),
+        Column("QUEUES"),
+        Column("UP", right=True, fixed=True),
+        Column("SEEN", right=True, fixed=True),
+        Column("ID", fixed=True),
+        Column("JOB"),
+    )
+    screen.table(columns, [_cells(reach, one, jobs.get(one.job or "")) for one in workers])
+
+
+def queues(one: WorkerView) -> list[str]:
+    """The queues of a worker, in its order."""
+    return list(dict.fromkeys(slot.rpartition(":")[0] for slot in one.slots))
+
+
+def _cells(reach: Reach, one: WorkerView, job: JobView | None) -> list[Cell]:
+    silent = time.time() - one.seen > reach.settings.lease
+    seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
+    what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", ("idle", "dim")]
+    return [one.host, str(one.pid), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
+
+
+def _as_json(one: WorkerView, job: JobView | None) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "host": one.host,
+        "pid": one.pid,
+        "pool": one.pool or None,
+        "queues": queues(one),
+        "slots": list(one.slots),
+        "born": one.born or None,
+        "seen": one.seen or None,
+        "job": {"id": job.id, "label": job.label} if job else None,
+    }
+
+
+@command("start")
+@click.option(
+    "--slots", type=click.IntRange(min=1), help="Workers, one job each at a time.  [default: usable CPUs]"
+)
+@click.option(
+    "--queue", "names", multiple=True, metavar="NAME", help="Serve this queue; may be repeated, first first."
+)
+@click.option("--burst", is_flag=True, help="End when nothing is ready.")
+@click.pass_context
+def start(context: click.Context, slots: int | None, names: tuple[str, ...], burst: bool) -> None:
+    """Start workers, and stay until they end.
+
+    Ctrl-C (or SIGTERM) takes no new job and lets the running ones end within `grace`; a second one hands
+    them back at once.
+    """
+    reach = Reach(options_of(context))
+    if reach.options.json:
+        raise UsageError("xpm worker start has no JSON: ask xpm worker --json")
+    workspace = reach.make_workspace()
+    reach.say_where()
+    reach.broker.hello()
+    arguments = ["--workspace", str(workspace.path), "--broker", reach.url]
+    if slots or reach.settings.workers:
+        arguments += ["--slots", str(slots or reach.settings.workers)]
+    for name in names or (reach.settings.queue,):
+        arguments += ["--queue", name]
+    if burst:
+        arguments.append("--burst")
+    if not reach.shared:
+        arguments.append("--embedded")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "xpm_workers.pool", *arguments])
+
+
+worker.add_command(start)
