@@ -156,7 +156,7 @@ def test_given_containers_are_copied() -> None:
 def test_missing_is_refused_at_submission_with_its_path() -> None:
     made = Train.C(lr=0.1)
     with pytest.raises(AttributeError, match=r"Train.model: has no value yet"):
-        made.model  # noqa: B018
+        made.model
     with Recorder(), pytest.raises(ConfigError, match=r"^Train.model: is missing$"):
         made.submit()
     made.model = Model.C()
@@ -210,7 +210,7 @@ def test_a_failed_submission_seals_nothing() -> None:
     large = train(model=model, names={"a": list(range(400_000))})
     with (
         Recorder(),
-        pytest.raises(SubmissionError, match="Train.names alone takes .*: pass large data as a file"),
+        pytest.raises(SubmissionError, match=r"Train.names alone takes .*: pass large data as a file"),
     ):
         large.submit()
     model.layers = 9
@@ -256,7 +256,7 @@ def test_handles_work_after_the_block() -> None:
         with pytest.raises(NotSubmitted):
             ask()
     with pytest.raises(AttributeError, match=r"Train.weights: the path is known once the task is submitted"):
-        made.weights  # noqa: B018
+        made.weights
     with Recorder() as session:
         made.submit()
     job = session.last.id

@@ -213,7 +213,7 @@ def test_built_later() -> None:
     assert live.model.layers == 8
     assert live.result() == (prepared.id, None)
     with pytest.raises(AttributeError):
-        live.nothing  # noqa: B018
+        live.nothing
 
 
 def test_outputs_of_a_task() -> None:

@@ -42,7 +42,7 @@ def test_a_type_checker_sees_the_same_names() -> None:
 
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'xpm' has no attribute 'nothing'"):
-        xpm.nothing  # noqa: B018
+        xpm.nothing
 
 
 def imported(code: str) -> set[str]:

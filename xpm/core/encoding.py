@@ -82,14 +82,21 @@ class _Encoder:
             self.keys.append(key)
         return self.keys.index(key)
 
-    def job(self, ref: JobRef, digest: bytes | None = None) -> int:
-        """The number of the dependency `ref` in this payload."""
-        digest = digest or bytes.fromhex(ref.id)
-        place = self.digests.get(digest)
+    def edge(self, task: Any) -> list[int]:
+        info = task.__dict__[HIDDEN]
+        place = self.digests.get(info.digest)
         if place is None:
-            place = self.digests[digest] = len(self.refs)
+            place = self.digests[info.digest] = len(self.refs)
+            self.refs.append(info.ref)
+        return [JOB, place]
+
+    def job(self, ref: JobRef) -> int:
+        """The number of the dependency `ref` in this payload."""
+        digest = bytes.fromhex(ref.id)
+        if digest not in self.digests:
+            self.digests[digest] = len(self.refs)
             self.refs.append(ref)
-        return place
+        return self.digests[digest]
 
     def config(self, config: Any) -> int:
         """Adds the row of `config`, and before it those of the configs in it; its place."""
@@ -100,7 +107,9 @@ class _Encoder:
         row = [self.type(schema.cls), *schema.values(config.__dict__)]
         for at in schema.rich_columns:
             value = row[at]
-            if type(value) not in PLAIN:
+            if isinstance(value, Submittable):
+                row[at] = self.edge(value)
+            elif type(value) not in PLAIN:
                 row[at] = self.value(value)
         if schema.generated:
             row.extend(self.generated(config, each.name) for each in schema.generated.values())
@@ -121,9 +130,7 @@ class _Encoder:
 
     def value(self, value: Any) -> Any:
         if isinstance(value, Submittable):
-            info = value.__dict__[HIDDEN]
-            place = self.digests.get(info.digest)
-            return [JOB, self.job(info.ref, info.digest) if place is None else place]
+            return self.edge(value)
         kind: type[Any] = value.__class__
         if kind in PLAIN:
             return value

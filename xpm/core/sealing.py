@@ -14,6 +14,7 @@ from xpm.core.canonical import PLAIN
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze
 from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, Info, Submittable, own_info
+from xpm.core.kinds import shown
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
 
@@ -70,21 +71,28 @@ def _flat(config: Any) -> bool:
     return True
 
 
+# Where a value is: (where its holder is, its parameter or key, whether that is a parameter). Names for
+# messages and folders are made of it only when they are needed.
+_Place = tuple["_Place | None", object, bool]
+
+
 class Sealing:
     """The sealing of one description and of all that is below it."""
 
-    __slots__ = ("changed", "homed", "open", "task")
+    __slots__ = ("changed", "folder", "homed", "label", "open", "task")
 
     def __init__(self, config: Any, owner: Any = None, folder: str = "") -> None:
-        """Seals `config`; the paths below it lie in `folder` of the job of `owner`, by default itself."""
+        """Seals `config`; its paths lie in `folder` of the job of `owner`, by default of its own job."""
         schema: Schema = config.__xpm_schema__
+        self.label = schema.label
         self.task: Any = owner or (config if isinstance(config, Submittable) else None)
+        self.folder = folder
         self.open: set[int] = set()
         self.changed: list[tuple[Any, Info, dict[str, Any]]] = []
         self.homed: list[Info] = []
         done = False
         try:
-            self._config(config, schema.label, folder)
+            self._config(config, None)
             done = True
         finally:
             if not done:
@@ -98,17 +106,18 @@ class Sealing:
         for info in self.homed:
             info.home = None
 
-    def _config(self, config: Any, place: str, folder: str) -> bool:
+    def _config(self, config: Any, place: _Place | None) -> bool:
         """Seals `config`; True if it or something below it has generated paths."""
         info = own_info(config)
         if info.sealed and (not info.generates or info.producer is not None):
             return False
-        schema: Schema = config.__xpm_schema__
         if id(config) in self.open:
-            raise ConfigError(f"{place}: contains itself")
+            raise ConfigError(f"{_text(self.label, place)}: contains itself")
+        schema: Schema = config.__xpm_schema__
         values = config.__dict__
-        if schema.missing(values):
-            raise ConfigError(f"{place}.{schema.missing(values)[0]}: is missing")
+        missing = schema.missing(values)
+        if missing:
+            raise ConfigError(f"{_text(self.label, place)}.{missing[0]}: is missing")
         before: dict[str, Any] = {}
         if not info.sealed:
             self.changed.append((config, info, before))
@@ -121,52 +130,48 @@ class Sealing:
             if not isinstance(value, (Description, *_FROZEN)):
                 before[name] = value
                 value = values[name] = self._frozen(schema, name, value, place)
-            generates |= self._value(value, f"{place}.{name}", f"{folder or 'out'}/{_segment(name)}")
+            generates |= self._value(value, (place, name, True))
         self.open.discard(id(config))
         if schema.generated:
-            self._home(info, schema, place, folder)
+            self._home(info, schema, place)
         info.generates = generates
         info.sealed = True
         return generates
 
-    def _frozen(self, schema: Schema, name: str, value: Any, place: str) -> Any:
+    def _frozen(self, schema: Schema, name: str, value: Any, place: _Place | None) -> Any:
         """The container `value`, checked again since anybody may have changed it."""
         try:
             return freeze(schema.check(schema.fields[name], value))
         except ConfigError as wrong:
-            raise ConfigError(f"{place}{str(wrong).removeprefix(schema.label)}") from None
+            raise ConfigError(f"{_text(self.label, place)}{str(wrong).removeprefix(schema.label)}") from None
 
-    def _value(self, value: Any, place: str, folder: str) -> bool:
+    def _value(self, value: Any, place: _Place) -> bool:
+        if isinstance(value, Submittable):
+            info = value.__dict__.get(HIDDEN)
+            if info is None or info.session is None:
+                name = type(value).__name__
+                raise SubmissionError(f"{_text(self.label, place)}: the task {name} must be submitted first")
+            return False
         if isinstance(value, Description):
-            if isinstance(value, Submittable):
-                _submitted(value, place)
-                return False
-            return self._config(value, place, folder)
+            return self._config(value, place)
         generates = False
         for key, each in _elements(value):
             if type(each) not in PLAIN:
-                generates |= self._value(each, f"{place}[{key}]", f"{folder}/{_segment(key)}")
+                generates |= self._value(each, (place, key, False))
         return generates
 
-    def _home(self, info: Info, schema: Schema, place: str, folder: str) -> None:
+    def _home(self, info: Info, schema: Schema, place: _Place | None) -> None:
         if self.task is None:
             return
         if info.home is None:
-            info.home = (self.task, folder)
+            info.home = (self.task, _folder(self.folder, place))
             self.homed.append(info)
-        elif info.home[0] is not self.task:
-            owner = info.home[0]
-            if identifier(owner) != identifier(self.task):
-                name = next(iter(schema.generated))
-                raise SubmissionError(
-                    f"{place}.{name}: its path lies in the directory of another job; give each task its own {schema.label}"
-                )
-
-
-def _submitted(task: Any, place: str) -> None:
-    info = task.__dict__.get(HIDDEN)
-    if info is None or info.session is None:
-        raise SubmissionError(f"{place}: the task {task.__xpm_schema__.label} must be submitted first")
+        elif info.home[0] is not self.task and identifier(info.home[0]) != identifier(self.task):
+            name = next(iter(schema.generated))
+            raise SubmissionError(
+                f"{_text(self.label, place)}.{name}: its path lies in the directory of another job; "
+                f"give each task its own {schema.label}"
+            )
 
 
 def _elements(value: Any) -> Iterator[tuple[object, Any]]:
@@ -181,6 +186,27 @@ def _elements(value: Any) -> Iterator[tuple[object, Any]]:
         for each in cast("set[Any]", value):
             # A set has no order of its own, its elements' identifiers have.
             yield (identifier(each)[:16] if isinstance(each, Description) else ""), each
+
+
+def _path(place: _Place | None) -> list[tuple[object, bool]]:
+    """The parameters and keys that lead to `place`."""
+    found: list[tuple[object, bool]] = []
+    while place is not None:
+        place, key, parameter = place
+        found.append((key, parameter))
+    return found[::-1]
+
+
+def _text(label: str, place: _Place | None) -> str:
+    """The place for a message: `Train.models[0].layers`."""
+    return label + "".join(f".{key}" if parameter else f"[{shown(key)}]" for key, parameter in _path(place))
+
+
+def _folder(folder: str, place: _Place | None) -> str:
+    """The place as a folder of a job: `out/models/0`."""
+    if place is None:
+        return folder
+    return "/".join([folder or "out", *(_segment(key) for key, _ in _path(place))])
 
 
 def _segment(key: object) -> str:

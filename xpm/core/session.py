@@ -7,8 +7,7 @@ core only reads it.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from xpm.types import JobId
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOptions:
+class SubmitOptions(NamedTuple):
     """How a task is to be run; None leaves it to the experiment's own setting."""
 
     queue: str | None = None

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
+from xpm.core.canonical import PLAIN
 from xpm.core.info import HIDDEN, Description, info_of, own_info
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SealedError
@@ -86,7 +87,13 @@ def tags_of(config: Any) -> dict[str, Scalar]:
 
 def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
     values = config.__dict__
-    brought = [(name, tags) for _, name in config.__xpm_schema__.rich if (tags := _brought(values.get(name)))]
+    brought: list[tuple[str, dict[str, Scalar]]] = []
+    for _, name in config.__xpm_schema__.rich:
+        value = values.get(name)
+        if type(value) not in PLAIN:
+            tags = _brought(value)
+            if tags:
+                brought.append((name, tags))
     if not brought:
         return own or {}
     found: dict[str, Scalar] = {}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from xpm.core.info import Submittable
 from xpm.core.naming import class_name, importable, module_of, script_of
@@ -17,8 +16,7 @@ from xpm.errors import MessageError
 _KEY_DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class TypeInfo:
+class TypeInfo(NamedTuple):
     """A class as payloads mean it: where to find it, and the names of the values that come with it."""
 
     name: str
