@@ -260,25 +260,27 @@ def _file(path: Path, table: tuple[str, ...]) -> Iterator[tuple[str, _Raw]]:
 def _mapping(given: Mapping[str, object], source: str, base: Path) -> Iterator[tuple[str, _Raw]]:
     for name, value in given.items():
         if name not in _READ:
-            raise SettingsError(f"{source}: no setting {name!r}{_nearest(name, list(_READ))}")
+            raise SettingsError(f"{source}: no setting {name!r}{_nearest(name)}")
         if value is not None:
             yield name, _Raw(value, source, base)
 
 
 def _environment(environ: Mapping[str, str], base: Path) -> Iterator[tuple[str, _Raw]]:
-    known = {PREFIX + name.upper(): name for name in _READ}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable in SET_BY_THE_ENGINE:
             continue
-        if variable not in known:
-            raise SettingsError(f"{variable}: no such setting{_nearest(variable, list(known))}")
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in _READ or variable != variable.upper():
+            raise SettingsError(f"{variable}: no such setting{_nearest(name, PREFIX)}")
         if value:
-            yield known[variable], _Raw(value, variable, base)
+            yield name, _Raw(value, variable, base)
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(names))}"
+def _nearest(name: str, prefix: str = "") -> str:
+    """The known name that is most like `name`, else all of them, as the source would write them."""
+    names = difflib.get_close_matches(name, _READ, n=1)
+    shown = [prefix + (known.upper() if prefix else known) for known in names or sorted(_READ)]
+    return f"; did you mean {shown[0]!r}?" if names else f"; there are {', '.join(shown)}"
 
 
 def _value(name: str, raw: _Raw) -> Any:

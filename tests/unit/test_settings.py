@@ -55,6 +55,8 @@ def test_later_sources_win_and_are_remembered(home: Path, project: Path):
     ("environ", "message"),
     [
         ({"XPM_LEESE": "3"}, "XPM_LEESE: no such setting; did you mean 'XPM_LEASE'?"),
+        ({"XPM_TOTALLY": "3"}, "XPM_TOTALLY: no such setting; there are XPM_BROKER, XPM_DETACH,"),
+        ({"XPM_lease": "3"}, "XPM_lease: no such setting; did you mean 'XPM_LEASE'?"),
         ({"XPM_LEASE": "soon"}, "XPM_LEASE: lease: expected seconds, more than 0, got 'soon'"),
         ({"XPM_LEASE": "nan"}, "XPM_LEASE: lease: expected seconds, more than 0, got 'nan'"),
         ({"XPM_WORKERS": "-1"}, "XPM_WORKERS: workers: expected a whole number, 0 or more, got '-1'"),
