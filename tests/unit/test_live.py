@@ -95,6 +95,18 @@ def test_missing() -> None:
         Network.C().instance()
 
 
+class Undescribed(Config):
+    """Never described in this process, as in a worker."""
+
+    size: Param[int] = 1
+    names: Param[list[str]] = field(default_factory=list)
+
+
+def test_deferred_without_any_description() -> None:
+    live = deferred(Undescribed, lambda live: vars(live).update(size=5, names=["a"]))
+    assert (live.size, live.names) == (5, ["a"])
+
+
 def test_deferred() -> None:
     filled: list[object] = []
 

@@ -79,6 +79,13 @@ class Sized(Protocol):
     def size(self) -> int: ...
 
 
+class Box(Config, Sized):
+    width: Param[int] = 3
+
+    def size(self) -> int:
+        return self.width**2
+
+
 class Failing(Config, Exception):
     code: Param[int]
 
@@ -109,6 +116,10 @@ def test_what_is_no_parameter_is_left_alone() -> None:
 def test_mixed_with_an_ordinary_class() -> None:
     live = Mixed.C(size=2).instance()
     assert (live.size, live.twice()) == (2, 6)
+
+
+def test_protocol() -> None:
+    assert (Box.C().size(), Box.C(width=4).instance().size()) == (9, 16)
 
 
 def test_generic_and_exception() -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
-from xpm.core.schema import Schema
+from xpm.core.schema import Schema, schema_of
 from xpm.core.session import Session
 from xpm.errors import ConfigError
 
@@ -43,6 +43,7 @@ def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
         cls: the class of the object.
         fill: called with the bare object when an attribute is missing that `animate` would have set.
     """
+    schema_of(cls)  # takes the defaults off the class, where they would be found instead of the values
     lazy: Any = type(cls)(cls.__name__, (_Deferred, cls), {"__module__": cls.__module__})
     config = allocate(lazy)
     config.__dict__[_FILL] = (cls, fill)
