@@ -6,6 +6,7 @@ broker's method (a test compares the three).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -37,3 +38,59 @@ ENDED = frozenset({State.DONE, State.ERROR, State.CANCELLED, State.LOST})
 
 PENDING = frozenset({State.WAITING, State.READY, State.HOLD, State.SCHEDULED})
 """States of a job that was not started and is still wanted."""
+
+_PLACES = frozenset({State.WAITING, State.READY, State.HOLD})
+"""Where a job can stand that may still start; which of them, its inputs say."""
+
+_STOPPED = frozenset({State.CANCELLED})
+
+Transitions = Mapping[State | None, frozenset[State]]
+"""From a state (None: there was no such job) to those that may follow."""
+
+
+def _table(*parts: Transitions) -> Transitions:
+    table: dict[State | None, frozenset[State]] = {}
+    for part in parts:
+        for state, to in part.items():
+            table[state] = table.get(state, frozenset()) | to
+    return table
+
+
+_NONE: Transitions = {}
+_SETTLE: Transitions = {state: _PLACES - {state} for state in (State.WAITING, State.READY, State.HOLD)}
+"""What news of its inputs does to a job; any call that may move jobs goes on with what earlier calls left of this."""
+
+_GRANT = _table(_SETTLE, {State.READY: frozenset({State.RUNNING})})
+"""What a worker's call does that fetches a job."""
+
+_LOSE: Transitions = {State.RUNNING: _PLACES | _STOPPED | {State.ERROR}}
+
+TRANSITIONS: Mapping[str, Transitions] = {
+    # scripts
+    "hello": _NONE,
+    "open": _NONE,
+    "submit": _table(
+        _SETTLE,
+        {None: _PLACES | {State.DONE}},
+        dict.fromkeys((State.DONE, State.ERROR, State.CANCELLED, State.LOST), _PLACES),
+    ),
+    "drain": _SETTLE,
+    "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED)),
+    # workers
+    "enrol": _NONE,
+    "claim": _GRANT,
+    "take": _GRANT,
+    "finish": _table(_GRANT, {State.RUNNING: frozenset({State.DONE})}),
+    "fail": _table(_GRANT, _LOSE),
+    "crash": _table(_GRANT, _LOSE),
+    "release": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED}),
+    "miss": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED, State.DONE: _PLACES}),
+    "renew": _NONE,
+    "depart": _table(_SETTLE, _LOSE),
+    # the sweeper
+    "overdue": _NONE,
+    "expire": _table(_SETTLE, _LOSE),
+    "refill": _NONE,
+    "repair": _NONE,
+}
+"""What each verb may do to jobs: those that it names, and those that its news reaches."""

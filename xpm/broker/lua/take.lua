@@ -10,7 +10,7 @@ if not j or j.s ~= 'READY' then
     rq_hide(id, j)
     rq_show(id, j, nil, j.s)
   end
-  return answer('refused', nil, nil, more)
+  return answer('refused', nil, nil, more, '')
 end
 start(id, j)
-return answer('ok', id, j, more)
+return answer('ok', id, j, more, '')

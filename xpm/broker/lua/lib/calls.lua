@@ -37,11 +37,24 @@ local function beat()
   return now
 end
 
+-- The worker stands in no line any more, or from now on in those of the slots `idle`. A bell that woke it has done its
+-- duty only if the worker took a job from there; else it rings on.
+local function line_up(idle, taken)
+  local before, rung = life[5] or '', life[6] or ''
+  if before ~= '' or rung ~= '' then call('DEL', key('bell', worker)) end
+  if before ~= idle then
+    for slot in string.gmatch(before, '%S+') do call('ZREM', key('idle', slot), worker) end
+  end
+  for slot in string.gmatch(idle, '%S+') do call('ZADD', key('idle', slot), now, worker) end
+  if rung ~= '' and rung ~= taken and not rq_suspended() and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
+end
+
 -- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
 local function answer(outcome, id, j, more, idle)
   local last = tonumber(life[7] or 0)
   local due = now - last > BEAT or now < last
-  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0, 'i', idle or '', 'b', '',
+  line_up(idle, id and slot_of(j))
+  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0, 'i', idle, 'b', '',
     'seen', now, 'beat', due and now or last)
   if due then beat() end
   if id or had then rq_worker(worker, id, id and j.f, counter) end

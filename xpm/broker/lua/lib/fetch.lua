@@ -32,31 +32,16 @@ local function best()
   return id, j, from
 end
 
--- The bell that rang for slot `rung` has done its duty only if the worker takes a job from there.
-local function pass_on(rung, taken)
-  if rung ~= '' and rung ~= taken and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
-end
-
 -- Grant the next job, or register the worker as idle so that the next ready job rings it.
 local function fetch(outcome)
   local more = drain()
-  if slots == '' then return answer(outcome, nil, nil, more) end
-  local idle, rung = life[5] or '', life[6] or ''
-  for slot in string.gmatch(idle, '%S+') do call('ZREM', key('idle', slot), worker) end
-  if idle ~= '' or rung ~= '' then call('DEL', key('bell', worker)) end
   local id, j, slot
-  if not rq_suspended() then
-    id, j, slot = best()
-    pass_on(rung, slot)
-  end
+  if not rq_suspended() then id, j, slot = best() end
   if id then
     local listed = start(id, j)
     if bells[slot] then bells[slot] = bells[slot] - 1 end  -- one of the jobs that this call made ready is taken
     if more then ring(slot) end
     if not listed then rewindow(slot, j.q) end
-    return answer(outcome, id, j, more)
   end
-  if more then return answer(outcome, nil, nil, more) end
-  for other in string.gmatch(slots, '%S+') do call('ZADD', key('idle', other), now, worker) end
-  return answer(outcome, nil, nil, more, slots)
+  return answer(outcome, id, j, more, not id and not more and slots or '')
 end

@@ -1,0 +1,429 @@
+"""The engine and its model, side by side, under whatever order of calls hypothesis thinks of."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import invariants
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from model import Model
+from servers import Server
+
+from xpm.broker.broker import Broker, Entry, Failure, Reply
+from xpm.broker.scripts import source
+from xpm.core.state import TRANSITIONS, State
+from xpm.types import JobId, Namespace, short
+
+NAMESPACE = Namespace("0123456789ab")
+JOBS = 12
+IDS = [JobId(hashlib.sha256(b"%d" % number).hexdigest()) for number in range(JOBS)]
+WORKERS = ("w0", "w1", "w2", "w3")
+SLOTS = ("default:1", "default:1 default:2", "other:1 default:1 default:2", "other:1", "other:1 other:2 default:2")
+FAILURE = Failure("exception", "ValueError", "no", "Traceback ...")
+
+which_jobs = st.sets(st.integers(0, JOBS - 1), min_size=1, max_size=6)
+
+
+class Engine(RuleBasedStateMachine):
+    """Each rule makes the same call on both; the invariant compares."""
+
+    server: Server
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.server.client()
+        self.client.flushall()
+        self.broker = Broker(self.client, NAMESPACE, budget=250)
+        self.broker.hello()
+        self.model = Model()
+        self.history = invariants.History(self.client, NAMESPACE)
+        self.runs: dict[str, Any] = {}
+        self.slots: dict[str, str] = {}
+        self.last: dict[str, tuple[str, int, tuple[Any, ...], Reply]] = {}
+        self.fence = ""
+        self.verb = "hello"
+        self.was_suspended = False
+        self._no_grace()
+
+    def teardown(self) -> None:
+        for _ in range(1000):
+            if not self.broker.drain():
+                break
+        self.verb = "drain"
+        self.compare()
+        self.client.close()
+
+    # What the rules need
+
+    def _no_grace(self) -> None:
+        self.client.hset(f"{self.broker.prefix}meta", "grace", 0)
+
+    def todo(self) -> int:
+        return self.client.llen(f"{self.broker.prefix}todo")
+
+    def call(self, verb: str, worker: str, *args: Any) -> None:
+        """A numbered call of a worker, on both."""
+        before = self.todo()
+        number = self.model.workers[worker].number + 1
+        said = getattr(self.model, verb)(worker, number, *self._model_args(verb, args))
+        reply = self._engine(verb, worker, number, args)
+        self.last[worker] = (verb, number, args, reply)
+        self.verb = verb
+        settled = self.todo() == 0
+        if said not in State.__members__ and verb != "take":
+            assert reply.outcome == said
+        elif before == 0 and verb != "take":
+            assert reply.outcome == said
+        elif verb == "take" and settled:
+            assert reply.outcome == said
+        granted = short(reply.claim.id) if reply.claim else ""
+        if verb != "take" and settled:
+            assert granted == self.model.best(self.slots[worker])
+        if reply.claim:
+            claim = reply.claim
+            assert claim.fence > self.fence
+            self.fence = claim.fence
+            job = self.model.jobs[granted]
+            assert claim.fences == tuple(self.model.jobs[parent].fence for parent in job.inputs)
+            assert (claim.queue, claim.inputs) == (job.queue, len(job.inputs))
+            assert verb == "take" or f"{job.queue}:{job.version}" in self.slots[worker].split()
+            self.model.granted(worker, granted, claim.execution, claim.fence)
+            assert claim.attempt == job.attempts
+
+    def _engine(self, verb: str, worker: str, number: int, args: Sequence[Any]) -> Reply:
+        if verb == "take":
+            return self.broker.take(worker, number, *args)
+        return getattr(self.broker, verb)(worker, number, self.slots[worker], *args)
+
+    @staticmethod
+    def _model_args(verb: str, args: Sequence[Any]) -> Sequence[Any]:
+        return args if verb in ("finish", "miss", "take") else args[:2]
+
+    def holders(self) -> Iterator[str]:
+        for worker, life in self.model.workers.items():
+            if life.granted and self.model.held(worker, life.granted, life.execution):
+                yield worker
+
+    # Scripts
+
+    @initialize(data=st.data(), budget=st.sampled_from((1, 2, 3, 5, 250)))
+    def begin(self, data: st.DataObject, budget: int) -> None:
+        self.broker = Broker(self.client, NAMESPACE, budget=budget)
+        parents = [data.draw(st.sets(st.integers(0, max(k - 1, 0)), max_size=min(k, 4))) for k in range(JOBS)]
+        self.parents = [sorted(found) if k else [] for k, found in enumerate(parents)]
+        for worker in WORKERS[:2]:
+            self._enrol(worker, data.draw(st.sampled_from(SLOTS)))
+        self._open("A", "r0")
+
+    def _enrol(self, worker: str, slots: str) -> None:
+        self.slots[worker] = slots
+        self.broker.enrol(worker, {"host": "h"})
+        self.model.enrol(worker)
+        self.last.pop(worker, None)
+
+    def _open(self, experiment: str, name: str) -> None:
+        before = self.client.time()
+        while (now := self.client.time())[0] * 1000 + now[1] // 1000 == before[0] * 1000 + before[1] // 1000:
+            pass  # an error of the same millisecond would not be older than the run
+        run = self.broker.open(experiment, name, f"code {name}")
+        assert run.token == self.model.open(experiment, name)
+        self.runs[run.token] = run
+
+    @rule(experiment=st.sampled_from("AB"), name=st.sampled_from(("r0", "r1", "r2")))
+    def open(self, experiment: str, name: str) -> None:
+        self.verb = "open"
+        self._open(experiment, name)
+
+    def _closure(self, jobs: set[int]) -> list[int]:
+        found: set[int] = set()
+        pending = set(jobs)
+        while pending:
+            job = pending.pop()
+            found.add(job)
+            pending |= set(self.parents[job]) - found
+        return sorted(found)
+
+    @rule(data=st.data(), jobs=which_jobs)
+    def submit(self, data: st.DataObject, jobs: set[int]) -> None:
+        token = data.draw(st.sampled_from(sorted(self.runs)))
+        queue = data.draw(st.sampled_from(("default", "default", "other")))
+        version = data.draw(st.sampled_from((1, 1, 2)))
+        priority = data.draw(st.sampled_from((0, 0, 1, -1, 4095)))
+        recorded = data.draw(st.booleans())
+        entries = []
+        for number in self._closure(jobs):
+            entry = Entry(
+                IDS[number], "T", f"T {number}", b"payload", tuple(IDS[parent] for parent in self.parents[number]),
+                {"number": number}, queue, version, priority,
+            )  # fmt: skip
+            job = self.model.jobs.get(short(entry.id))
+            if job is None and recorded and all(
+                parent.known == "recorded" for parent in entries if parent.id in entry.inputs
+            ):  # fmt: skip
+                entry = replace(entry, known="recorded", fence="0" * 26)
+            elif job and job.noted is State.DONE and number in jobs:
+                known = data.draw(st.sampled_from(("no", "removed")))
+                fence = data.draw(st.sampled_from(("", job.fence, "stale")))
+                entry = replace(entry, known=known, fence=fence)
+            entries.append(entry)
+        self.verb = "submit"
+        outcomes = self.broker.submit(self.runs[token], entries, {"abcd": b"type"})
+        assert [outcome.action for outcome in outcomes] == self.model.submit(token, entries)
+
+    @rule(experiment=st.sampled_from("12"), jobs=which_jobs)
+    def cancel(self, experiment: str, jobs: set[int]) -> None:
+        ids = [IDS[number] for number in sorted(jobs)]
+        self.verb = "cancel"
+        assert self.broker.cancel(experiment, ids) == self.model.cancel(experiment, ids)
+
+    @precondition(lambda self: self.todo() > 0)
+    @rule()
+    def drain(self) -> None:
+        self.verb = "drain"
+        assert self.broker.drain() == self.todo()
+
+    # Workers
+
+    @precondition(lambda self: len(self.model.workers) < len(WORKERS))
+    @rule(data=st.data())
+    def enrol(self, data: st.DataObject) -> None:
+        missing = sorted(set(WORKERS) - set(self.model.workers))
+        self.verb = "enrol"
+        self._enrol(data.draw(st.sampled_from(missing)), data.draw(st.sampled_from(SLOTS)))
+
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        free = sorted(set(self.model.workers) - set(self.holders()))
+        if free:
+            self.call("claim", data.draw(st.sampled_from(free)))
+
+    @rule(data=st.data(), number=st.integers(0, JOBS - 1))
+    def take(self, data: st.DataObject, number: int) -> None:
+        free = sorted(set(self.model.workers) - set(self.holders()))
+        if free and short(IDS[number]) in self.model.jobs:
+            self.call("take", data.draw(st.sampled_from(free)), IDS[number])
+
+    @rule(data=st.data(), verb=st.sampled_from(("finish", "finish", "finish", "fail", "crash", "release", "miss")))
+    def report(self, data: st.DataObject, verb: str) -> None:
+        holders = sorted(self.holders())
+        if not holders:
+            return
+        worker = data.draw(st.sampled_from(holders))
+        life = self.model.workers[worker]
+        job = self.model.jobs[life.granted]
+        last: tuple[Any, ...] = {
+            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone",), "release": ("why",), "miss": (),
+        }[verb]  # fmt: skip
+        if verb == "miss":
+            last = (data.draw(st.sampled_from([*job.inputs, short(IDS[0])])),)
+        self.call(verb, worker, life.granted, life.execution, *last)
+
+    @rule(data=st.data(), verb=st.sampled_from(("finish", "fail", "crash", "release")))
+    def late_report(self, data: st.DataObject, verb: str) -> None:
+        """Of an execution that is not the caller's any more."""
+        free = sorted(set(self.model.workers) - set(self.holders()))
+        jobs = sorted(self.model.jobs)
+        if free and jobs:
+            worker, id = data.draw(st.sampled_from(free)), data.draw(st.sampled_from(jobs))
+            execution = self.model.jobs[id].execution
+            last = {"finish": "0" * 26, "fail": FAILURE}.get(verb, "why")
+            self.call(verb, worker, id, execution, last)
+
+    @rule(data=st.data())
+    def replay(self, data: st.DataObject) -> None:
+        """A reply was lost; the client makes the call again. And an older call comes late."""
+        if not self.last:
+            return
+        worker = data.draw(st.sampled_from(sorted(self.last)))
+        verb, number, args, reply = self.last[worker]
+        again = self._engine(verb, worker, number, args)
+        life = self.model.workers[worker]
+        held = self.model.held(worker, life.granted, life.execution) if life.granted else None
+        assert (again.outcome, again.claim) == (reply.outcome, reply.claim if held else None)
+        if number > 1:
+            stale = self._engine(verb, worker, number - 1, args)
+            assert (stale.outcome, stale.claim) == ("stale", None)
+        self.verb = "renew"
+
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        running = sorted(job.id for job in self.model.running())
+        if running:
+            id = data.draw(st.sampled_from(running))
+            job = self.model.jobs[id]
+            worker = data.draw(st.sampled_from((job.worker, "w3")))
+            execution = job.execution - data.draw(st.sampled_from((0, 0, 1)))
+            self.verb = "renew"
+            said = self.broker.renew(worker, id, execution, b"\x92\x00\xa1x")
+            assert said == self.model.renew(worker, id, execution)
+
+    @rule(data=st.data())
+    def depart(self, data: st.DataObject) -> None:
+        if len(self.model.workers) > 1:
+            worker = data.draw(st.sampled_from(sorted(self.model.workers)))
+            self.last.pop(worker, None)
+            self.verb = "depart"
+            assert self.broker.depart(worker) == self.model.depart(worker)
+            assert self.broker.depart(worker) == ""
+
+    # The server and the sweeper
+
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        running = sorted(self.model.overdue())
+        if not running:
+            return
+        gone = data.draw(st.sets(st.sampled_from(running), min_size=1))
+        leases = f"{self.broker.prefix}leases"
+        self.client.zadd(leases, {id: 1 for id in gone}, xx=True)
+        now, found = self.broker.overdue()
+        assert {id for id, _, _ in found} == gone
+        self.verb = "expire"
+        for id, execution, renewals in found:
+            assert not self.broker.expire(id, execution, renewals, now), "the second look came too early"
+            case = data.draw(st.sampled_from(("gone", "renewed", "grace")))
+            if case == "renewed":
+                assert self.broker.renew(self.model.jobs[id].worker, id, execution) != "fenced"
+                self.model.renew(self.model.jobs[id].worker, id, execution)
+                assert not self.broker.expire(id, execution, renewals, 0)
+                self.client.zadd(leases, {id: 1}, xx=True)
+                assert not self.broker.expire(id, execution, renewals, 0)
+            elif case == "grace":
+                self._new_server()
+                assert self.broker.overdue()[1] == []
+                assert not self.broker.expire(id, execution, renewals, 0)
+                self._no_grace()
+            else:
+                assert self.model.expire(id, execution, int(renewals))
+                assert self.broker.expire(id, execution, renewals, 0)
+                assert not self.broker.expire(id, execution, renewals, 0)
+        self.client.zadd(leases, {id: now + 30_000 for id in running}, xx=True)
+
+    def _new_server(self) -> None:
+        self.model.hello()
+        before = int(self.client.hget(f"{self.broker.prefix}meta", "epoch") or 0)
+        life = f"server {self.model.servers}"
+        epoch, _ = self.client.eval(source("hello"), 0, self.broker.prefix, life, 30_000, 1)
+        assert int(epoch) > before
+        again, _ = self.client.eval(source("hello"), 0, self.broker.prefix, life, 30_000, 1)
+        assert again == epoch
+
+    @rule()
+    def hello(self) -> None:
+        self.verb = "hello"
+        self._new_server()
+        self._no_grace()
+
+    @rule()
+    def suspend(self) -> None:
+        self.model.suspended = not self.model.suspended
+        self.was_suspended = True
+        if self.model.suspended:
+            self.client.set("rq:suspended", 1)
+        else:
+            self.client.delete("rq:suspended")
+
+    @rule(seed=st.none() | st.integers(0, 1000), tampered=st.booleans())
+    def project(self, seed: int | None, tampered: bool) -> None:
+        """RQ's keys are damaged, and repaired."""
+        self.verb = "repair"
+        if seed is not None:
+            self._damage(random.Random(seed))
+        if tampered:
+            self._requeue_as_a_stock_dashboard_does()
+        for state in State:
+            if state is not State.READY:
+                self.broker.repair(state, 0)
+        for slot in self.broker.slots():
+            self.broker.refill(slot)
+        graph = invariants.read(self.client, NAMESPACE)
+        invariants.check_projection(self.client, graph)
+        assert not any(self.broker.refill(slot) for slot in self.broker.slots()), "refilled what was right"
+        assert not any(self.broker.repair(state, 0) for state in State), "repaired what was right"
+
+    def _damage(self, chance: random.Random) -> None:
+        keys = sorted(self.client.keys("rq:*"))
+        gone = [key for key in keys if chance.random() < 0.4 and key != b"rq:suspended"]
+        if gone:
+            self.client.delete(*gone)
+
+    def _requeue_as_a_stock_dashboard_does(self) -> None:
+        for id, job in self.model.jobs.items():
+            if job.noted is State.ERROR:
+                name = f"xpm-{NAMESPACE}-{job.queue}"
+                self.client.zrem(f"rq:failed:{name}", f"{NAMESPACE}-{id}")
+                self.client.hset(f"rq:job:{NAMESPACE}-{id}", "status", "queued")
+                self.client.rpush(f"rq:queue:{name}", f"{NAMESPACE}-{id}")
+
+    # What holds after each
+
+    @invariant()
+    def compare(self) -> None:
+        graph = invariants.read(self.client, NAMESPACE)
+        invariants.check(graph)
+        self.history.follow(graph)
+        for was, to in self.history.steps:
+            allowed = TRANSITIONS[self.verb].get(State(was) if was else None, frozenset())
+            assert to in allowed, f"{self.verb}: {was} -> {to}"
+        jobs = graph.jobs
+        for id, job in self.model.jobs.items():
+            found = jobs[id]
+            fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr")]
+            assert fields == [job.order, job.priority, job.execution, job.attempts, job.crashes], id
+            assert set(found["v"].split()) == job.wanted
+            assert set(found["e"].split()) == set(job.runs.values())
+            assert f"{found['q']}:{found['k']}" == job.slot
+            started = found["s"] if found["s"] not in ("WAITING", "READY", "HOLD") else State.WAITING
+            assert started == job.noted, id
+        for token, run in self.model.runs.items():
+            listed = graph.keys.get(f"tags:{token}", ("", {}))[1]
+            assert {id.decode() for id in listed} == run.listed
+        if not self.was_suspended:
+            invariants.check_bells(graph)
+        if not graph.todo:
+            invariants.check_settled(graph)
+            assert {id: job["s"] for id, job in jobs.items()} == self.model.states()
+
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+def _run(server: Server, examples: int, steps: int, *, random: bool) -> None:
+    machine = type("Machine", (Engine,), {"server": server})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=not random,
+            suppress_health_check=QUIET, print_blob=True,
+        ),
+    )  # fmt: skip
+
+
+def test_the_engine_does_what_the_model_says(server: Server) -> None:
+    _run(server, 100, 40, random=False)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_engine_does_what_the_model_says_for_long(server: Server) -> None:
+    _run(server, 3000, 60, random=True)
+
+
+def test_fences_are_texts_in_order() -> None:
+    fences = [f"{epoch:010d}{counter:016d}" for epoch, counter in ((1, 9), (1, 10), (2, 1), (10, 0))]
+    assert all(one < other for one, other in pairwise(fences))

@@ -1,0 +1,299 @@
+"""What must hold in the broker after every single call, read from the raw keys."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from xpm.broker.keys import JOB_FIELDS, kind, prefix
+from xpm.broker.wire import unpack_raw
+from xpm.core.state import State
+
+MET, BLOCKED, OPEN, UNREGISTERED = b"2", b"3", b"1", b"0"
+BLOCKS = {"ERROR", "CANCELLED", "HOLD", "LOST"}
+STARTABLE = {"WAITING", "READY", "HOLD", "SCHEDULED"}
+REGISTRY = {
+    "WAITING": "deferred", "HOLD": "deferred", "SCHEDULED": "deferred", "RUNNING": "wip", "DONE": "finished",
+    "ERROR": "failed", "CANCELLED": "canceled", "LOST": "failed",
+}  # fmt: skip
+STATUS = {**REGISTRY, "RUNNING": "started", "READY": "queued"}
+
+
+def edge_state(state: str | None) -> bytes:
+    return MET if state == "DONE" else BLOCKED if state in BLOCKS else OPEN
+
+
+@dataclass
+class Graph:
+    """The raw keys of one namespace, at one moment."""
+
+    namespace: str
+    keys: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    """Name without the prefix, to type and value."""
+    foreign: set[str] = field(default_factory=set)
+    """Keys outside of the prefix."""
+    mortal: set[str] = field(default_factory=set)
+    """Keys with a time to live."""
+
+    def hashes(self, start: str) -> dict[str, dict[str, str]]:
+        return {
+            name.removeprefix(start): {
+                key.decode(): value.decode("utf-8", "replace") for key, value in values.items()
+            }
+            for name, (type, values) in self.keys.items()
+            if type == "hash" and name.startswith(start)
+        }
+
+    def zset(self, name: str) -> dict[str, float]:
+        return {member.decode(): score for member, score in self.keys.get(name, ("", []))[1]}
+
+    def members(self, name: str) -> list[str]:
+        return [member.decode() for member in self.keys.get(name, ("", []))[1]]
+
+    @property
+    def jobs(self) -> dict[str, dict[str, str]]:
+        return self.hashes("j:")
+
+    @property
+    def todo(self) -> list[str]:
+        return self.members("todo")
+
+    def inputs(self, job: str) -> tuple[list[bytes], list[str]]:
+        data = self.keys.get(f"in:{job}", ("", b""))[1]
+        count = len(data) // 17
+        ids = [data[count + 16 * i : count + 16 * i + 16].hex() for i in range(count)]
+        return [data[i : i + 1] for i in range(count)], ids
+
+    def successors(self, job: str) -> list[tuple[str, int]]:
+        data = self.keys.get(f"out:{job}", ("", b""))[1]
+        return [
+            (data[at : at + 32].decode(), int.from_bytes(data[at + 32 : at + 36], "big"))
+            for at in range(0, len(data), 36)
+        ]
+
+
+_READ = {
+    "hash": lambda pipe, key: pipe.hgetall(key),
+    "string": lambda pipe, key: pipe.get(key),
+    "zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
+    "set": lambda pipe, key: pipe.smembers(key),
+    "list": lambda pipe, key: pipe.lrange(key, 0, -1),
+    "stream": lambda pipe, key: pipe.xlen(key),
+}
+
+
+def read(client: Redis, namespace: str) -> Graph:
+    """All keys of the server, as a graph of the namespace."""
+    graph = Graph(namespace)
+    start = prefix(namespace)
+    keys = sorted(client.keys())
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.type(key)
+        pipe.ttl(key)
+    found = pipe.execute()
+    types = [type.decode() for type in found[::2]]
+    for key, type in zip(keys, types, strict=True):
+        _READ[type](pipe, key)
+    for key, type, ttl, value in zip(keys, types, found[1::2], pipe.execute(), strict=True):
+        name = key.decode()
+        if name.startswith(start):
+            name = name.removeprefix(start)
+            graph.keys[name] = (type, value)
+        else:
+            graph.foreign.add(name)
+        if ttl >= 0:
+            graph.mortal.add(name)
+    return graph
+
+
+def check(graph: Graph) -> None:
+    """Everything that holds at every moment."""
+    check_keys(graph)
+    check_places(graph)
+    check_edges(graph)
+    check_runs(graph)
+    check_workers(graph)
+
+
+def check_keys(graph: Graph) -> None:
+    """No key outside of the table, none of another type."""
+    for name, (type, _) in graph.keys.items():
+        assert kind(name) == type, f"{name} is a {type}, the table says {kind(name)}"
+        if name.startswith(("w:", "bell:")):
+            assert name in graph.mortal, f"{name} has no time to live"
+    ns = graph.namespace
+    ours = re.compile(
+        rf"rq:(job|results):{ns}-[0-9a-f]{{32}}|rq:(queue|wip|deferred|finished|failed|canceled):xpm-{ns}-\S+"
+        r"|rq:queues|rq:suspended|rq:worker:\S+|rq:workers(:\S+)?"
+    )
+    for name in graph.foreign:
+        assert ours.fullmatch(name), f"{name} is in no table"
+
+
+def check_places(graph: Graph) -> None:
+    """Every job is in exactly one index, the one of its state, and in the state that its counts say."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for name in graph.keys:
+        if name.startswith(("s:", "ready:")) or name == "leases":
+            for job in graph.zset(name):
+                where[job].append(name)
+    for id, job in graph.jobs.items():
+        unknown = job.keys() - JOB_FIELDS
+        assert not unknown, f"fields {unknown} are in no table"
+        state, slot = job["s"], f"{job['q']}:{job['k']}"
+        right = {"READY": f"ready:{slot}", "RUNNING": "leases"}.get(state, f"s:{state}")
+        assert where.pop(id, []) == [right], f"{id} is {state}, and in {where}"
+        assert slot.encode() in graph.keys["queues"][1], f"slot {slot} is not listed"
+        if state == "READY":
+            score = int(job["o"]) - int(job.get("p", 0)) * 2**40
+            assert graph.zset(right)[id] == score
+        if state in STARTABLE:
+            w, b = int(job.get("w", 0)), int(job.get("b", 0))
+            place = "HOLD" if b or job.get("h") else "WAITING" if w else "READY"
+            assert place == state, f"{id} is {state} with {w} unmet and {b} blocked inputs"
+        assert (state in ("ERROR",)) <= (f"err:{id}" in graph.keys), f"{id} failed without a reason"
+        assert f"p:{id}" in graph.keys
+        assert job["v"] or state in ("CANCELLED", "RUNNING"), f"{id} is {state} and nobody wants it"
+    assert not where, f"in an index, but no job: {where}"
+
+
+def check_edges(graph: Graph) -> None:
+    """Bytes, counts and successors agree; what an edge doesn't know yet stands on the continuation list."""
+    jobs = graph.jobs
+    news: dict[tuple[str, str], int] = {}
+    for entry in graph.todo:
+        what, offset = entry.split(":")
+        news[what[0], what[1:]] = min(int(offset), news.get((what[0], what[1:]), int(offset)))
+    places = {
+        (child, index): (parent, at)
+        for parent in {name[4:] for name in graph.keys if name.startswith("out:")}
+        for at, (child, index) in enumerate(graph.successors(parent))
+    }
+    assert len(places) == sum(len(value[1]) // 36 for name, value in graph.keys.items() if name[:4] == "out:")
+    for id, job in jobs.items():
+        states, inputs = graph.inputs(id)
+        assert len(inputs) == int(job.get("n", 0))
+        assert int(job.get("w", 0)) == sum(state != MET for state in states), id
+        assert int(job.get("b", 0)) == sum(state == BLOCKED for state in states), id
+        for index, (state, parent) in enumerate(zip(states, inputs, strict=True)):
+            if state == UNREGISTERED:
+                assert (id, index) not in places
+                assert news.get(("R", id), index + 1) <= index, f"edge {index} of {id} is forgotten"
+                continue
+            linked, at = places.pop((id, index))
+            assert linked == parent
+            if state != edge_state(jobs.get(parent, {}).get("s")):
+                assert news.get(("S", parent), at + 1) <= at, (
+                    f"edge {index} of {id} is {state}, {parent} is {jobs.get(parent, {}).get('s')}, no news"
+                )
+    assert not places, f"successors without an input: {places}"
+
+
+def check_runs(graph: Graph) -> None:
+    """The counts of every run are what a recount gives; an experiment has one run that lists a job."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for id, job in graph.jobs.items():
+        runs = job["e"].split()
+        assert len({run.partition(".")[0] for run in runs}) == len(runs) > 0, f"{id}: {runs}"
+        for run in runs:
+            counts[run][job["s"]] += 1
+    for token, fields in graph.hashes("run:").items():
+        found = {state: int(fields.get(state, 0)) for state in State}
+        assert found == {state: counts[token][state] for state in State}, token
+        assert int(fields.get("total", 0)) == len(graph.keys.get(f"tags:{token}", ("", {}))[1]), token
+
+
+def check_workers(graph: Graph) -> None:
+    """Who is idle stands in the line of each of its slots; a bell in time wakes somebody for every ready slot."""
+    workers = graph.hashes("w:")
+    for name in [name for name in graph.keys if name.startswith("idle:")]:
+        slot = name.removeprefix("idle:")
+        for worker in graph.zset(name):
+            assert slot in workers.get(worker, {}).get("i", "").split(), f"{worker} is idle for {slot}"
+    holders = Counter(job["u"] for job in graph.jobs.values() if job["s"] == "RUNNING")
+    for worker, fields in workers.items():
+        for slot in fields.get("i", "").split():
+            assert worker in graph.zset(f"idle:{slot}")
+        if fields.get("b"):
+            assert f"bell:{worker}" in graph.keys, f"{worker} was woken without a bell"
+    assert all(count == 1 for count in holders.values()) or not holders, holders
+
+
+def check_bells(graph: Graph) -> None:
+    """No lost wake-up: where a job is ready and a worker idle, some worker was woken for the slot."""
+    woken = Counter(fields["b"] for fields in graph.hashes("w:").values() if fields.get("b"))
+    for name in graph.keys:
+        slot = name.removeprefix("ready:")
+        if name.startswith("ready:") and graph.zset(f"idle:{slot}"):
+            assert woken[slot] > 0, f"jobs are ready in {slot}, workers idle, and nobody was woken"
+
+
+def check_settled(graph: Graph) -> None:
+    """What holds when the continuation list is empty: every edge says what its parent's state means."""
+    assert not graph.todo
+    jobs = graph.jobs
+    for id in jobs:
+        states, inputs = graph.inputs(id)
+        assert states == [edge_state(jobs.get(parent, {}).get("s")) for parent in inputs], id
+
+
+class History:
+    """The event stream, read on: each transition of a job is one event, with the next revision."""
+
+    def __init__(self, client: Redis, namespace: str) -> None:
+        self._client = client
+        self._stream = f"{prefix(namespace)}events"
+        self._cursor = "0-0"
+        self.states: dict[str, tuple[int, str]] = {}
+        self.steps: list[tuple[str | None, str]] = []
+        """From and to of the transitions since the last look."""
+
+    def follow(self, graph: Graph) -> None:
+        """Read on, and compare with the jobs."""
+        self.steps = []
+        for cursor, fields in self._client.xrange(self._stream, f"({self._cursor}"):
+            self._cursor = cursor.decode()
+            for job, state, revision, runs, _ in unpack_raw(fields[b"t"]):
+                id, to = job.decode(), state.decode()
+                before, was = self.states.get(id, (0, None))
+                assert revision == before + 1, f"{id}: event {revision} after {before}"
+                assert was != to
+                assert runs
+                self.states[id] = (revision, to)
+                self.steps.append((was, to))
+        found = {id: (int(job["r"]), job["s"]) for id, job in graph.jobs.items()}
+        assert found == self.states
+
+
+def check_projection(client: Redis, graph: Graph, window: int = 1000) -> None:
+    """RQ shows every job once, where its state says, and its queues show the first ready jobs, in order."""
+    ns = graph.namespace
+    queues = {slot.decode().rpartition(":")[0] for slot in graph.keys.get("queues", ("", set()))[1]}
+    shown: dict[str, list[str]] = defaultdict(list)
+    for queue in queues:
+        for registry in {*REGISTRY.values()}:
+            for member in client.zrange(f"rq:{registry}:xpm-{ns}-{queue}", 0, -1):
+                shown[member.decode().partition(":")[0].removeprefix(f"{ns}-")].append(f"{registry} {queue}")
+        assert client.sismember("rq:queues", f"rq:queue:xpm-{ns}-{queue}")
+        listed = client.lrange(f"rq:queue:xpm-{ns}-{queue}", 0, -1)
+        ready = [
+            (int(job["o"]) - int(job.get("p", 0)) * 2**40, id)
+            for id, job in graph.jobs.items()
+            if job["s"] == "READY" and job["q"] == queue
+        ]
+        assert listed == [f"{ns}-{id}".encode() for _, id in sorted(ready)[:window]]
+        for member in listed:
+            shown[member.decode().removeprefix(f"{ns}-")].append(f"queue {queue}")
+    for id, job in graph.jobs.items():
+        place = f"{REGISTRY.get(job['s'], 'queue')} {job['q']}"
+        assert shown.pop(id, []) == [place], f"{id} is {job['s']}, RQ shows {shown[id]}"
+        values = client.hmget(f"rq:job:{ns}-{id}", "status", "origin", "data", "description", "created_at")
+        assert values[0] == STATUS[job["s"]].encode()
+        assert values[1] == f"xpm-{ns}-{job['q']}".encode()
+        assert None not in values, f"{id}: {values}"
+    assert not shown, f"RQ shows what is not there: {dict(shown)}"
