@@ -14,6 +14,7 @@ import psutil
 import pytest
 from farm import Farm, farm
 from servers import Server
+
 from xpm.broker import rq as rqnames
 from xpm.core.state import State
 
@@ -125,7 +126,9 @@ def test_a_silent_job_leaves_three_inodes(works: Farm, tmp_path: Path) -> None:
 def test_a_failure_is_told_and_holds_only_what_depends_on_it(works: Farm, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     fail = works.tasks.Fail.C(n=1, flag=flag)
-    works.send(works.run(), fail, works.tasks.After.C(fail=fail), works.tasks.Note.C(n=5, ledger=tmp_path / "l"))
+    works.send(
+        works.run(), fail, works.tasks.After.C(fail=fail), works.tasks.Note.C(n=5, ledger=tmp_path / "l")
+    )
     assert works.pool("--burst").wait(60) == 0
     assert works.job("Note n=5").state is State.DONE
     assert works.job("After").state is State.HOLD
@@ -338,7 +341,9 @@ def test_the_broker_killed_in_mid_job_costs_nothing(works: Farm, tmp_path: Path,
 def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(3)]
-    works.send(works.run(), *notes, works.tasks.Sum.C(notes=notes), works.tasks.Fail.C(n=9, flag=tmp_path / "no"))
+    works.send(
+        works.run(), *notes, works.tasks.Sum.C(notes=notes), works.tasks.Fail.C(n=9, flag=tmp_path / "no")
+    )
     queue = rqnames.queue(works.workspace.namespace, "default")
     command = [str(Path(sys.executable).with_name("rq")), "worker", "-u", works.url, "--burst"]
     command += ["-S", "xpm.broker.rq.Serializer", queue]
