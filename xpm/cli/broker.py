@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from typing import Any
 
 import click
@@ -175,7 +176,10 @@ def takeover(context: click.Context) -> None:
         f"Take the server over from {found.host}? Its data stay there: jobs that wait are submitted anew.",
     )
     reach.embedded.takeover()
-    print("taken over")
+    if reach.options.json:
+        print_json(host=gethostname())
+    else:
+        print(f"the workspace's server is now this host's: {gethostname()}")
 
 
 @command("url")

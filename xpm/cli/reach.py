@@ -79,7 +79,29 @@ class Reach:
         """The broker's URL; the workspace's own server is started if it does not run."""
         if self.settings.broker is not None:
             return self.settings.broker
-        return self._running() or self.embedded.ensure()
+        return self._running() or self._revived()
+
+    def _revived(self) -> str:
+        """Starts the workspace's server, and the local workers that died with it while there was work."""
+        from xpm.broker.broker import Broker
+        from xpm.broker.connect import open_client
+        from xpm.broker.idle import BUSY
+        from xpm.broker.views import Views
+
+        url = self.embedded.ensure()
+        with open_client(url) as client:
+            broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
+            counts = Views(broker).counts()
+            queues = {slot.rpartition(":")[0] for slot in broker.slots()}
+        if any(counts[state] for state in BUSY):
+            from xpm.experiment.link import Link
+            from xpm.experiment.voice import Voice
+
+            link = Link(self.workspace, self.settings, Voice(plain=True))
+            link.connect()
+            link.serve(sorted(queues))
+            link.close()
+        return url
 
     def _running(self) -> str | None:
         """The URL of the workspace's server if it answers: without what it takes to start one, which is slow to load."""
