@@ -80,7 +80,7 @@ def _message(error: BaseException) -> str:
 
 
 def _name(cls: type[BaseException]) -> str:
-    plain = cls.__module__ in ("builtins", "__main__", SCRIPT_MODULE)
+    plain = cls.__module__ in ("builtins", "__main__", "xpm.errors", SCRIPT_MODULE)
     return cls.__qualname__ if plain else f"{cls.__module__}.{cls.__qualname__}"
 
 

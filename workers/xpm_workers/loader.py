@@ -32,6 +32,7 @@ class Loader:
         self.code = code
         self.folder = str(code.folder(workspace))
         self._found: dict[TypeInfo, Any] = {}
+        self._types: dict[str, TypeInfo] = {}
         self._tasks: dict[str, type[Task]] = {}
         self._modules = 0
 
@@ -56,12 +57,16 @@ class Loader:
             found = self._found[info] = self._load(info)
         return found
 
-    def load(self, types: Iterable[TypeInfo]) -> bool:
-        """Loads the classes of `types`; whether any was new."""
-        before = len(self._found)
-        for info in types:
-            self.find(info)
-        return len(self._found) != before
+    def type(self, key: str, packed: bytes) -> TypeInfo:
+        """The description of a type that a request sends along, read once.
+
+        Raises:
+            MessageError: it is damaged.
+        """
+        info = self._types.get(key)
+        if info is None:
+            info = self._types[key] = TypeInfo.unpack(packed)
+        return info
 
     def task(self, name: str) -> type[Task] | None:
         """The loaded task class of that name, if there is one."""

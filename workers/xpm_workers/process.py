@@ -70,6 +70,7 @@ class Execution:
         self._pid = os.getpid()
         self._path = job_dir(request.workspace, request.task, request.job)
         self._directory: JobDirectory | None = None
+        self._types: dict[str, TypeInfo] = {}
         self._untold = False
 
     def run(self) -> int:
@@ -109,7 +110,8 @@ class Execution:
             log = directory.open_log(name)
             os.dup2(log, number)
             os.close(log)
-        os.environ.update(request.environ)
+        for name, value in request.environ.items():
+            os.environ[name] = value
         os.environ["XPM_JOB"] = request.job
         os.environ["XPM_FENCE"] = request.fence
         os.environ["XPM_ATTEMPT"] = str(request.attempt)
@@ -119,7 +121,7 @@ class Execution:
     def _execute(self) -> tuple[Any, Failure | None]:
         request = self.request
         try:
-            types = self._load()
+            types = self._types = self._load()
             here = JobSession(request.workspace, request.job, self._path, self.loader, self._progress)
             session.current.set(here)
             task = here.own(JobRef(request.job, request.task), request.payload, types)
@@ -133,23 +135,24 @@ class Execution:
 
     def _load(self) -> dict[str, TypeInfo]:
         try:
-            types = {key: TypeInfo.unpack(packed) for key, packed in self.request.types.items()}
-            self.loader.load(types.values())
+            types = {key: self.loader.type(key, packed) for key, packed in self.request.types.items()}
+            for info in types.values():
+                self.loader.find(info)
         except BaseException as error:  # a module of the user's may raise anything, SystemExit too
             raise _Unloadable from error
         return types
 
     def _publish(self, directory: JobDirectory, value: Any) -> None:
-        request, types = self.request, self.request.types
+        request = self.request
         result = encode_result(value, self._path)
         ended = time.time()
         record = Record(
             job=request.job,
             task=request.task,
             label=request.label,
-            parameters=parameters(request.payload, {key: TypeInfo.unpack(types[key]) for key in types}),
+            parameters=parameters(request.payload, self._types),
             payload=request.payload,
-            types=types,
+            types=request.types,
             execution=request.execution,
             attempt=request.attempt,
             host=_HOST,

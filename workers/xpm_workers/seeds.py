@@ -1,7 +1,7 @@
 """Seeds for the global random generators of a job: the same for the same job and attempt.
 
 A generator that is not loaded yet gets its seed when the task imports it, so that a job pays for none that
-it does not use.
+it does not use. (`importlib.abc`, which names the classes of finders and loaders, imports `random` itself.)
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _GENERATORS = ("random", "numpy.random")
 _NUMPY_LARGEST = 0xFFFFFFFF
@@ -23,7 +22,7 @@ def seed_of(job: str, attempt: int) -> int:
     return (int(job[:16], 16) + attempt) & 0xFFFFFFFFFFFFFFFF
 
 
-class Seeder(MetaPathFinder):
+class Seeder:
     """Seeds the generators that are loaded, and later the others; in force when it is in `sys.meta_path`."""
 
     def __init__(self) -> None:
@@ -55,14 +54,14 @@ class Seeder(MetaPathFinder):
         finally:
             sys.meta_path.insert(place, self)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Seeding(spec.loader, self)
+            spec.loader = cast(Any, _Seeding(spec.loader, self))
         return spec
 
 
-class _Seeding(Loader):
+class _Seeding:
     """The loader of a generator, which is seeded when it is there."""
 
-    def __init__(self, loader: Loader, seeder: Seeder) -> None:
+    def __init__(self, loader: Any, seeder: Seeder) -> None:
         self._loader = loader
         self._seeder = seeder
 

@@ -15,18 +15,17 @@ from contextlib import suppress
 
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
+_SIGKILL = int(signal.SIGKILL)
 _PPID = 1  # in /proc/<pid>/stat, counted from behind the name
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
-if _prctl is not None:
-    _prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def die_with(parent: int) -> None:
     """Has the kernel kill this process when `parent`, which must be its parent, dies; where it can."""
     if _prctl is not None:
-        _prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl(_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before the kernel was told
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -62,7 +61,7 @@ def write_attempt(jobdir: str | os.PathLike[str], attempt: Attempt) -> None:
     """
     folder = os.path.join(jobdir, FOLDER)
     os.makedirs(folder, exist_ok=True)
-    draft = os.path.join(folder, f".{secrets.token_hex(4)}.tmp")
+    draft = os.path.join(folder, f".{os.urandom(4).hex()}.tmp")
     try:
         with open(draft, "x", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(asdict(attempt), file, separators=(",", ":"))
