@@ -14,7 +14,9 @@ from statistics import median
 from typing import Any
 
 from xpm.core.config import Config, Param, Task, reference
-from xpm.core.message import build
+from xpm.core.identifier import digest
+from xpm.core.message import build, encode
+from xpm.core.sealing import seal
 from xpm.core.session import SubmitOptions, current
 from xpm.core.submission import Prepared, prepare
 
@@ -93,6 +95,13 @@ def scalars(at: int) -> dict[str, Any]:
     }
 
 
+def encoded(at: int, x: Source, y: Source, z: Source) -> None:
+    task = Ten.C(**scalars(at), x=x, y=y, z=z)
+    seal(task)
+    digest(task)
+    encode(task)
+
+
 def measure(name: str, each: Any, count: int = COUNT) -> float:
     """Microseconds a call, the median of several rounds."""
     each(-1)
@@ -125,8 +134,9 @@ def main() -> None:
     token = current.set(sink)
     x, y, z = (Source.C(seed=seed).submit() for seed in range(3))
     measure("10 scalars and 3 edges: made and checked", lambda at: Ten.C(**scalars(at), x=x, y=y, z=z))
+    measure("10 scalars and 3 edges: made, sealed, identified, encoded", lambda at: encoded(at, x, y, z))
     measure(
-        "10 scalars and 3 edges: made ... encoded, submitted",
+        "10 scalars and 3 edges: with tags, label, submitted",
         lambda at: Ten.C(**scalars(at), x=x, y=y, z=z).submit(),
     )
     print(f"{'payload':58} {len(sink.last.payload):8} bytes")
