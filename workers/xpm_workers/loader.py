@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.machinery
 import importlib.util
 import os
@@ -92,7 +91,8 @@ class Loader:
             return self._entry(info.module)
         token = loading.set(True)
         try:
-            return importlib.import_module(info.module)
+            __import__(info.module)  # unlike `import_module`, no frame of a traceback
+            return sys.modules[info.module]
         except ScriptLoaded:
             raise SubmissionError(
                 f"{info.module} opens an experiment when it is imported: put that below "
@@ -109,9 +109,10 @@ class Loader:
         module = ModuleType(SCRIPT_MODULE)
         module.__file__ = path
         setattr(module, SCRIPT, script)
-        run_top_level(module, SCRIPT_MODULE, path)
-        # So does multiprocessing in the processes that it spawns.
+        # As multiprocessing has it in the processes that it spawns; before the script runs, because the import of
+        # multiprocessing makes `SCRIPT_MODULE` another name of whatever is the main module then.
         sys.modules["__main__"] = module
+        run_top_level(module, SCRIPT_MODULE, path)
         return module
 
     def _entry(self, name: str) -> ModuleType:
