@@ -192,5 +192,7 @@ class Lab:
             zygote.stdin.close()
         for zygote in self.zygotes:
             zygote.wait(10)
-        sys.modules.pop(self.name, None)
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(f"{self.root}/"):
+                del sys.modules[name]
         sys.path.remove(str(self.root))

@@ -1,0 +1,81 @@
+"""Runs a job once more in the terminal, under the debugger, and publishes nothing."""
+
+from __future__ import annotations
+
+import os
+import pdb
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from xpm.core import session
+from xpm.core.message import JobRef
+from xpm.workspace.code import read_code
+from xpm.workspace.paths import job_dir
+from xpm_workers.frames import Request
+from xpm_workers.loader import Loader
+from xpm_workers.seeds import seed_of, seeder
+from xpm_workers.session import JobSession
+
+
+def debug(request: Request, scratch: Path | None = None) -> int:
+    """Runs the job of `request` in a copy of its directory; an exception opens the debugger where it arose.
+
+    This process becomes the job's: its module path, working directory and environment change, so call it in a
+    process of its own, with the terminal as its standard streams. `breakpoint()` in the task works too.
+
+    Args:
+        request: the job; its inputs must be done.
+        scratch: where to run; a temporary folder, removed at the end, by default.
+
+    Returns:
+        0 when `execute` returned, 1 when it raised.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="xpm-debug-")) if scratch is None else scratch
+    try:
+        _copy(Path(job_dir(request.workspace, request.task, request.job)), folder)
+        return _run(request, folder)
+    finally:
+        if scratch is None:
+            os.chdir("/")
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(jobdir: Path, folder: Path) -> None:
+    """What the job's directory holds, without what is xpm's own."""
+    if jobdir.is_dir():
+        own = shutil.ignore_patterns(".xpm")
+        shutil.copytree(jobdir, folder, symlinks=True, ignore=own, dirs_exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _run(request: Request, folder: Path) -> int:
+    workspace = Path(request.workspace)
+    loader = Loader(read_code(workspace, request.code), workspace)
+    loader.install()
+    names = {"JOB": request.job, "FENCE": request.fence, "ATTEMPT": str(request.attempt)}
+    os.environ.update(request.environ)
+    os.environ.update(
+        {f"XPM_{name}": value for name, value in names.items()}, XPM_WORKSPACE=request.workspace
+    )
+    os.chdir(folder)
+    sys.meta_path.insert(0, seeder)
+    seeder.sow(seed_of(request.job, request.attempt))
+    here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
+    session.current.set(here)
+    try:
+        types = {key: loader.type(key, packed) for key, packed in request.types.items()}
+        task = here.own(JobRef(request.job, request.task), request.payload, types)
+        value = task.execute()
+    except Exception as error:  # whatever the task raises is what the user wants to look at
+        traceback.print_exc()
+        pdb.post_mortem(error.__traceback__)
+        return 1
+    sys.stderr.write(f"execute returned {value!r}\n")
+    return 0
+
+
+def _tell(value: float, desc: str | None, level: int) -> None:
+    sys.stderr.write(f"{'  ' * level}{value:.0%} {desc or ''}\n")
