@@ -93,10 +93,8 @@ class Die(Task):
 def works(server: Server, tmp_path: Path) -> Iterator[Farm]:
     with farm(tmp_path, server.url, CODE) as made:
         yield made
-        keys = [key for key in made.client.scan_iter(count=10_000)]
     with server.client() as client:
         client.flushall()
-    del keys
 
 
 def lines(path: Path) -> list[str]:
@@ -204,7 +202,7 @@ def test_a_whole_pool_killed_by_9_takes_grandchildren_along_and_its_job_runs_els
     grandchild = int(lines(ledger)[0])
     family = [psutil.Process(pool.pid), *psutil.Process(pool.pid).children(recursive=True)]
     pool.kill()
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive, f"left over: {alive}"
     assert not psutil.pid_exists(grandchild)
     ledger.unlink()
