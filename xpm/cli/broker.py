@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from socket import gethostname
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,13 @@ from xpm.cli.options import Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Screen, print_json
 from xpm.cli.words import ago, moment, size
-from xpm.errors import UsageError
+from xpm.errors import BrokerError, UsageError
+
+if TYPE_CHECKING:
+    import psutil
+
+WORKER = "xpm-worker"
+"""What the names of workers' connections begin with."""
 
 
 @click.group("broker", cls=Group, invoke_without_command=True)
@@ -147,17 +155,70 @@ def _print_url(reach: Reach, url: str, what: str) -> None:
 
 
 @command("stop")
-@click.option("--force", is_flag=True, help="Also while jobs wait or run, or somebody is connected.")
+@click.option(
+    "--force", is_flag=True, help="Also while jobs wait or run (they go on later), or a script is connected."
+)
 @click.pass_context
 def stop(context: click.Context, force: bool) -> None:
-    """Stop the workspace's server; its data stay, and the next start goes on with them."""
+    """Stop the workspace's server and its workers on this host.
+
+    Its data stay: the next script or command that needs the server starts it, and goes on.
+    """
     reach = Reach(options_of(context))
     _own(reach)
-    stopped = reach.embedded.stop(force=force)
+    stopped = False
+    if reach.embedded.status().running:
+        if not force:
+            _refuse_busy(reach)
+        _stop_pools(reach, at_once=force)
+        stopped = reach.embedded.stop(force=force, ignore=(WORKER,))
     if reach.options.json:
         print_json(stopped=stopped)
     else:
         print("stopped" if stopped else "it did not run")
+
+
+def _refuse_busy(reach: Reach) -> None:
+    from xpm.broker.idle import BUSY, idle
+
+    counts = reach.views.counts()
+    busy = ", ".join(f"{counts[state]:,} {state}" for state in BUSY if counts[state])
+    if busy:
+        raise BrokerError(
+            f"the server is in use: {busy}; xpm cancel ends them, --force stops it all the same"
+        )
+    if not idle(reach.broker, WORKER):
+        raise BrokerError("the server is in use: a script is connected; --force stops it all the same")
+
+
+def _stop_pools(reach: Reach, *, at_once: bool) -> None:
+    """Ends the pools of this host: a worker would start its server again."""
+    import psutil
+
+    here = gethostname()
+    names = {one.pool for one in reach.views.workers() if one.host == here and one.pool}
+    reach.broker.client.close()  # so that this process is none of those who are connected
+    pools: list[psutil.Process] = []
+    for name in names:
+        try:
+            pool = psutil.Process(int(name.rpartition(".")[2]))
+            if "xpm_workers.pool" in pool.cmdline() and str(reach.workspace.path) in pool.cmdline():
+                pools.append(pool)
+        except (psutil.Error, ValueError):  # it has ended, and its number may be another's
+            continue
+    _terminate(pools)
+    if at_once:  # the first signal lets jobs end, a second, if it is told from the first, hands them back
+        _, left = psutil.wait_procs(pools, timeout=0.5)
+        _terminate(left)
+    psutil.wait_procs(pools, timeout=reach.settings.grace + 10)
+
+
+def _terminate(pools: Sequence[psutil.Process]) -> None:
+    import psutil
+
+    for pool in pools:
+        with suppress(psutil.Error):
+            pool.terminate()
 
 
 @command("takeover")

@@ -92,7 +92,7 @@ def read(found: Found, views: Views | None, broker: Broker | None, workspace: Wo
     failed = read_attempts(found.path)
     view = found.view
     remarks: list[str] = []
-    payload, types = _payload(found, views, broker, record)
+    payload, types = payload_of(found, views, broker, record)
     code = view.code if view is not None and view.code else record.code if record else ""
     state, why = _state(view, views, record, failed)
     relatives = _relatives(found, views, workspace, payload)
@@ -141,7 +141,7 @@ def _state(
     return "unknown", f"it has a directory and no result{unsure}"
 
 
-def _payload(
+def payload_of(
     found: Found, views: Views | None, broker: Broker | None, record: Record | None
 ) -> tuple[bytes, dict[str, bytes]]:
     """The payload and the packed types that it names, from the broker or from the record."""
