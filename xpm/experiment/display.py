@@ -29,20 +29,23 @@ ORDER = (
 
 
 class Pace:
-    """How long it may still take, from how fast it went so far."""
+    """How long it may still take, from how fast it went since the first job ended."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._began = 0.0
         self._at_first: float | None = None
+        self._measuring = False
 
     def left(self, view: RunView, running: list[RunningJob]) -> float | None:
         """Seconds until nothing is left to do, None while nobody can tell."""
         done = view.total - view.open + sum(min(max(job.value or 0.0, 0.0), 1.0) for job in running)
-        if self._at_first is None:
-            self._at_first = done
-        passed = time.monotonic() - self._began
-        moved = done - self._at_first
-        if moved < 0.5 or passed < 1:
+        now = time.monotonic()
+        if self._at_first is None or (done > self._at_first and not self._measuring):
+            # Until something ends, workers may still be starting: that isn't the pace.
+            self._measuring = self._at_first is not None
+            self._at_first, self._began = done, now
+        moved, passed = done - self._at_first, now - self._began
+        if moved < 1 or passed < 1 or not view.open:
             return None
         return max(0.0, (view.total - done) * passed / moved)
 

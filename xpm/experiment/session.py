@@ -27,7 +27,7 @@ from xpm.experiment.outbox import Outbox
 from xpm.experiment.results import result_of
 from xpm.experiment.script import name_script
 from xpm.experiment.submission import Circumstances, Submitter
-from xpm.experiment.summary import Ending, Unfinished, tell, unfinished
+from xpm.experiment.summary import Ending, Unfinished, nothing_to_do, tell, unfinished
 from xpm.experiment.voice import Voice, jobs
 from xpm.experiment.watching import detached, watch
 from xpm.settings import Settings, load
@@ -153,9 +153,7 @@ class Experiment:
     def _detach(self) -> None:
         self._flush()
         if self._submitter.run is None:
-            self._voice.say(
-                f"{self.name}: nothing to do: all {jobs(len(self._submitter.jobs))} were done before"
-            )
+            self._voice.say(f"{self.name}: {nothing_to_do(len(self._submitter.jobs))}")
         else:
             self._voice.say(f"{self.name}: {jobs(len(self._submitter.jobs))} submitted")
             detached(self.name, self._link, self._voice)

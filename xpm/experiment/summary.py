@@ -12,7 +12,7 @@ from xpm.core.state import State
 from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
-from xpm.experiment.voice import Voice, duration, jobs
+from xpm.experiment.voice import Voice, all_jobs, duration, jobs
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 
@@ -100,9 +100,14 @@ def _done(ending: Ending) -> str:
     if not total:
         return f"{name}: no jobs"
     if before >= total:
-        return f"{name}: nothing to do: all {jobs(total)} were done before"
+        return f"{name}: {nothing_to_do(total)}"
     reused = f", {before:,} of them before" if before else ""
-    return f"{name}: all {jobs(total)} done{reused} ({duration(ending.seconds)})"
+    return f"{name}: {all_jobs(total)} done{reused} ({duration(ending.seconds)})"
+
+
+def nothing_to_do(total: int) -> str:
+    """What to say of a plan in which everything was done before."""
+    return f"nothing to do: {all_jobs(total)} {'was' if total == 1 else 'were'} done before"
 
 
 def _counts(view: RunView) -> str:

@@ -64,3 +64,8 @@ def duration(seconds: float) -> str:
 def jobs(count: int) -> str:
     """`1 job`, `1,200 jobs`."""
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
+
+
+def all_jobs(count: int) -> str:
+    """`the one job`, `all 1,200 jobs`."""
+    return "the one job" if count == 1 else f"all {jobs(count)}"
