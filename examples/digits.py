@@ -2,8 +2,8 @@
 
     python examples/digits.py        or        xpm run examples/digits.py
 
-The 1,797 images of 8 x 8 pixels come with scikit-learn, so nothing is downloaded. The first run takes about
-a minute on two cores; a second one finds everything done.
+The 1,797 images of 8 x 8 pixels come with scikit-learn, so nothing is downloaded. The first run takes less
+than a minute on two cores; a second one finds everything done.
 """
 
 from __future__ import annotations
