@@ -273,8 +273,9 @@ class Model:
         if job is None:
             return "fenced"
         producer = self.jobs.get(short(missing))
-        if producer and producer.id in job.inputs and producer.noted is State.DONE:
-            producer.noted = PENDING
+        wanted = producer and (producer.wanted or job.wanted)
+        if producer and wanted and producer.id in job.inputs and producer.noted is State.DONE:
+            producer.noted, producer.wanted = PENDING, set(wanted)
         job.attempts -= 1
         return self._unfinished(job, PENDING)
 

@@ -170,7 +170,10 @@ class Broker:
         self._budget = budget
         self._scripts = Scripts(client, self.prefix, budget)
         self._known_types: set[str] = set()
-        self.client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
+        pool = self.client.connection_pool
+        pool.connection_kwargs["redis_connect_func"] = self._greet
+        pool.disconnect(inuse_connections=False)  # those that were opened before have not said hello,
+        pool.reset()  # and would not when they reconnect
 
     def _greet(self, connection: Any) -> None:
         """Introduce a new connection, so that another life of the server is noticed before anything else is said."""

@@ -7,21 +7,13 @@ local id, input = ARGV[6], ARGV[8]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 local producer = load(input)
-if producer then
-  local bytes = call('GETRANGE', key('in', id), j.n, -1)
-  local raw = struct.pack('>I4I4I4I4', tonumber(string.sub(input, 1, 8), 16), tonumber(string.sub(input, 9, 16), 16),
-    tonumber(string.sub(input, 17, 24), 16), tonumber(string.sub(input, 25, 32), 16))
-  local at_byte, found = 1, false
-  repeat
-    at_byte = string.find(bytes, raw, at_byte, true)
-    if at_byte and at_byte % 16 == 1 then
-      if not found and producer.s == 'DONE' then place(input, producer, 'result removed') end
-      found = true
-      edge(id, (at_byte - 1) / 16, edge_state(producer.s))  -- at once: else the job would be granted again
-    end
-    at_byte = at_byte and at_byte + 1
-  until not at_byte
-  j = load(id)
+local wanted = producer and (producer.v ~= '' and producer.v or j.v) or ''  -- at least by whom the job is wanted
+for index, input_id in ipairs(producer and inputs(id, j.n, 0, j.n) or {}) do
+  if input_id == input then
+    if producer.s == 'DONE' and wanted ~= '' then place(input, producer, 'result removed', 'v', wanted) end
+    edge(id, index - 1, edge_state(producer.s))  -- at once: else the job would be granted again
+  end
 end
+j = load(id)
 unfinished(id, j, nil, 'result of an input removed', 'a', j.a - 1)
 return fetch(j.s)

@@ -3,7 +3,7 @@
 -- A queue's classes share its list: it shows the best of all of them.
 local q, wanted = string.match(ARGV[2], '^(.*):'), math.min(tonumber(ARGV[3]), QUEUE_WINDOW)
 local name, ranks, ids = rq_list(q), {}, {}
-call('SADD', 'rq:queues', name)
+rq_announce(q)
 for _, slot in ipairs(call('SMEMBERS', P .. 'queues')) do
   if string.match(slot, '^(.*):') == q then
     local found = call('ZRANGE', key('ready', slot), 0, wanted - 1, 'WITHSCORES')
@@ -20,8 +20,7 @@ local right = #listed <= QUEUE_WINDOW and #listed >= math.min(#ids, wanted)
 for i = 1, math.min(#ids, wanted) do
   local id = ids[i]
   right = right and listed[i] == rq_id(id)
-  local hash = call('HMGET', 'rq:job:' .. rq_id(id), 'status', 'origin', 'data')
-  if hash[1] ~= 'queued' or hash[2] ~= rq_queue(q) or not hash[3] then
+  if not rq_true(id, { q = q }, 'READY') then
     local j = load(id)
     if j and j.s == 'READY' then
       rq_hide(id, j)

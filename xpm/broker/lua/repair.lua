@@ -7,11 +7,9 @@ local page = call('ZREVRANGE', state == 'RUNNING' and P .. 'leases' or key('s', 
 for i = 1, #page, 2 do
   local id, j = page[i], load(page[i])
   if j and j.s == state then
-    local hash = call('HMGET', 'rq:job:' .. rq_id(id), 'status', 'origin', 'data')
-    local member = rq_id(id)
-    if state == 'RUNNING' then member = member .. ':' .. j.f end
-    local registry = rq_registry(REGISTRY[state] or 'wip', j.q)
-    if hash[1] ~= STATUS[state] or hash[2] ~= rq_queue(j.q) or not hash[3] or not call('ZSCORE', registry, member) then
+    local member = state == 'RUNNING' and rq_id(id) .. ':' .. j.f or rq_id(id)
+    local entered = call('ZSCORE', rq_registry(REGISTRY[state] or 'wip', j.q), member)
+    if not entered or not rq_true(id, j, state) then
       shown = shown + 1
       rq_hide(id, j)
       if state == 'RUNNING' then

@@ -44,6 +44,7 @@ local function know_slot(slot)
   if slots_seen[slot] then return end
   slots_seen[slot] = true
   call('SADD', P .. 'queues', slot)
+  rq_announce(string.match(slot, '^(.*):'))
 end
 
 local function state_of(id)

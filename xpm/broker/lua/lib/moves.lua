@@ -52,8 +52,9 @@ local function wake(slot)
     if not worker then return false end
     local v = call('HMGET', key('w', worker), 'i', 'seen')
     for other in string.gmatch(v[1] or '', '%S+') do call('ZREM', key('idle', other), worker) end
-    if v[1] and v[1] ~= '' and now - tonumber(v[2]) < SILENT then
-      call('HSET', key('w', worker), 'i', '', 'b', slot)
+    local fit = v[1] and v[1] ~= '' and now - tonumber(v[2]) < SILENT
+    if v[1] then call('HSET', key('w', worker), 'i', '', 'b', fit and slot or '') end
+    if fit then
       call('RPUSH', key('bell', worker), '1')
       call('PEXPIRE', key('bell', worker), 60000)
       return true

@@ -26,6 +26,17 @@ local function rq_registry(registry, q)
   return 'rq:' .. registry .. ':' .. rq_queue(q)
 end
 
+-- Queues that RQ's tools list.
+local function rq_announce(q)
+  call('SADD', 'rq:queues', rq_list(q))
+end
+
+-- Whether the hash of a job is there and says that the job is in `state`.
+local function rq_true(id, j, state)
+  local hash = call('HMGET', 'rq:job:' .. rq_id(id), 'status', 'origin', 'data')
+  return hash[1] == STATUS[state] and hash[2] == rq_queue(j.q) and hash[3]
+end
+
 -- Write a job's hash: whole, or (`known`: it may be there) only what changed.
 local function rq_hash(id, j, known, ...)
   local name = 'rq:job:' .. rq_id(id)
