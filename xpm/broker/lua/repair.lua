@@ -3,7 +3,8 @@
 local state, first, shown = ARGV[2], tonumber(ARGV[3]), 0
 local wanted = math.min(tonumber(ARGV[4]), WINDOW - first)  -- what is older is shown no more
 if wanted <= 0 or state == 'READY' then return 0 end
-local page = call('ZREVRANGE', state == 'RUNNING' and P .. 'leases' or key('s', state), first, first + wanted - 1, 'WITHSCORES')
+local index = state == 'RUNNING' and P .. 'leases' or key('s', state)
+local page = call('ZREVRANGE', index, first, first + wanted - 1, 'WITHSCORES')
 for i = 1, #page, 2 do
   local id, j = page[i], load(page[i])
   if j and j.s == state then

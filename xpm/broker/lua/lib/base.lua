@@ -19,8 +19,9 @@ local function load(id)
   if not v[1] then return nil end
   return {
     s = v[1], r = tonumber(v[2]), w = tonumber(v[3] or 0), b = tonumber(v[4] or 0), q = v[5], k = v[6],
-    p = tonumber(v[7] or 0), o = tonumber(v[8]), e = v[9], v = v[10], l = v[11], t0 = tonumber(v[12]), d = v[13], t = v[14],
-    n = tonumber(v[15] or 0), c = v[16], x = tonumber(v[17] or 0), a = tonumber(v[18] or 0), u = v[19] or '', f = v[20] or '',
-    ln = v[21] or '0', cr = tonumber(v[22] or 0), t2 = tonumber(v[23] or 0), h = v[24] or '', g = v[25], st = v[26],
+    p = tonumber(v[7] or 0), o = tonumber(v[8]), e = v[9], v = v[10], l = v[11], t0 = tonumber(v[12]), d = v[13],
+    t = v[14], n = tonumber(v[15] or 0), c = v[16], x = tonumber(v[17] or 0), a = tonumber(v[18] or 0), u = v[19] or '',
+    f = v[20] or '', ln = v[21] or '0', cr = tonumber(v[22] or 0), t2 = tonumber(v[23] or 0), h = v[24] or '',
+    g = v[25], st = v[26],
   }
 end

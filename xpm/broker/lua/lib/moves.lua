@@ -73,9 +73,7 @@ local function flush()
     call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(transitions))
   end
   for slot, rings in pairs(bells) do
-    for _ = 1, rings do
-      if not wake(slot) then break end
-    end
+    while rings > 0 and wake(slot) do rings = rings - 1 end
   end
   deltas, transitions, bells = {}, {}, {}
 end
