@@ -225,7 +225,9 @@ class Venv:
         last = (errors or lines)[-1]
         silent = any(re.search(SILENT, line) for line in lines)
         cause = "; the package index does not answer" if silent else ""
-        raise Failed(f"{failure}: {re.sub('^(?i:error): *', '', last)}{cause} (see {self.log.relative_to(ROOT)})")
+        raise Failed(
+            f"{failure}: {re.sub('^(?i:error): *', '', last)}{cause} (see {self.log.relative_to(ROOT)})"
+        )
 
 
 def requirements(what: str, extra: list[str]) -> list[str]:

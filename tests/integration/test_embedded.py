@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,26 @@ def test_a_lost_keeper_is_replaced(server: Embedded, home: Path):
     until(keepers)
 
 
+def test_a_server_without_its_workspace_ends(workspace: Path, home: Path):
+    server = Embedded(workspace, NAMESPACE, places(), idle_stop=1)
+    with connect(server.ensure()) as client:
+        shutil.rmtree(workspace)
+        time.sleep(0.3)
+        assert client.ping()  # somebody is connected
+    until(lambda: not leftovers.processes(home))
+    assert not (home / "runtime/xpm" / NAMESPACE).exists()
+
+
+def test_a_copied_workspace_has_a_server_of_its_own(server: Embedded, workspace: Path, tmp_path: Path):
+    url = server.ensure()
+    shutil.copytree(workspace, tmp_path / "copy")
+    copy = Embedded(tmp_path / "copy", Namespace("ba9876543210"), places())
+    assert not copy.status().running
+    assert copy.ensure() != url
+    assert copy.stop()
+    assert server.status().running and server.ensure() == url
+
+
 def claimed(workspace: Path, **changes: object) -> None:
     path = workspace / ".xpm/broker.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -242,7 +263,7 @@ def test_another_host_gets_the_ways_out_and_no_second_server(server: Embedded, w
     server.stop()
     server.ensure()
     server.stop(force=True)
-    claim.create(workspace / ".xpm/broker.json", claim.Claim("/s", "/d", host="node7", user="ada"))
+    claim.create(workspace / ".xpm/broker.json", claim.Claim(NAMESPACE, "/s", "/d", host="node7", user="ada"))
     for use in (server.ensure, server.stop):
         with pytest.raises(
             BrokerError, match=r"runs on host node7 \(user ada, .*XPM_BROKER=redis.*xpm broker takeover"

@@ -41,6 +41,7 @@ def _user() -> str:
 class Claim:
     """What `broker.json` says: where the server is, and who may use it."""
 
+    namespace: str
     socket: str
     data: str
     host: str = field(default_factory=gethostname)
@@ -57,7 +58,7 @@ class Claim:
     @property
     def here(self) -> bool:
         """Whether the server is of this user on this host; a host that was started again is the same."""
-        mine = Claim("", "")
+        mine = Claim("", "", "")
         return (self.host, self.machine, self.uid) == (mine.host, mine.machine, mine.uid)
 
     def answered(self, pid: int, server: str) -> Claim:

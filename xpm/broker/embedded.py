@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Embedded:
         Raises:
             BrokerError: It can't be started, or it is another host's or user's.
         """
-        claim = read(self._file)
+        claim = self._claim()
         if claim is not None:
             refuse_foreign(self._file, claim)
             server = _server(claim)
@@ -99,7 +99,7 @@ class Embedded:
 
     def status(self) -> Status:
         """What runs where; starts nothing."""
-        claim = read(self._file)
+        claim = self._claim()
         if claim is None:
             return Status(False, True, "", "", None, None, "", "", "")
         server = _server(claim)
@@ -135,7 +135,7 @@ class Embedded:
         Raises:
             BrokerError: Jobs wait or run, or somebody is connected.
         """
-        claim = read(self._file)
+        claim = self._claim()
         if claim is None:
             return False
         refuse_foreign(self._file, claim)
@@ -147,36 +147,42 @@ class Embedded:
                     self._shutdown(client, force, ignore)
                 if not server.await_end():
                     server.end()
-            server.socket.unlink(missing_ok=True)
+            _clear(server)
             self._file.unlink(missing_ok=True)
             return stopped
 
-    def keep(self) -> None:
+    def keep(self, server: Server) -> None:
         """Watches the server until it has stopped, by itself or for being idle: what the keeper does."""
-        claim = read(self._file)
-        if claim is None:
-            return
-        with _client(_server(claim), KEEPER) as client:
+        with _client(server, KEEPER) as client, suppress(RedisError):
             seen, since = -1, time.monotonic()
             while True:
                 time.sleep(self._idle_stop / 10)
-                try:
-                    # All connections there ever were: a short visit between two looks counts too.
-                    connections = _call(client, "INFO", "stats")["total_connections_received"]
-                    needed = self._needed(client)
-                except RedisError:
-                    return
-                if needed or connections != seen:
+                # All connections there ever were: a short visit between two looks counts too.
+                connections = _call(client, "INFO", "stats")["total_connections_received"]
+                if self._needed(client) or connections != seen:
                     seen, since = connections, time.monotonic()
                 elif time.monotonic() - since >= self._idle_stop and self._stopped_idle():
+                    return
+                if self._abandoned(server, client):
                     return
 
     def _stopped_idle(self) -> bool:
         try:
-            self.stop()
+            return self.stop()
         except BrokerError:  # somebody came at the last moment
             return False
-        return True
+
+    def _abandoned(self, server: Server, client: Redis) -> bool:
+        """Ends a server whose workspace was removed, once nobody is connected."""
+        with turn(server.data / "lock"):
+            claim = self._claim()
+            if (claim is not None and claim.data == str(server.data)) or _others(client):
+                return False
+            with suppress(RedisConnectionError):
+                _call(client, "SHUTDOWN", "NOSAVE")
+            if server.await_end():
+                _clear(server)
+            return True
 
     def takeover(self) -> None:
         """Makes this host the home of the workspace's server, whatever ran elsewhere."""
@@ -184,7 +190,12 @@ class Embedded:
 
     def _mine(self) -> Claim:
         socket = dirs.sockets(self._places, self._namespace) / "s.sock"
-        return Claim(str(socket), str(dirs.data(self._places, self._namespace)))
+        return Claim(self._namespace, str(socket), str(dirs.data(self._places, self._namespace)))
+
+    def _claim(self) -> Claim | None:
+        """The claim, unless it came with a copy of the tree of another workspace."""
+        claim = read(self._file)
+        return claim if claim is not None and claim.namespace == self._namespace else None
 
     @contextmanager
     def _turn(self) -> Generator[Claim]:
@@ -194,18 +205,26 @@ class Embedded:
         first claim decides, and its data directory holds the lock.
         """
         while True:
-            claim = read(self._file)
+            claim = self._claim()
             if claim is None:
-                create(self._file, self._mine())
+                self._make_claim()
                 continue
             refuse_foreign(self._file, claim)
             dirs.private(Path(claim.data))
             with turn(Path(claim.data) / "lock"):
                 # Whoever held the lock before may have removed the claim, or answered it.
-                now = read(self._file)
+                now = self._claim()
                 if now is not None and now.data == claim.data:
                     yield now
                     return
+
+    def _make_claim(self) -> None:
+        mine = self._mine()
+        if create(self._file, mine):
+            return
+        with turn(Path(mine.data) / "lock"):
+            if self._claim() is None:
+                overwrite(self._file, mine)
 
     def _started(self, claim: Claim) -> Server:
         server = _server(claim)
@@ -221,7 +240,7 @@ class Embedded:
 
     def keep_again(self) -> None:
         """Hands on to a new keeper when another server has come up while this one was ending."""
-        claim = read(self._file)
+        claim = self._claim()
         if claim is not None and claim.here and _server(claim).alive:
             self._keep(_server(claim))
 
@@ -230,11 +249,12 @@ class Embedded:
         lock = inherit(server.data / "keeper")
         if lock is None:
             return
-        command = [sys.executable, "-P", "-m", "xpm.broker.keeper", str(self._workspace), self._namespace]
+        whose = (str(self._workspace), self._namespace, str(self._idle_stop))
+        keeper = (sys.executable, "-P", "-m", "xpm.broker.keeper", *whose, str(lock))
         try:
             # By way of a shell that ends at once, so that the keeper is nobody's child to wait for.
             subprocess.run(
-                ["/bin/sh", "-c", '"$@" &', "sh", *command, str(self._idle_stop), str(lock)],
+                ["/bin/sh", "-c", '"$@" &', "sh", *keeper, str(server.data), str(server.socket)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -282,6 +302,13 @@ def _others(client: Redis, ignore: tuple[str, ...] = ()) -> list[str]:
 
 def _server(claim: Claim) -> Server:
     return Server(Path(claim.data), Path(claim.socket))
+
+
+def _clear(server: Server) -> None:
+    """Takes away the socket and its directory."""
+    server.socket.unlink(missing_ok=True)
+    with suppress(OSError):
+        server.socket.parent.rmdir()
 
 
 def _url(server: Server) -> str:
