@@ -127,6 +127,10 @@ class Link:
             self._voice.once(f"{self.url} does not answer: waiting for it; what runs goes on")
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENCE[1])
+        self.reopen()
+
+    def reopen(self) -> None:
+        """A new connection, to a broker that may have come back without its memory."""
         self.close()
         self._open()
 

@@ -90,7 +90,7 @@ class Tracked:
         return view
 
     def _restore(self) -> None:
-        self._run = None
+        self._link.reopen()
         entries = list(self.directory.entries())
         self._link.broker.submit(self.run, entries, self.directory.types())
         while self._link.broker.drain():

@@ -1,0 +1,404 @@
+"""What a user sees of an experiment: real scripts, real workers, the workspace's own server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+import redis
+from servers import Server
+
+from xpm.experiment import attach
+from xpm.settings import load
+
+TASKS = """
+import sys, time
+from pathlib import Path
+from xpm import Constant, Meta, Param, Task, experiment, progress, tag
+
+HERE = Path(__file__).parent
+
+class Make(Task):
+    n: Param[int]
+    pause: Meta[float] = 0.0
+    home: Meta[Path]
+
+    def execute(self) -> int:
+        with open(self.home / "ledger", "a") as file:
+            file.write(f"{self.n}\\n")
+        progress(0.5, "half way")
+        until = time.monotonic() + self.pause
+        while time.monotonic() < until and not (self.home / "go").exists():
+            time.sleep(0.01)
+        if (self.home / f"bad{self.n}").exists():
+            raise ValueError(f"number {self.n} is bad")
+        return self.n
+
+class Sum(Task):
+    made: Param[list[Make]]
+
+    def execute(self) -> dict[str, int]:
+        return {"sum": sum(each.result() for each in self.made), "count": len(self.made)}
+
+def plan(count, pause=0.0):
+    made = [Make.C(n=tag(n), pause=pause, home=HERE).submit() for n in range(count)]
+    return made, Sum.C(made=made).submit()
+
+"""
+
+PLAIN = """
+if __name__ == "__main__":
+    with experiment("plain") as xp:
+        made, total = plan(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
+    print(total.result())
+"""
+
+
+class Script:
+    """A project with one script."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text("")
+        self.environ = {**os.environ, "XPM_WORKERS": "2", "XPM_LEASE": "5"}
+        self.write(PLAIN)
+        self.started: list[subprocess.Popen[str]] = []
+
+    def write(self, body: str) -> None:
+        (self.folder / "plan.py").write_text(TASKS + body)
+
+    def start(self, *arguments: Any, **environ: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "plan.py", *map(str, arguments)],
+            cwd=self.folder,
+            env={**self.environ, **environ},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: Any, **environ: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **environ)
+        out, err = process.communicate(timeout=100)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def go(self) -> None:
+        """Lets jobs that pause go on."""
+        (self.folder / "go").touch()
+
+    def bad(self, number: int) -> Path:
+        path = self.folder / f"bad{number}"
+        path.touch()
+        return path
+
+    @property
+    def ledger(self) -> list[int]:
+        path = self.folder / "ledger"
+        return sorted(map(int, path.read_text().split())) if path.exists() else []
+
+    @property
+    def runs(self) -> list[Path]:
+        return sorted((self.folder / "runs" / "experiments").glob("*/*/jobs.jsonl"))
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    made = Script(tmp_path / "project")
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def until(true: Callable[[], Any], within: float = 60.0) -> Any:
+    deadline = time.monotonic() + within
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(0.02)
+    return found
+
+
+def test_a_plan_is_run_once_and_a_second_run_says_that_there_is_nothing_to_do(script: Script) -> None:
+    first = script.run(5)
+    assert (first.returncode, first.stdout) == (0, "{'sum': 10, 'count': 5}\n"), first.stderr
+    assert "plain: all 6 jobs done" in first.stderr
+    again = script.run(5)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert again.stderr == "plain: nothing to do: all 6 jobs were done before\n"
+    assert script.ledger == list(range(5))
+    assert len(script.runs) == 1, "a run in which nothing was to do leaves no trace"
+    more = script.run(6)
+    assert "plain: all 7 jobs done, 5 of them before" in more.stderr
+    assert script.ledger == list(range(6))
+
+
+def test_a_run_says_in_its_folder_where_it_comes_from(script: Script) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=script.folder, check=True)
+    subprocess.run(["git", "add", "plan.py"], cwd=script.folder, check=True)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *who, "commit", "-qm", "first"], cwd=script.folder, check=True)
+    script.write(PLAIN + "# changed\n")
+    assert script.run(2).returncode == 0
+    folder = script.runs[0].parent
+    facts = json.loads((folder / "run.json").read_text())
+    assert len(facts["commit"]) == 40 and "# changed" in (folder / facts["diff"]).read_text()
+    assert facts["command"][1:] == ["plan.py", "2"] and "redis" in facts["packages"]
+    lines = [json.loads(line) for line in script.runs[0].read_text().splitlines()]
+    assert [line["task"] for line in lines] == ["plan.py:Make", "plan.py:Make", "plan.py:Sum"]
+    assert lines[2]["inputs"] == [line["job"] for line in lines[:2]]
+    assert lines[1]["tags"] == {"n": 1} and lines[1]["label"] == "Make n=1"
+
+
+def test_a_failure_is_shown_with_the_users_lines_and_run_again_alone(script: Script) -> None:
+    bad = script.bad(3)
+    failed = script.run(5)
+    assert failed.returncode == 1 and failed.stdout == ""
+    assert "plain: 1 failed, 1 on hold, 4 done" in failed.stderr
+    assert "ValueError: number 3 is bad" in failed.stderr and 'raise ValueError(f"number' in failed.stderr
+    assert "ExperimentFailed" not in failed.stderr and "NotAllDone" not in failed.stderr
+    job = re.search(r"xpm logs ([0-9a-f]{8})", failed.stderr)
+    assert job and f"xpm show {job[1]}" in failed.stderr
+    assert re.search(r"python\S* plan.py 5 +goes on", failed.stderr)
+    bad.unlink()
+    again = script.run(5)
+    assert (again.returncode, again.stdout) == (0, "{'sum': 10, 'count': 5}\n"), again.stderr
+    assert script.ledger == [0, 1, 2, 3, 3, 4]
+
+
+def test_the_script_can_look_at_what_failed_itself(script: Script) -> None:
+    script.bad(1)
+    script.write("""
+from xpm import ExperimentFailed, JobFailed, JobHeld
+with experiment("look", check=False) as xp:
+    made, total = plan(3)
+    assert made[0].result() == 0
+    try:
+        made[1].result()
+    except JobFailed as error:
+        print("JobFailed", "number 1 is bad" in str(error), "raise ValueError" in str(error))
+    try:
+        total.result(timeout=20)
+    except JobHeld as error:
+        print("JobHeld", error)
+print([(job.label, str(job.state)) for job in xp.failed])
+print([row["state"] for row in xp.rows()], xp.rows("Make")[2]["n"], xp.rows(Sum)[0]["result.sum"] if 0 else "")
+print(made[1].job.state, made[1].job.path == made[1].jobpath, made[1].job.stderr.name)
+try:
+    with experiment("look") as xp:
+        made, total = plan(3)
+except ExperimentFailed as error:
+    print(error)
+""")
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "JobFailed True True"
+    assert lines[1].startswith("JobHeld Sum") and "on hold: dependency" in lines[1]
+    assert lines[2] == "[('Make n=1', 'ERROR'), ('Sum', 'HOLD')]"
+    assert lines[3] == "['DONE', 'ERROR', 'DONE', 'HOLD'] 2 "
+    assert lines[4] == "ERROR True stderr.log"
+    assert lines[5] == "look: 2 jobs not done"
+
+
+def test_rows_and_frame_have_tags_results_times_and_parameters(script: Script) -> None:
+    script.write("""
+with experiment("rows") as xp:
+    made, total = plan(2)
+    xp.wait()
+    extra = Make.C(n=tag(7), home=HERE).submit()
+    print(extra.result(timeout=50), extra.job.state)
+for row in xp.rows(Make, params=True):
+    print(row["n"], row["state"], row["result"], row["task"], row["params.n"], row["ended"] >= row["started"])
+print({name: row for name, row in xp.rows(Sum)[0].items() if name.startswith("result") or name == "n"})
+frame = xp.frame()
+print(list(frame.columns)[:3], len(frame), frame["result.sum"].dropna().tolist())
+""")
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "7 DONE"
+    assert lines[1:4] == [f"{n} DONE {n} plan.py:Make {n} True" for n in (0, 1, 7)]
+    assert lines[4] == "{'result.sum': 1, 'result.count': 2}"
+    assert lines[5] == "['n', 'state', 'result'] 4 [1.0]"
+
+
+def test_a_deleted_directory_is_made_again_and_nothing_else(script: Script) -> None:
+    assert script.run(4).returncode == 0
+    gone = next((script.folder / "runs" / "jobs").glob("*Sum*/*/*"))
+    subprocess.run(["rm", "-r", str(gone)], check=True)
+    again = script.run(4)
+    assert (again.returncode, again.stdout) == (0, "{'sum': 6, 'count': 4}\n"), again.stderr
+    assert "all 5 jobs done, 4 of them before" in again.stderr
+    assert script.ledger == list(range(4)) and gone.is_dir()
+
+
+def test_results_of_other_code_are_reused_and_a_line_says_so(script: Script) -> None:
+    assert script.run(2).returncode == 0
+    script.write(PLAIN + "# other code\n")
+    again = script.run(2)
+    assert again.returncode == 0
+    assert "3 of the 3 jobs done before were made by other code than today's" in again.stderr
+    assert script.ledger == [0, 1]
+
+
+def test_a_dry_run_says_how_the_plan_differs_and_changes_nothing(script: Script) -> None:
+    fresh = script.run(3, XPM_DRY_RUN="1")
+    assert fresh.returncode == 0 and fresh.stdout == "", fresh.stderr
+    assert "4 new: plan.py:Make 3, plan.py:Sum 1" in fresh.stderr and "no server" in fresh.stderr
+    assert not (script.folder / "runs").exists()
+    script.bad(1)
+    assert script.run(2).returncode == 1
+    before = sorted(path for path in (script.folder / "runs").rglob("*") if ".xpm/logs" not in str(path))
+    known = script.run(3, XPM_DRY_RUN="1")
+    assert known.returncode == 0
+    assert "1 done already: plan.py:Make 1" in known.stderr
+    assert "1 failed before: plan.py:Make 1" in known.stderr
+    assert "2 new: plan.py:Make 1, plan.py:Sum 1" in known.stderr
+    script.write(PLAIN + "# other code\n")
+    assert "1 done by other code" in script.run(1, XPM_DRY_RUN="1").stderr
+    after = sorted(path for path in (script.folder / "runs").rglob("*") if ".xpm/logs" not in str(path))
+    assert after == before and script.ledger == [0, 1]
+
+
+def test_a_dry_run_that_needs_a_result_stops_there(script: Script) -> None:
+    script.write("""
+with experiment("ask") as xp:
+    first = Make.C(n=1, home=HERE).submit()
+    Make.C(n=first.result() + 1, home=HERE).submit()
+print("after the block")
+""")
+    dry = script.run(XPM_DRY_RUN="1")
+    assert dry.returncode == 0 and dry.stdout == ""
+    assert "asks for the result of plan.py:Make" in dry.stderr and "1 new" in dry.stderr
+    assert script.run().stdout == "after the block\n"
+    dry = script.run(XPM_DRY_RUN="1")
+    assert "2 done already" in dry.stderr and "nothing to do" in dry.stderr
+
+
+def test_ctrl_c_detaches_and_attach_comes_back(
+    script: Script, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    process = script.start(3, 60)
+    until(lambda: len(script.ledger) == 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert "xpm attach plain" in err and "Traceback" not in err
+    script.go()
+    monkeypatch.setenv("XPM_WORKERS", "2")
+    assert attach("plain", load(script=script.folder / "plan.py")) == 0
+    assert "plain: all 4 jobs done" in capfd.readouterr().err
+    assert script.ledger == [0, 1, 2]
+
+
+def test_a_second_ctrl_c_cancels(script: Script) -> None:
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "again within" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 4, err
+    assert "cancelled 3 jobs, asked 2 running to stop" in err
+    script.go()
+    again = script.run(4)
+    assert (again.returncode, again.stdout) == (0, "{'sum': 6, 'count': 4}\n"), again.stderr
+
+
+def test_an_exception_in_the_block_is_the_users_and_jobs_go_on(script: Script) -> None:
+    script.write("""
+with experiment("broken") as xp:
+    plan(2, 60)
+    raise KeyError("mine")
+""")
+    done = script.run()
+    assert done.returncode == 1
+    assert "KeyError: 'mine'" in done.stderr and "the 3 jobs submitted so far go on" in done.stderr
+    until(lambda: script.ledger == [0, 1])
+
+
+def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:
+    first = script.start(6, 0.4)
+    until(lambda: len(script.ledger) >= 2)
+    second = script.start(8, 0.4)
+    ended = [(*process.communicate(timeout=100), process.returncode) for process in (first, second)]
+    assert [end[0] for end in ended] == ["{'sum': 15, 'count': 6}\n", "{'sum': 28, 'count': 8}\n"], ended
+    assert script.ledger == list(range(8))
+
+
+def test_a_broker_that_loses_its_memory_is_told_again(script: Script) -> None:
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    claim = json.loads((script.folder / "runs/.xpm/broker.json").read_text())
+    with redis.Redis(unix_socket_path=claim["socket"]) as client:
+        client.flushall()
+    script.go()
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+
+
+def test_jobs_that_nobody_serves_are_told_with_the_command(
+    script: Script, start_server: Callable[..., Server]
+) -> None:
+    script.environ["XPM_BROKER"] = start_server().url
+    del script.environ["XPM_WORKERS"]
+    process = script.start(2)
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith("no worker"):
+        assert line
+    assert line == "no worker serves the queue 'default', in which 2 jobs wait: start one with\n"
+    assert process.stderr.readline().split() == ["xpm", "worker", "start", "--queue", "default"]
+
+
+def test_a_broker_that_does_not_answer_is_one_line(script: Script) -> None:
+    done = script.run(2, XPM_BROKER="redis://127.0.0.1:1")
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr.startswith("xpm: redis://127.0.0.1:1") and len(done.stderr.splitlines()) == 1
+
+
+def test_wrong_settings_are_one_line(script: Script) -> None:
+    done = script.run(2, XPM_WORKRES="3")
+    assert done.returncode == 2
+    assert done.stderr == "xpm: XPM_WORKRES: no such setting; did you mean 'XPM_WORKERS'?\n"
+
+
+def test_the_live_display_shows_what_runs(script: Script) -> None:
+    environ = {**script.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
+    child = pexpect.spawn(
+        sys.executable, ["plan.py", "5", "60"], cwd=str(script.folder), env=environ, encoding="utf8",
+        dimensions=(30, 100), timeout=40,
+    )  # fmt: skip
+    child.expect("plain.*0/6")
+    child.expect("2 running.*3 ready.*1 waiting")
+    child.expect(r"Make n=\d.*half way")
+    script.go()
+    child.expect("plain: all 6 jobs done")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_log_gets_few_lines(script: Script) -> None:
+    done = script.run(8, 0.5)
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert re.fullmatch(r"plain: \d of 9 done, 2 running, .*1 waiting(; about \d.* left)?", lines[0])
+    assert len(lines) <= 4 and lines[-1].startswith("plain: all 9 jobs done")
