@@ -73,12 +73,12 @@ def window(views: Views, wanted: Filter, limit: int) -> list[JobView]:
 
 
 def _shares(counts: Sequence[int], room: int) -> list[int]:
-    shares = [min(count, max(1, room // SHARE)) for count in counts]
-    left = room - sum(shares)
-    for place, count in enumerate(counts):
-        more = min(count - shares[place], max(0, left))
-        shares[place] += more
-        left -= more
+    shares = [0] * len(counts)
+    least = max(1, room // max(SHARE, sum(count > 0 for count in counts)))
+    for most in (least, room):
+        for place, count in enumerate(counts):
+            more = min(count - shares[place], most, room - sum(shares))
+            shares[place] += max(0, more)
     return shares
 
 

@@ -41,8 +41,8 @@ _RUN, _LOOK, _PARTS, _TOOLS = "Experiments", "Jobs", "Workers and broker", "Tool
 COMMANDS = {
     "run": _Entry("run", "Run a script with its experiment.", _RUN),
     "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
-    "experiments": _Entry("experiments", "List the experiments.", _RUN),
-    "cancel": _Entry("experiments", "Give up what an experiment still has to do.", _RUN),
+    "experiments": _Entry("experiments", "List the experiments, the newest first.", _RUN),
+    "cancel": _Entry("experiments", "Give up what an experiment still has to do: running jobs are stopped.", _RUN),
     "jobs": _Entry("jobs", "List jobs: running, failed and newest first.", _LOOK),
     "show": _Entry("jobs", "Show all there is to know about a job.", _LOOK),
     "logs": _Entry("logs", "Print what a job wrote.", _LOOK),

@@ -1,0 +1,158 @@
+"""What all commands have in common: options, errors, exit statuses, speed; nothing here needs a broker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from commands import XPM, Lab
+
+from xpm.cli.main import COMMANDS, xpm
+from xpm.cli.words import ago, duration, unserved
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    yield made
+    made.close()
+
+
+def test_every_command_is_listed_as_it_describes_itself(lab: Lab):
+    text = lab.ok("--help")
+    for name, entry in COMMANDS.items():
+        command = xpm.get_command(None, name)  # type: ignore[arg-type]
+        assert command is not None and command.get_short_help_str(200) == entry.help
+        assert f"  {name} " in text and entry.help in text
+
+
+def test_help_loads_nothing_heavy(lab: Lab):
+    code = (
+        "import sys; from xpm.cli.main import invoke; from xpm.cli.options import Options\n"
+        "invoke(['--help'], Options()); invoke(['jobs', '--help'], Options())\n"
+        "heavy = {'redis', 'rq', 'rich', 'numpy', 'psutil', 'xpm.experiment', 'msgpack'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=lab.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["jbos"], "no command 'jbos'; did you mean 'jobs'?"),
+        (["worker", "strat"], "no command 'strat'; did you mean 'start'?"),
+        (["jobs", "--stat", "x"], "no option '--stat'; did you mean '--state'?"),
+        (["jobs", "--state", "eror"], "no state 'eror'; did you mean 'ERROR'?"),
+        (["jobs", "--limit", "many"], "'many' is not a valid integer"),
+        (["show"], "missing argument 'JOB'"),
+        (["run"], "which script? xpm run [OPTIONS] SCRIPT [ARGS]"),
+        (["run", "nothing.py"], "no script nothing.py"),
+        (["run", "."], "no script .: it is a directory"),
+        (["run", "--json", "plan.py"], "xpm run shows what the script prints"),
+        (["jobs"], "no workspace at "),
+        (["-w", "/nowhere/at/all", "jobs"], "no workspace at /nowhere/at/all (the command line)"),
+        (["--broker", "http://x", "jobs"], "broker: expected one of redis://"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(lab: Lab, words: list[str], said: str):
+    done = lab.run(*words)
+    assert done.returncode == 2 and not done.stdout
+    assert said in done.stderr and done.stderr.startswith("xpm: error: ") and done.stderr.count("\n") == 1
+
+
+def test_an_unknown_setting_names_the_nearest(lab: Lab):
+    done = lab.run("jobs", env={"XPM_WORKSPCE": "x"})
+    assert done.returncode == 2 and "did you mean 'XPM_WORKSPACE'?" in done.stderr
+
+
+def test_a_broker_that_does_not_answer_is_status_3(lab: Lab, tmp_path):
+    from xpm.workspace.layout import Workspace
+
+    Workspace.open(tmp_path / "w")
+    done = lab.run("-w", str(tmp_path / "w"), "--broker", f"unix://{tmp_path}/none.sock", "jobs")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith(
+        f"xpm: error: no broker at unix://{tmp_path}/none.sock (the command"
+    )
+
+
+def test_an_error_of_ours_is_one_line_and_verbose_shows_where(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    from xpm.cli import reach
+    from xpm.cli.main import invoke
+    from xpm.cli.options import Options
+
+    def fail(self: reach.Reach) -> None:
+        raise RuntimeError("a\nb")
+
+    monkeypatch.setattr(reach.Reach, "settings", property(fail))
+    assert invoke(["jobs"], Options()) == 1
+    assert (
+        capsys.readouterr().err
+        == "xpm: error: unexpected RuntimeError: a b (again with -v for the traceback)\n"
+    )
+    assert invoke(["jobs", "-v"], Options()) == 1
+    assert "in fail" in capsys.readouterr().err
+
+
+def test_global_options_stand_before_or_after_the_command(lab: Lab, tmp_path):
+    for words in (["-w", str(tmp_path), "--json", "doctor"], ["doctor", "--json", "-w", str(tmp_path)]):
+        done = lab.run(*words)
+        assert f'"value": "{tmp_path}"' in done.stdout and '"source": "the command line"' in done.stdout
+
+
+def test_nothing_is_made_by_looking(lab: Lab, tmp_path):
+    for words in (
+        ["jobs"],
+        ["experiments"],
+        ["worker"],
+        ["broker", "status"],
+        ["doctor"],
+        ["cancel", "x", "--yes"],
+    ):
+        lab.run(*words, "-w", str(tmp_path / "w"))
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(lab: Lab):
+    shell = f"{' '.join(XPM)} --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], env=lab.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stderr
+
+
+def test_version(lab: Lab):
+    assert lab.ok("--version").startswith("xpm ")
+
+
+def test_times_in_words():
+    assert [duration(s) for s in (0, 9.94, 12, 192, 3661, 90000)] == [
+        "0.0 s", "9.9 s", "12 s", "3 min 12 s", "1 h 01 min", "1 d 1 h",
+    ]  # fmt: skip
+    assert [ago(1000 - s, 1000) for s in (0, 5, 65, 7200, 200000)] == ["now", "5s", "1m", "2h", "2d"]
+    assert ago(0) == ""
+
+
+@pytest.mark.parametrize(
+    ("queue", "version", "slots", "said"),
+    [
+        ("default", 1, {"default:1"}, ""),
+        ("gpu", 1, {"default:1"}, "no worker serves queue gpu: xpm worker start --queue gpu"),
+        ("default", 1, {"gpu:1"}, "no worker serves queue default: xpm worker start"),
+        ("default", 1, set(), "no worker is there: xpm worker start"),
+        ("default", 2, {"default:1"}, "needs a worker of a newer xpm: payload version 2, workers read 1"),
+        (
+            "default",
+            1,
+            {"default:2"},
+            "needs a worker of an older xpm: payload version 1, workers read 2 and newer",
+        ),
+    ],
+)
+def test_why_no_worker_takes_a_ready_job(queue: str, version: int, slots: set[str], said: str):
+    assert unserved(queue, version, slots) == said

@@ -1,0 +1,228 @@
+"""Looking at jobs: lists, sheets, logs, selection; with the broker, and from the workspace alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from commands import Lab
+
+from xpm.cli.listing import Filter, window
+from xpm.cli.logs import Log
+from xpm.core.state import State
+from xpm.workspace.layout import Workspace
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A finished experiment `demo`: five tasks, of which n=3 failed, and two that need some of them."""
+    made = Lab()
+    done = made.run("run", "plan.py", "demo", "5", "fail")
+    assert done.returncode == 1, done.stderr
+    yield made
+    made.close()
+
+
+def documented(command: str) -> set[str]:
+    """The fields that the documentation names for a command."""
+    section = DOCS.read_text().split(f"### `xpm {command}")[1].split("\n### ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
+
+
+def fields(values: dict[str, object], many: str = "") -> set[str]:
+    """The fields of an answer, and those of the things in its list `many`."""
+    names = set(values) - {"version"}
+    if many:
+        names |= {f"{many}[].{name}" for one in values[many] for name in one}  # type: ignore[attr-defined, union-attr]
+    return names
+
+
+def test_jobs_in_a_pipe_are_plain_aligned_lines(lab: Lab):
+    head, titles, *rows = lab.ok("jobs").splitlines()
+    assert head == "7 jobs: 1 ERROR, 1 HOLD, 5 DONE"
+    assert titles.split() == ["STATE", "ID", "JOB", "AGO", "NOTE"]
+    assert re.fullmatch(r"ERROR  [0-9a-f]{8}  Slow n=3  +\w+  ValueError: 3 is too many", rows[0])
+    assert re.fullmatch(r"HOLD   [0-9a-f]{8}  Total     +\w+  1 of 5 inputs failed or is held", rows[1])
+    assert len(rows) == 7 and all(row.startswith("DONE   ") and "took " in row for row in rows[2:])
+    assert all(ord(one) < 128 for row in rows for one in row)
+
+
+def test_jobs_says_which_workspace_is_used(lab: Lab):
+    assert lab.run("jobs").stderr == f"xpm: workspace {lab.workspace}\n"
+    assert lab.run("jobs", "-q").stderr == ""
+
+
+def test_jobs_by_state_task_experiment_and_limit(lab: Lab):
+    def labels(*words: str) -> list[str]:
+        return sorted(one["label"] for one in lab.json("jobs", *words)["jobs"])
+
+    assert labels("--state", "error", "--state", "HOLD") == ["Slow n=3", "Total"]
+    assert labels("--task", "Total") == ["Total", "Total"] == labels("--task", "plan.py:Total", "-e", "demo")
+    assert labels("--task", "Nothing") == []
+    assert len(labels("--limit", "3")) == 3
+    assert "4 more: --limit N, --state, --task, -e" in lab.ok("jobs", "--limit", "3")
+    wrong = lab.run("jobs", "-e", "dmo")
+    assert wrong.returncode == 2 and "no experiment 'dmo'; did you mean 'demo'?" in wrong.stderr
+
+
+def test_a_small_window_has_some_of_each_state(lab: Lab):
+    states = [one["state"] for one in lab.json("jobs", "--limit", "4")["jobs"]]
+    assert states == ["ERROR", "HOLD", "DONE", "DONE"]
+
+
+def test_json_has_the_documented_fields_and_no_others(lab: Lab):
+    assert fields(lab.json("jobs"), "jobs") == documented("jobs --json")
+    assert fields(lab.json("experiments"), "experiments") == documented("experiments --json")
+    assert fields(lab.json("worker"), "workers") == documented("worker --json")
+    failed = lab.job("Slow n=3")["id"]
+    assert fields(lab.json("show", failed)) == documented("show JOB --json")
+    assert fields(lab.json("logs", failed)) == documented("logs JOB --json")
+    status = documented("broker status --json")
+    shared = {"append_only_file", "warnings", "unfit"}
+    assert fields(lab.json("broker", "status")) == status - shared
+    doctor = fields(lab.json("doctor"), "findings")
+    assert doctor == documented("doctor --json")
+
+
+def test_show_tells_a_failure_with_the_users_lines(lab: Lab):
+    text = lab.ok("show", lab.job("Slow n=3")["id"][:8])
+    for part in (
+        r"^Slow n=3  [0-9a-f]{8}$",
+        r"state +ERROR: ValueError: 3 is too many$",
+        r"task +plan.py:Slow$",
+        r"experiment +demo  n=3$",
+        r"size +Size\(layers=2\)$",
+        r"^HOLD   [0-9a-f]{8}  Total$",
+        r"^1  exception  .*  ValueError: 3 is too many$",
+        r'^  File ".*plan.py", line \d+, in execute$',
+        r"^ValueError: 3 is too many$",
+        r"logs +stdout.log 8 B, stderr.log 14 B \(xpm logs [0-9a-f]{8}\)$",
+    ):
+        assert re.search(part, text, re.MULTILINE), (part, text)
+    assert "xpm_workers" not in text, "the user's frames only"
+
+
+def test_show_tells_a_result_with_its_inputs(lab: Lab):
+    (total,) = [one for one in lab.json("jobs", "--state", "DONE")["jobs"] if one["label"] == "Total"]
+    sheet = lab.json("show", f"Total/{total['id'][:4]}")
+    assert sheet["result"] == 1 and sheet["state"] == "DONE"
+    assert sorted(one["label"] for one in sheet["inputs"]) == ["Slow n=0", "Slow n=1"]
+    assert {one["state"] for one in sheet["inputs"]} == {"DONE"}
+    assert sheet["attempts"][0]["end"] == "done" and sheet["attempts"][0]["exit_code"] == 0
+    assert sheet["experiments"] == {"demo": {}} or "demo" in sheet["experiments"]
+    assert sheet["project"] == str(lab.project)
+    assert "parts  [Slow " in lab.ok("show", total["id"])
+
+
+def test_an_ambiguous_job_lists_the_candidates(lab: Lab):
+    wrong = lab.run("show", "Slow/")
+    assert wrong.returncode == 2 and "is no job" in wrong.stderr
+    ids = [one["id"] for one in lab.json("jobs", "--task", "Slow")["jobs"]]
+    digit = max("0123456789abcdef", key=lambda one: sum(job.startswith(one) for job in ids))
+    fit = [job for job in ids if job.startswith(digit)]
+    done = lab.run("show", f"Slow/{digit}")
+    if len(fit) == 1:
+        assert done.returncode == 0
+    else:
+        assert done.returncode == 2 and f"Slow/{digit} names {len(fit)} jobs:" in done.stderr
+        assert all(f"  {job[:8]}  Slow n=" in done.stderr for job in fit)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("ffffffff", "no job ffffffff in "),
+        ("xyz1", "'xyz1' is no job"),
+        ("abc", "at least 4 digits, or task/digits"),
+    ],
+)
+def test_an_unknown_job_is_said_so(lab: Lab, job: str, said: str):
+    for command in ("show", "logs", "jobs"):
+        done = lab.run(command, job)
+        assert done.returncode == 2 and said in done.stderr
+
+
+def test_logs(lab: Lab):
+    failed = lab.job("Slow n=3")["id"][:8]
+    assert lab.ok("logs", failed) == "begin 3\n==> stderr.log <==\nabout to fail\n"
+    assert lab.ok("logs", failed, "--stderr") == "about to fail\n"
+    assert lab.ok("logs", failed, "--stdout") == "begin 3\n"
+    followed = lab.run("logs", failed, "-f", "--stdout")
+    assert followed.returncode == 1 and followed.stdout == "begin 3\n"
+    assert "Slow n=3 is ERROR: ValueError: 3 is too many" in followed.stderr
+    good = lab.run("logs", "-f", lab.job("Slow n=0")["id"])
+    assert (good.returncode, good.stdout) == (0, "begin 0\nend 0\n")
+    silent = lab.run(
+        "logs", next(one["id"] for one in lab.json("jobs", "--task", "Total", "--state", "DONE")["jobs"])
+    )
+    assert silent.stdout == "" and "Total wrote no output" in silent.stderr
+
+
+def test_following_a_log_survives_what_happens_to_the_file(lab: Lab, tmp_path: Path):
+    path = tmp_path / "stdout.log"
+    log = Log(path)
+    assert log.read() == b""
+    path.write_bytes(b"one\n")
+    assert log.read() == b"one\n" and log.read() == b""
+    path.write_bytes(b"2\n")  # cut, then written again
+    assert log.read() == b"2\n"
+    path.rename(tmp_path / "old")  # another attempt has a directory of its own
+    assert log.read() == b""
+    path.write_bytes(b"a new attempt\n")
+    assert log.read() == b"a new attempt\n"
+
+
+def test_what_the_workspace_knows_is_shown_without_the_broker(lab: Lab):
+    ids = {one["label"]: one["id"] for one in lab.json("jobs", "--limit", "0")["jobs"]}
+    gone = ("--broker", "unix:///nowhere.sock")
+    done = lab.run("show", ids["Slow n=0"][:8], "--json", *gone)
+    assert done.returncode == 0 and "this is what the workspace knows" in done.stderr
+    assert '"state": "DONE"' in done.stdout and '"n": 0' in done.stdout
+    failed = lab.run("show", ids["Slow n=3"][:8], *gone)
+    assert failed.returncode == 0 and "its last attempt failed; the broker was not asked" in failed.stdout
+    assert "ValueError: 3 is too many" in failed.stdout
+    assert lab.run("logs", ids["Slow n=0"][:8], *gone).stdout == "begin 0\nend 0\n"
+    assert lab.run("jobs", *gone).returncode == 3
+
+
+def test_a_workspace_whose_broker_has_forgotten_all(lab: Lab, tmp_path: Path):
+    """A tree that another host's server knew: the records tell."""
+    copy = tmp_path / "runs"
+    shutil.copytree(lab.workspace, copy)
+    (copy / ".xpm" / "workspace.toml").unlink()
+    (copy / ".xpm" / "broker.json").unlink()
+    Workspace.open(copy)
+    job = lab.job("Slow n=0")["id"]
+    sheet = lab.json("show", job[:6], "-w", str(copy))
+    assert (sheet["id"], sheet["state"], sheet["result"]) == (job, "DONE", lab.json("show", job)["result"])
+    assert lab.run("jobs", job[:6], "-w", str(copy)).returncode == 2
+    assert lab.ok("jobs", "-w", str(copy)).strip() == "no jobs"
+    lab.ok("broker", "stop", "-w", str(copy))
+
+
+def test_the_window_of_many_jobs_reads_few_of_them():
+    asked: Counter[str] = Counter()
+    chosen = window(_Full(asked), Filter(), 40)  # type: ignore[arg-type]
+    assert asked["jobs"] <= 40 * len(State)
+    assert len(chosen) == 40 and {job.state for job in chosen} == set(State)
+
+
+class _Full:
+    """A broker with 100,000 jobs in each state."""
+
+    def __init__(self, asked: dict[str, int]) -> None:
+        self.asked = asked
+
+    def listing(self, state: object, limit: int, offset: int = 0) -> list[str]:
+        return [f"{state}-{n}" for n in range(offset, min(offset + limit, 100_000))]
+
+    def jobs(self, ids: list[str]) -> list[object]:
+        self.asked["jobs"] += len(ids)
+        return [SimpleNamespace(id=job, state=State(job.partition("-")[0]), task="m.T") for job in ids]

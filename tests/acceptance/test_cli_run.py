@@ -1,0 +1,216 @@
+"""Running, watching and ending experiments; workers and the broker; each against real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from commands import Lab
+from servers import Server
+
+SOON = 30.0
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(lab: Lab) -> Iterator[Path]:
+    """A file for which the tasks of a test wait."""
+    path = lab.home / f"gate-{time.monotonic_ns()}"
+    yield path
+    path.touch()
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+
+
+def counts(lab: Lab, experiment: str) -> dict[str, int]:
+    return lab.json("jobs", "-e", experiment)["counts"]
+
+
+def test_options_stand_before_the_script_and_its_own_after_it(lab: Lab):
+    script = lab.project / "args.py"
+    script.write_text(
+        "import os, sys; print(sys.argv, {k: v for k, v in os.environ.items() if k[:4] == 'XPM_'})"
+    )
+    said = lab.ok(
+        "run", "--detach", "--workers", "3", "--no-color", "args.py", "--detach", "-w", "x", "--", "-v"
+    )
+    assert said.startswith("['args.py', '--detach', '-w', 'x', '--', '-v'] ")
+    for part in ("'XPM_DETACH': '1'", "'XPM_WORKERS': '3'", "'XPM_NO_COLOR': '1'"):
+        assert part in said
+    script.write_text("import sys; sys.exit(7)")
+    assert lab.run("run", "args.py").returncode == 7, "the script's own status"
+    wrong = lab.run("run", "--broker", "nothing", "args.py")
+    assert wrong.returncode == 2 and "broker: expected one of" in wrong.stderr, "before the script begins"
+
+
+def test_run_again_and_dry_run(lab: Lab):
+    planned = lab.run("run", "--dry-run", "plan.py", "again", "3")
+    assert planned.returncode == 0 and "5 new" in planned.stderr.replace("new: 5", "5 new"), planned.stderr
+    assert lab.run("run", "plan.py", "again", "3").returncode == 0
+    second = lab.run("run", "plan.py", "again", "3")
+    assert second.returncode == 0 and "nothing to do" in second.stderr
+    assert counts(lab, "again")["DONE"] == 5
+
+
+def test_detach_attach_and_what_others_see_meanwhile(lab: Lab, gate: Path):
+    detached = lab.run("run", "--detach", "plan.py", "away", "4", "fail", str(gate))
+    assert detached.returncode == 0 and "xpm attach away" in detached.stderr
+    until(lambda: counts(lab, "away")["RUNNING"] == 2)
+    assert " running " in lab.ok("experiments")
+    running = lab.json("jobs", "-e", "away", "--state", "RUNNING")["jobs"]
+    until(lambda: lab.json("jobs", running[0]["id"])["jobs"][0]["progress"])
+    assert lab.json("jobs", running[0]["id"])["jobs"][0]["progress"] == {"value": 0.25, "desc": "under way"}
+    busy = [one["job"]["id"] for one in lab.json("worker")["workers"] if one["job"]]
+    assert sorted(busy) == sorted(one["id"] for one in running)
+    gate.touch()
+    attached = lab.run("attach", "away")
+    assert attached.returncode == 1 and "ValueError: 3 is too many" in attached.stderr
+    assert lab.run("attach", "nobody").returncode == 2
+
+
+def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Path):
+    lab.run("run", "--detach", "plan.py", "one", "3", str(gate))
+    until(lambda: counts(lab, "one")["RUNNING"] == 2)
+    refused = lab.run("cancel", "one")
+    assert refused.returncode == 2 and "nobody to ask; say --yes" in refused.stderr
+    assert "one: 2 running jobs to stop, 3 not started, 0 done (they stay)" in refused.stdout
+    assert counts(lab, "one")["CANCELLED"] == 0
+    lab.run("run", "--detach", "plan.py", "two", "2", "as=one", str(gate))
+    said = lab.json("cancel", "one", "--yes")
+    # `two` wants n=0, n=1 and a Total of these: n=2 and the Total of all three were wanted by `one` alone.
+    assert said == {"version": 1, "experiment": "one", "cancelled": 2, "stopped": 0, "kept": 3}
+    assert counts(lab, "two")["RUNNING"] == 2
+    last = lab.run("cancel", "two", "--yes")
+    assert last.returncode == 0 and "2 stopped" in last.stdout
+    assert counts(lab, "two")["RUNNING"] == 0 and counts(lab, "two")["CANCELLED"] == 3
+    assert "nothing to cancel" in lab.ok("cancel", "two", "--yes")
+    assert lab.run("attach", "two").returncode == 4
+    states = {one["name"]: one["state"] for one in lab.json("experiments")["experiments"]}
+    assert states["two"] == "cancelled"
+
+
+def test_logs_follow_a_job_to_its_end(lab: Lab, gate: Path):
+    lab.run("run", "--detach", "plan.py", "long", "1", str(gate))
+    until(lambda: counts(lab, "long")["RUNNING"] == 1)
+    (job,) = [one["id"] for one in lab.json("jobs", "-e", "long", "--state", "RUNNING")["jobs"]]
+    command = [sys.executable, "-m", "xpm.cli", "logs", "-f", job[:8]]
+    with subprocess.Popen(
+        command, cwd=lab.project, env=lab.env, stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "begin 0\n"
+        assert follower.poll() is None
+        gate.touch()
+        assert follower.stdout.readline() == "end 0\n"
+        assert follower.wait(SOON) == 0
+
+
+def test_a_queue_without_a_worker_is_told_and_served(lab: Lab, gate: Path):
+    lab.run("run", "plan.py", "served", "1")
+    script = lab.project / "queued.py"
+    script.write_text(
+        (lab.project / "plan.py")
+        .read_text()
+        .replace(".submit()", ".submit(queue='gpu')")
+        .replace("n=tag(n)", "n=tag(n + 50)")
+    )
+    lab.run("run", "--detach", "queued.py", "queued", "1", env={"XPM_WORKERS": "0"})
+    (job, *_) = lab.json("jobs", "-e", "queued", "--state", "READY")["jobs"]
+    assert job["startable"] is False
+    assert "no worker serves queue gpu: xpm worker start --queue gpu" in lab.ok("jobs", "-e", "queued")
+    problem = lab.run("doctor")
+    assert problem.returncode == 1 and "ready in queue gpu that no worker takes" in problem.stdout
+    started = lab.run("worker", "start", "--queue", "gpu", "--slots", "1", "--burst")
+    assert started.returncode == 0, started.stderr
+    assert counts(lab, "queued")["DONE"] == 2
+    healthy = lab.run("doctor")
+    assert healthy.returncode == 0 and healthy.stdout.rstrip().endswith("no problems")
+
+
+def test_the_broker_is_started_asked_and_stopped(lab: Lab, gate: Path):
+    lab.ok("broker", "start")
+    url = lab.ok("broker", "url").strip()
+    assert url.startswith("unix://")
+    assert lab.json("broker")["running"] is True
+    lab.run("run", "--detach", "plan.py", "busy", "1", str(gate))
+    until(lambda: counts(lab, "busy")["RUNNING"] == 1)
+    refused = lab.run("broker", "stop")
+    assert refused.returncode == 1 and "in use: 1 RUNNING" in refused.stderr
+    assert lab.ok("broker", "stop", "--force") == "stopped\n"
+    off = lab.run("broker", "status")
+    assert off.returncode == 3 and "does not run" in off.stdout
+    assert lab.ok("broker", "stop") == "it did not run\n"
+    # Whoever needs it starts it again, and the workers that there was work for.
+    assert counts(lab, "busy")["DONE"] == 0
+    gate.touch()
+    assert lab.run("attach", "busy").returncode == 0
+    assert lab.ok("broker", "stop") == "stopped\n", "idle workers do not keep it up"
+    assert lab.run("broker", "status").returncode == 3
+
+
+@pytest.mark.rq
+def test_rq_info_takes_the_url(lab: Lab):
+    lab.run("run", "plan.py", "seen", "1")
+    url = lab.ok("broker", "url").strip()
+    code = "import sys; from rq.cli import main; sys.argv[0] = 'rq'; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "info", "-u", url],
+        env=lab.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "-default" in done.stdout and "2 workers" in done.stdout, (
+        done.stdout + done.stderr
+    )
+
+
+def test_a_shared_broker(lab: Lab, server: Server, tmp_path: Path):
+    shared = ("--broker", server.url, "-w", str(tmp_path / "w"))
+    assert lab.run("run", *shared, "--workers", "1", "plan.py", "shared", "1").returncode == 0
+    assert lab.json("jobs", *shared)["counts"]["DONE"] == 2
+    assert lab.ok("broker", "url", *shared).strip() == server.url
+    status = lab.json("broker", *shared)
+    assert status["kind"] == "shared" and status["append_only_file"] is True and status["unfit"] is None
+    for verb in ("start", "stop", "takeover"):
+        done = lab.run("broker", verb, *shared)
+        assert done.returncode == 2 and "it is not xpm's to start or stop" in done.stderr
+    with server.client() as client:
+        client.flushall()
+
+
+def test_pdb_runs_a_job_again_and_changes_nothing(lab: Lab):
+    lab.run("run", "plan.py", "bug", "4", "fail")
+    (job,) = [one["id"] for one in lab.json("jobs", "-e", "bug", "--state", "ERROR")["jobs"]]
+    before = lab.json("show", job)
+    command = [sys.executable, "-m", "xpm.cli", "run", "--pdb", f"Slow/{job[:8]}"]
+    done = subprocess.run(
+        command,
+        input="p self.n * 100\nq\n",
+        cwd=lab.project,
+        env=lab.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "300" in done.stdout and "ValueError: 3 is too many" in done.stderr
+    assert lab.json("show", job) == before
+    held = [one["id"] for one in lab.json("jobs", "-e", "bug", "--state", "HOLD")["jobs"]]
+    refused = lab.run("run", "--pdb", held[0])
+    assert refused.returncode == 2 and "is not done" in refused.stderr
+    assert lab.run("run", "--pdb", job, "plan.py").returncode == 2
