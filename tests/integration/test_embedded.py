@@ -155,11 +155,12 @@ def test_ctrl_c_in_the_terminal_is_not_for_it(workspace: Path, server: Embedded)
 def test_stop_is_refused_while_somebody_needs_it(server: Embedded):
     url = server.ensure()
     with connect(url) as client:
-        client.zadd(f"xpm:{NAMESPACE}:s:READY", {"a": 1, "b": 2})
+        client.sadd(f"xpm:{NAMESPACE}:queues", "default:1")
+        client.zadd(f"xpm:{NAMESPACE}:ready:default:1", {"a": 1, "b": 2})
         with pytest.raises(BrokerError, match=r"in use: jobs 2 READY; 1 connected"):
             server.stop()
         client.set("written", "after the refusal")  # the pause is over
-        client.delete(f"xpm:{NAMESPACE}:s:READY")
+        client.delete(f"xpm:{NAMESPACE}:ready:default:1")
         with pytest.raises(BrokerError, match=r"in use: 1 connected"):
             server.stop()
         client.client_setname("xpm-pool-1")
@@ -168,7 +169,7 @@ def test_stop_is_refused_while_somebody_needs_it(server: Embedded):
     assert not server.stop()
     with connect(server.ensure()) as client:
         assert client.get("written") == b"after the refusal"
-        client.zadd(f"xpm:{NAMESPACE}:s:RUNNING", {"a": 1})
+        client.zadd(f"xpm:{NAMESPACE}:leases", {"a": 1})
         assert server.stop(force=True)
 
 
@@ -182,7 +183,7 @@ def test_nothing_is_written_between_the_decision_and_the_end(
     def submit() -> None:
         with connect(url) as client:
             try:
-                outcome.append(client.zadd(f"xpm:{NAMESPACE}:s:READY", {"late": 1}))
+                outcome.append(client.zadd(f"xpm:{NAMESPACE}:ready:default:1", {"late": 1}))
             except redis.RedisError as error:
                 outcome.append(error)
 
@@ -208,11 +209,11 @@ def test_idle_it_stops_and_its_keeper_with_it(workspace: Path, home: Path):
     server = Embedded(workspace, NAMESPACE, places(), idle_stop=0.5)
     with connect(server.ensure()) as client:
         client.set("kept", 1)
-        client.zadd(f"xpm:{NAMESPACE}:s:RUNNING", {"a": 1})
+        client.zadd(f"xpm:{NAMESPACE}:leases", {"a": 1})
     time.sleep(1)
     assert server.status().running  # a job is running
     with connect(server.ensure()) as client:
-        client.delete(f"xpm:{NAMESPACE}:s:RUNNING")
+        client.delete(f"xpm:{NAMESPACE}:leases")
         time.sleep(1)
         assert server.status().running  # somebody is connected
     until(lambda: not leftovers.processes(home))

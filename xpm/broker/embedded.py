@@ -32,9 +32,6 @@ from xpm.errors import BrokerError
 from xpm.settings import Places
 from xpm.types import Namespace
 
-BUSY = (State.READY, State.RUNNING, State.SCHEDULED)
-"""While a job is in one of these, the server is needed."""
-
 KEEPER = "xpm-keeper"
 """The name of the keeper's connection, which doesn't count as a client."""
 
@@ -287,8 +284,14 @@ class Embedded:
         return "; ".join(part for part in (jobs, f"{len(others)} connected" if others else "") if part)
 
     def _busy(self, client: Redis) -> dict[str, int]:
-        key = prefix(self._namespace) + "s:"
-        return {state.value: _call(client, "ZCARD", key + state) for state in BUSY}
+        """The jobs in the states that need the server; where these are indexed says `keys.py`."""
+        head = prefix(self._namespace)
+        slots: set[bytes] = _call(client, "SMEMBERS", f"{head}queues")
+        return {
+            State.READY.value: sum(_call(client, "ZCARD", f"{head}ready:{slot.decode()}") for slot in slots),
+            State.RUNNING.value: _call(client, "ZCARD", f"{head}leases"),
+            State.SCHEDULED.value: _call(client, "ZCARD", f"{head}s:{State.SCHEDULED}"),
+        }
 
 
 def _others(client: Redis, ignore: tuple[str, ...] = ()) -> list[str]:
