@@ -75,10 +75,11 @@ class Worker(RQWorker):
             connection=open_client(duty.url),
             serializer="xpm.broker.rq.Serializer",
         )
-        # The wait for the bell is longer than a call may take.
-        client = open_client(duty.url, timeout=max(duty.lease / 6, PATIENCE + 5))
+        client = open_client(duty.url, timeout=duty.lease / 6)
         self.broker = Broker(client, duty.namespace, lease=duty.lease)
-        for each in (client, self.connection):
+        # The wait for the bell is longer than a call may take.
+        self._bell = Broker(open_client(duty.url, timeout=PATIENCE + 5), duty.namespace, lease=duty.lease)
+        for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
         self._sweeper = Sweeper(self.broker) if sweeps else None
         self._serving = Serving(duty, self.broker, self.name, self._zygote, revive, self._duties, self._note)
@@ -165,7 +166,7 @@ class Worker(RQWorker):
         """Wait for the bell; the call that follows is the heartbeat."""
         try:
             self._waiting = True
-            self.broker.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
+            self._bell.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
         except _Roused:
             return
         except BrokerError as error:
