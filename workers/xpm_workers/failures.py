@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
 
-import xpm
+import xpm.errors
 from xpm.workspace.attempts import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure
 from xpm_workers.loader import SCRIPT_MODULE
 
-_OWN = tuple(os.path.dirname(str(path)) + os.sep for path in (xpm.__file__, __file__))
+_OWN = tuple(os.path.dirname(str(path)) + os.sep for path in (xpm.errors.__file__, __file__))
 _FROZEN = ("<frozen importlib", "<frozen runpy", "<frozen zipimport")
 _HEAD = LONGEST_TRACEBACK // 4
 
