@@ -156,3 +156,10 @@ def test_times_in_words():
 )
 def test_why_no_worker_takes_a_ready_job(queue: str, version: int, slots: set[str], said: str):
     assert unserved(queue, version, slots) == said
+
+
+def test_a_missing_extra_is_told_with_the_line_that_installs_it(lab: Lab, tmp_path):
+    (tmp_path / "flask.py").write_text("raise ImportError('gone', name='flask')")
+    path = f"{tmp_path}:{lab.env['PYTHONPATH']}"
+    done = lab.run("rq-dashboard", env={"PYTHONPATH": path})
+    assert done.returncode == 2 and "flask is missing: pip install 'xpm-experiments[web]'" in done.stderr

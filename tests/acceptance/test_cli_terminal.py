@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -139,3 +140,15 @@ def test_a_worker_in_the_foreground_ends_with_ctrl_c(lab: Lab):
     child.close()
     assert child.exitstatus == 0
     assert not any(one["queues"] == ["other"] for one in lab.json("worker")["workers"])
+
+
+@pytest.mark.rq
+def test_rq_dashboard_serves_until_ctrl_c(lab: Lab):
+    child = lab.spawn("rq-dashboard", "--port", "0")
+    child.expect(r"(http://127\.0\.0\.1:\d+/)")
+    with urllib.request.urlopen(f"{child.match[1]}0/data/queues.json", timeout=10) as answer:
+        assert b"-default" in answer.read()
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0

@@ -248,14 +248,14 @@ def takeover(context: click.Context) -> None:
 def url(context: click.Context) -> None:
     """Print the broker's URL, as rq takes it: rq info -u "$(xpm broker url)"."""
     reach = Reach(options_of(context))
-    found = _resolved(reach.url)
+    found = resolved(reach.url)
     if reach.options.json:
         print_json(url=found)
     else:
         print(found)
 
 
-def _resolved(url: str) -> str:
+def resolved(url: str) -> str:
     """The URL of the master itself: rq knows no sentinels."""
     from xpm.broker.connect import SENTINEL, open_client, translated
 

@@ -96,9 +96,9 @@ def _as_json(run: RunView) -> dict[str, Any]:
 @click.argument("experiment")
 @click.pass_context
 def cancel(context: click.Context, experiment: str) -> None:
-    """Give up what an experiment still has to do: running jobs are stopped.
+    """Give up what an experiment still has to do.
 
-    Jobs that another experiment wants go on for that one. What is done stays done.
+    Running jobs are stopped. Jobs that another experiment wants go on for that one. What is done stays done.
     """
     reach = Reach(options_of(context))
     reach.say_where()
@@ -132,7 +132,9 @@ def confirm(reach: Reach, question: str) -> None:
 
     if reach.options.json or not sys.stdin.isatty():
         raise UsageError(f"{question.removesuffix('?').lower()}: nobody to ask; say --yes")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        reach.say("nothing was changed")
+        raise click.exceptions.Exit(1)
 
 
 def _open_jobs(views: Views, experiment: str) -> list[JobView]:

@@ -42,7 +42,7 @@ COMMANDS = {
     "run": _Entry("run", "Run a script with its experiment.", _RUN),
     "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
     "experiments": _Entry("experiments", "List the experiments, the newest first.", _RUN),
-    "cancel": _Entry("experiments", "Give up what an experiment still has to do: running jobs are stopped.", _RUN),
+    "cancel": _Entry("experiments", "Give up what an experiment still has to do.", _RUN),
     "jobs": _Entry("jobs", "List jobs: running, failed and newest first.", _LOOK),
     "show": _Entry("jobs", "Show all there is to know about a job.", _LOOK),
     "logs": _Entry("logs", "Print what a job wrote.", _LOOK),
