@@ -137,7 +137,7 @@ def check_keys(graph: Graph) -> None:
     ns = graph.namespace
     ours = re.compile(
         rf"rq:(job|results):{ns}-[0-9a-f]{{32}}|rq:(queue|wip|deferred|finished|failed|canceled):xpm-{ns}-\S+"
-        r"|rq:queues|rq:suspended|rq:worker:\S+|rq:workers(:\S+)?"
+        rf"|rq:execution:{ns}-[0-9a-f]{{32}}:\d{{26}}|rq:queues|rq:suspended|rq:worker:\S+|rq:workers(:\S+)?"
     )
     for name in graph.foreign:
         assert ours.fullmatch(name), f"{name} is in no table"

@@ -1,14 +1,15 @@
 """What of RQ's world the broker's readers must know: names, and the serializer of our jobs.
 
-The keys and fields of RQ that are written stand in `lua/lib/rq.lua`; nothing else knows them.
+The keys and fields of RQ that are written stand in `lua/lib/rq.lua` and `rqlive.lua`; nothing else knows them.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from xpm.broker.wire import pack, unpack
-from xpm.types import Namespace
+from xpm.types import Namespace, ShortId
 
 CALL = "xpm_workers.execute.run"
 """What every job of ours calls, in RQ's eyes. Wire format: never renamed."""
@@ -31,6 +32,12 @@ def parse_queue(name: str) -> tuple[Namespace, str] | None:
     if kind != "xpm" or len(namespace) != 12 or not queue_name:
         return None
     return Namespace(namespace), queue_name
+
+
+def parse_job(id: str) -> tuple[Namespace, ShortId] | None:
+    """Namespace and short id of one of our RQ jobs; None for a foreign one."""
+    found = re.fullmatch(r"([0-9a-f]{12})-([0-9a-f]{32})", id)
+    return (Namespace(found[1]), ShortId(found[2])) if found else None
 
 
 class Serializer:

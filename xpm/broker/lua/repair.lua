@@ -1,4 +1,4 @@
--- repair: RQ's view of a page of jobs is made true again. Use: base dates rq
+-- repair: RQ's view of a page of jobs is made true again. Use: base dates rq rqlive
 -- ARGV: 2 state, 3 offset, 4 count (at most 250). Returns how many were shown anew. READY: see refill.
 local state, first, shown = ARGV[2], tonumber(ARGV[3]), 0
 local wanted = math.min(tonumber(ARGV[4]), WINDOW - first)  -- what is older is shown no more
@@ -7,18 +7,14 @@ local index = state == 'RUNNING' and P .. 'leases' or key('s', state)
 local page = call('ZREVRANGE', index, first, first + wanted - 1, 'WITHSCORES')
 for i = 1, #page, 2 do
   local id, j = page[i], load(page[i])
-  if j and j.s == state then
-    local member = state == 'RUNNING' and rq_id(id) .. ':' .. j.f or rq_id(id)
-    local entered = call('ZSCORE', rq_registry(REGISTRY[state] or 'wip', j.q), member)
-    if not entered or not rq_true(id, j, state) then
-      shown = shown + 1
-      rq_hide(id, j)
-      if state == 'RUNNING' then
-        rq_started(id, j, nil, tonumber(call('HGET', key('j', id), 't1')))
-        rq_worker(j.u, id, j.f)
-      else
-        rq_show(id, j, nil, state, tonumber(page[i + 1]))
-      end
+  if j and j.s == state and not rq_shown(id, j, state) then
+    shown = shown + 1
+    rq_hide(id, j)
+    if state == 'RUNNING' then
+      rq_started(id, j, nil, tonumber(call('HGET', key('j', id), 't1')))
+      rq_worker(j.u, id, j.f)
+    else
+      rq_show(id, j, nil, state, tonumber(page[i + 1]))
     end
   end
 end

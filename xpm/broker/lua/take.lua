@@ -1,4 +1,4 @@
--- take: a worker that was handed a job by RQ claims just that one. Use: base dates rq moves graph calls
+-- take: a worker that was handed a job by RQ claims just that one. Use: base dates rq rqlive moves graph calls
 -- ARGV 2 to 5 (no slots) and the reply: see calls; 6 job. Outcome 'refused' when it is not ready.
 local again = replayed()
 if again then return again end

@@ -1,4 +1,4 @@
--- calls: the numbered calls of a worker. Needs base, dates, rq, moves, graph.
+-- calls: the numbered calls of a worker. Needs base, dates, rq, rqlive, moves, graph.
 -- ARGV: 2 worker, 3 number of the call in this worker's life, 4 lease in ms, 5 slots 'queue:class ...'
 -- (empty: fetch nothing). All return {outcome of the report, packed grant or '', whether to call again at once}.
 local worker, number, lease, slots = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]

@@ -1,4 +1,4 @@
--- rq: the projection into RQ's keys, which nothing else writes (one file, so that it is over 80 lines). Needs base, dates.
+-- rq: the projection into RQ's keys: jobs (one file, so that it is over 80 lines). Needs base, dates.
 -- Nothing here decides anything; all of it may be deleted and is repaired.
 -- Windows: `rq:queue:*` shows the first 1,000 ready jobs, the registries the newest 10,000 jobs of a queue.
 local NS = string.sub(P, 5, -2)
@@ -96,7 +96,7 @@ local function rq_show(id, j, from, to, since)
   if old and old ~= new then rq_leave(rq_registry(old, j.q), id) end
   if to == 'READY' then rq_enlist(id, j, from) end
   if not new then return end
-  local name, seconds = rq_registry(new, j.q), math.floor((since or now) / 1000)
+  local name, seconds = rq_registry(new, j.q), (since or now) / 1000
   if new == 'deferred' then
     rq_hash(id, j, from, 'status', 'deferred')
     rq_enter(name, seconds, id)
@@ -104,58 +104,4 @@ local function rq_show(id, j, from, to, since)
     rq_hash(id, j, from, 'status', STATUS[to], 'ended_at', at(since or now))
     rq_enter(name, new == 'canceled' and seconds or seconds + TEN_YEARS, id)
   end
-end
-
-local function rq_started(id, j, known, since)
-  rq_hash(id, j, known, 'status', 'started', 'started_at', at(since or now), 'ended_at', '', 'last_heartbeat', at(now),
-    'worker_name', j.u)
-  call('ZADD', rq_registry('wip', j.q), '+inf', rq_id(id) .. ':' .. j.f)
-end
-
-local function rq_stopped(id, j)
-  call('ZREM', rq_registry('wip', j.q), rq_id(id) .. ':' .. j.f)
-end
-
--- Take a job out of all that RQ shows of it, whatever that is.
-local function rq_hide(id, j)
-  call('LREM', rq_list(j.q), 0, rq_id(id))
-  for _, registry in ipairs({ 'deferred', 'finished', 'failed', 'canceled' }) do rq_leave(rq_registry(registry, j.q), id) end
-  rq_stopped(id, j)
-end
-
-local function rq_failed(id, worker, text)
-  call('XADD', 'rq:results:' .. rq_id(id), 'MAXLEN', '10', '*', 'type', '2', 'worker_name', worker, 'exc_string', text)
-end
-
--- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise.
-local function rq_worker(worker, id, fence, counter)
-  local name = 'rq:worker:' .. worker
-  if call('EXISTS', name) == 0 then return end
-  call('DEL', name .. ':executions')
-  if id then
-    call('HSET', name, 'state', 'busy', 'current_job', rq_id(id))
-    call('SADD', name .. ':executions', rq_id(id) .. ':' .. fence)
-  else
-    call('HSET', name, 'state', 'idle')
-    call('HDEL', name, 'current_job')
-  end
-  if counter then call('HINCRBY', name, counter, 1) end
-end
-
-local function rq_heartbeat(worker, id)
-  local name = 'rq:worker:' .. worker
-  if call('EXISTS', name) == 1 then
-    call('HSET', name, 'last_heartbeat', at(now))
-    call('EXPIRE', name, 480)
-  end
-  name = id and 'rq:job:' .. rq_id(id)
-  if name and call('EXISTS', name) == 1 then call('HSET', name, 'last_heartbeat', at(now)) end
-end
-
-local function rq_stop(worker, id)
-  call('PUBLISH', 'rq:pubsub:' .. worker, cjson.encode({ command = 'stop-job', job_id = rq_id(id) }))
-end
-
-local function rq_suspended()
-  return call('EXISTS', 'rq:suspended') == 1
 end

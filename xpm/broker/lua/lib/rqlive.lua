@@ -1,0 +1,72 @@
+-- rqlive: the projection into RQ's keys: executions, workers, and what repairs look at. Needs base, dates, rq.
+
+local function rq_execution(id, fence)
+  return rq_id(id) .. ':' .. fence
+end
+
+local function rq_started(id, j, known, since)
+  rq_hash(id, j, known, 'status', 'started', 'started_at', at(since or now), 'ended_at', '', 'last_heartbeat', at(now),
+    'worker_name', j.u)
+  local execution = rq_execution(id, j.f)
+  call('ZADD', rq_registry('wip', j.q), '+inf', execution)
+  call('HSET', 'rq:execution:' .. execution, 'job_id', rq_id(id), 'worker_name', j.u, 'created_at', (since or now) / 1000,
+    'last_heartbeat', now / 1000)
+end
+
+local function rq_stopped(id, j)
+  local execution = rq_execution(id, j.f)
+  call('ZREM', rq_registry('wip', j.q), execution)
+  call('DEL', 'rq:execution:' .. execution)
+end
+
+-- Whether RQ shows a job of state `state` (not READY) as it should.
+local function rq_shown(id, j, state)
+  if not rq_true(id, j, state) then return false end
+  if state ~= 'RUNNING' then return call('ZSCORE', rq_registry(REGISTRY[state], j.q), rq_id(id)) end
+  local execution = rq_execution(id, j.f)
+  return call('ZSCORE', rq_registry('wip', j.q), execution) and call('EXISTS', 'rq:execution:' .. execution) == 1
+end
+
+-- Take a job out of all that RQ shows of it, whatever that is.
+local function rq_hide(id, j)
+  call('LREM', rq_list(j.q), 0, rq_id(id))
+  for _, registry in ipairs({ 'deferred', 'finished', 'failed', 'canceled' }) do rq_leave(rq_registry(registry, j.q), id) end
+  rq_stopped(id, j)
+end
+
+local function rq_failed(id, worker, text)
+  call('XADD', 'rq:results:' .. rq_id(id), 'MAXLEN', '10', '*', 'type', '2', 'worker_name', worker, 'exc_string', text)
+end
+
+-- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise.
+local function rq_worker(worker, id, fence, counter)
+  local name = 'rq:worker:' .. worker
+  if call('EXISTS', name) == 0 then return end
+  call('DEL', name .. ':executions')
+  if id then
+    call('HSET', name, 'state', 'busy', 'current_job', rq_id(id))
+    call('SADD', name .. ':executions', rq_execution(id, fence))
+  else
+    call('HSET', name, 'state', 'idle')
+    call('HDEL', name, 'current_job')
+  end
+  if counter then call('HINCRBY', name, counter, 1) end
+end
+
+local function rq_heartbeat(worker, id)
+  local name = 'rq:worker:' .. worker
+  if call('EXISTS', name) == 1 then
+    call('HSET', name, 'last_heartbeat', at(now))
+    call('EXPIRE', name, 480)
+  end
+  name = id and 'rq:job:' .. rq_id(id)
+  if name and call('EXISTS', name) == 1 then call('HSET', name, 'last_heartbeat', at(now)) end
+end
+
+local function rq_stop(worker, id)
+  call('PUBLISH', 'rq:pubsub:' .. worker, cjson.encode({ command = 'stop-job', job_id = rq_id(id) }))
+end
+
+local function rq_suspended()
+  return call('EXISTS', 'rq:suspended') == 1
+end

@@ -1,0 +1,199 @@
+"""RQ's dashboard, set up for our queues: `rq-dashboard -c xpm.web.rqdashboard`, or `serve()`.
+
+Importing this module, before the dashboard's blueprint is registered, is enough. It
+
+* reads what stands in Redis as plain data: the dashboard unpickles otherwise, and whoever may write to the broker could
+  run code in it; other applications' pickled jobs are shown as unreadable;
+* mends a page that fails for jobs with RQ's own dependencies;
+* answers the buttons for our jobs from the engine, since the dashboard would only change what RQ shows: Delete gives a
+  job up, and what the engine has no word for is refused with a sentence (409). Other applications' queues stay as they
+  are.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import rq.serializers
+from flask import Flask, Response, current_app, jsonify, request
+from rq.job import Job
+from rq_dashboard import cli, web
+from werkzeug.serving import make_server
+
+from xpm.broker import rq as rqnames
+from xpm.broker.broker import Broker
+from xpm.broker.views import JobView, Views
+from xpm.core.state import ENDED
+from xpm.errors import BrokerError, UsageError
+from xpm.types import Namespace
+
+log = logging.getLogger("xpm.web")
+
+REFUSED = {
+    "requeue": "a failed job is retried when its experiment is submitted again, once by each run: xpm run SCRIPT",
+    "ended": "the job has ended; its result is forgotten by deleting its directory, and made again by the next run",
+    "empty": "a queue of xpm is not emptied here; give an experiment up with: xpm cancel -e EXPERIMENT",
+    "compact": "a queue of xpm needs no compacting: RQ's list is only shown, and repaired by the workers",
+}
+
+
+class Reader(rqnames.Serializer):
+    """msgpack; what is something else is shown as such, and never unpickled."""
+
+    @staticmethod
+    def loads(data: bytes, *_: Any, **__: Any) -> Any:
+        """Unpack plain data, or say that it is none."""
+        try:
+            return rqnames.Serializer.loads(data)
+        except (ValueError, TypeError):
+            return ["(not plain data)", None, [], {}]
+
+
+class _Job(Job):
+    """The dashboard decodes these ids; RQ gives them as text."""
+
+    @property
+    def dependency_ids(self) -> list[bytes]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ids: Any = super().dependency_ids
+        return [id.encode() if isinstance(id, str) else id for id in ids]
+
+
+def _install() -> None:
+    serializers: Any = rq.serializers
+    serializers.PickleSerializer = serializers.DefaultSerializer = Reader
+    serializers.SERIALIZER_ALIASES = {"json": serializers.JSONSerializer}
+    dashboard: Any = web
+    dashboard.config.serializer = Reader
+    dashboard.Job = _Job
+    dashboard.blueprint.before_request(_before)
+
+
+def _before() -> Response | None:
+    """Answer the buttons that concern our jobs and queues; None leaves a request to the dashboard."""
+    if request.method == "POST" and not _same_site():
+        return _answer(403, "this request comes from another page")
+    arguments = request.view_args or {}
+    button = (request.endpoint or "").rpartition(".")[2]
+    if button in ("requeue_all", "empty_queue", "compact_queue"):
+        if rqnames.parse_queue(str(arguments["queue_name"])) is None:
+            return None
+        return _answer(409, REFUSED[button.partition("_")[0]])
+    if button in ("delete_job_view", "requeue_job_view"):
+        place = rqnames.parse_job(str(arguments["job_id"]))
+        if place is None:
+            return None
+        return _answer(409, REFUSED["requeue"]) if button == "requeue_job_view" else _delete(*place)
+    return None
+
+
+def _same_site() -> bool:
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+def _delete(namespace: Namespace, id: str) -> Response:
+    app: Any = current_app
+    if app.config.get("RQ_DASHBOARD_DISABLE_DELETE"):
+        return jsonify(status="DISABLED")
+    try:
+        broker = Broker(app.redis_conn, namespace)
+        job = Views(broker).job(id)
+        if job is None:
+            return _answer(404, "there is no such job any more")
+        if job.state in ENDED:
+            return _answer(409, REFUSED["ended"])
+        _give_up(broker, job)
+    except BrokerError as error:
+        return _answer(503, str(error))
+    return jsonify(status="OK")
+
+
+def _give_up(broker: Broker, job: JobView) -> None:
+    """Nobody wants the job any more: it is cancelled, or asked to stop."""
+    for token in job.runs:
+        broker.cancel(token.partition(".")[0], [job.id])
+
+
+def _answer(status: int, sentence: str) -> Response:
+    response = jsonify(status="ERROR", reason=sentence)
+    response.status_code = status
+    return response
+
+
+def application(url: str, *, prefix: str = "", interval: float = 2.5, read_only: bool = False) -> Flask:
+    """The dashboard of the broker at `url`, as a WSGI application without any login.
+
+    Args:
+        url: the broker.
+        prefix: path below which the pages lie, such as `/rq`.
+        interval: seconds between two looks of an open page.
+        read_only: whether Delete is off.
+    """
+    app: Any = cast(Any, cli).make_flask_app(None, None, None, prefix)
+    app.config.update(
+        RQ_DASHBOARD_REDIS_URL=(url,),
+        RQ_DASHBOARD_POLL_INTERVAL=int(interval * 1000),
+        RQ_DASHBOARD_DISABLE_DELETE=read_only,
+        DEPRECATED_OPTIONS=[],
+    )
+    cast(Any, web).setup_rq_connection(app)
+    return app
+
+
+def serve(
+    url: str,
+    host: str = "127.0.0.1",
+    port: int = 9181,
+    *,
+    read_only: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Show the dashboard on this computer alone, until interrupted.
+
+    Args:
+        url: the broker.
+        host: a loopback address; there is no login.
+        port: 0 takes any free one.
+        read_only: whether Delete is off.
+        announce: told the page's address when it can be opened.
+
+    Raises:
+        UsageError: the host is reachable by others, or the port is taken.
+    """
+    if not _loopback(host):
+        raise UsageError(f"host {host}: the dashboard has no login and is shown on loopback addresses only")
+    app = application(url, read_only=read_only)
+    app.before_request(_known_host)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        server = make_server(host, port, app, threaded=True)
+    except (OSError, SystemExit) as error:  # werkzeug exits when the port is taken
+        raise UsageError(f"port {port} of {host} is taken: choose another") from error
+    if announce is not None:
+        announce(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/")
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def _known_host() -> Response | None:
+    """A foreign name that resolves to this computer is a page of somebody else that wants to read ours."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    return None if _loopback(name) else _answer(403, f"{name} is not this computer")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_install()
