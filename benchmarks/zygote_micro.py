@@ -83,6 +83,7 @@ def measure(lab: Lab, options: argparse.Namespace) -> None:
     serve(shares[0][:20])
     shares[0] = shares[0][20:]
     times.clear()
+    cpu = cpu_of(lab.zygotes[0].pid)
     begun = time.perf_counter()
     threads = [threading.Thread(target=serve, args=(share,)) for share in shares]
     for thread in threads:
@@ -90,12 +91,22 @@ def measure(lab: Lab, options: argparse.Namespace) -> None:
     for thread in threads:
         thread.join()
     wall = time.perf_counter() - begun
+    zygote, jobs = (end - begin for begin, end in zip(cpu, cpu_of(lab.zygotes[0].pid), strict=True))
     times.sort()
     print(
         f"{len(times)} jobs, {options.workers} workers: {len(times) / wall:.0f}/s, "
         f"p50 {statistics.median(times) * 1e3:.2f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms, "
+        f"CPU a job: zygote {zygote / len(times) * 1e3:.2f} ms, process {jobs / len(times) * 1e3:.2f} ms, "
         f"python -c pass {python_pass() * 1e3:.1f} ms"
     )
+
+
+def cpu_of(pid: int) -> tuple[float, float]:
+    """Seconds of CPU of a process, and of its children that have ended."""
+    values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system, of_children, system_of_children = (int(value) for value in values[11:15])
+    tick = os.sysconf("SC_CLK_TCK")
+    return (user + system) / tick, (of_children + system_of_children) / tick
 
 
 def python_pass() -> float:

@@ -16,7 +16,8 @@ from xpm.workspace.code import read_code
 from xpm.workspace.paths import job_dir
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
-from xpm_workers.seeds import seed_of, seeder
+from xpm_workers.process import announce
+from xpm_workers.seeds import seeder
 from xpm_workers.session import JobSession
 
 
@@ -55,14 +56,11 @@ def _run(request: Request, folder: Path) -> int:
     workspace = Path(request.workspace)
     loader = Loader(read_code(workspace, request.code), workspace)
     loader.install()
-    names = {"JOB": request.job, "FENCE": request.fence, "ATTEMPT": str(request.attempt)}
     os.environ.update(request.environ)
-    os.environ.update(
-        {f"XPM_{name}": value for name, value in names.items()}, XPM_WORKSPACE=request.workspace
-    )
     os.chdir(folder)
     sys.meta_path.insert(0, seeder)
-    seeder.sow(seed_of(request.job, request.attempt))
+    announce(request)
+    seeder.sow()
     here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
     session.current.set(here)
     try:

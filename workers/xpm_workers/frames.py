@@ -33,6 +33,8 @@ PART = 48 << 10
 _BUFFER = PART + 1024
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # where it is missing, Python ignores SIGPIPE anyway
 
+_pack = cast(Any, msgpack).Packer(unicode_errors="surrogateescape").pack
+
 Frame = list[Any]
 
 
@@ -136,7 +138,7 @@ def messages(frame: Frame) -> list[bytes]:
 
 def pack(frame: Frame) -> bytes:
     """`frame` as bytes."""
-    return cast(bytes, cast(Any, msgpack).packb(frame, unicode_errors="surrogateescape"))
+    return cast(bytes, _pack(frame))
 
 
 def unpack(data: bytes) -> Frame:

@@ -34,6 +34,7 @@ class Loader:
         self._types: dict[str, TypeInfo] = {}
         self._tasks: dict[str, type[Task]] = {}
         self._modules = 0
+        self._entries: dict[str, ModuleType] = {}
 
     def install(self) -> None:
         """Gives this process the module path, arguments and working directory of the run."""
@@ -102,30 +103,30 @@ class Loader:
             loading.reset(token)
 
     def _script(self, script: str) -> ModuleType:
-        loaded = sys.modules.get(SCRIPT_MODULE)
-        if loaded is not None and getattr(loaded, SCRIPT, None) == script:
-            return loaded
-        path = os.path.join(self.folder, script)
-        module = ModuleType(SCRIPT_MODULE)
-        module.__file__ = path
-        setattr(module, SCRIPT, script)
-        # As multiprocessing has it in the processes that it spawns; before the script runs, because the import of
-        # multiprocessing makes `SCRIPT_MODULE` another name of whatever is the main module then.
-        sys.modules["__main__"] = module
-        run_top_level(module, SCRIPT_MODULE, path)
-        return module
+        loaded = self._entries.get(script)
+        if loaded is None:
+            path = os.path.join(self.folder, script)
+            loaded = ModuleType(SCRIPT_MODULE)
+            loaded.__file__ = path
+            setattr(loaded, SCRIPT, script)
+            # As multiprocessing has it in the processes that it spawns; before the script runs, because the
+            # import of multiprocessing makes `SCRIPT_MODULE` another name of whatever is the main module then.
+            sys.modules["__main__"] = loaded
+            run_top_level(loaded, SCRIPT_MODULE, path)
+            self._entries[script] = loaded
+        return loaded
 
     def _entry(self, name: str) -> ModuleType:
         """The module that was run by `python -m`: like a script, it may open its experiment at the top level."""
-        loaded = sys.modules.get(name)
-        if loaded is not None:
-            return loaded
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        module = importlib.util.module_from_spec(spec)
-        run_top_level(module, name, spec.origin)
-        return module
+        loaded = self._entries.get(name) or sys.modules.get(name)
+        if loaded is None:
+            spec = importlib.util.find_spec(name)
+            if spec is None or spec.origin is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            loaded = importlib.util.module_from_spec(spec)
+            run_top_level(loaded, name, spec.origin)
+            self._entries[name] = loaded
+        return loaded
 
 
 def run_top_level(module: ModuleType, name: str, path: str) -> None:
@@ -142,7 +143,7 @@ def run_top_level(module: ModuleType, name: str, path: str) -> None:
     finally:
         loading.reset(token)
         if not complete:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 def _below(cls: type[Task]) -> Iterator[type[Task]]:

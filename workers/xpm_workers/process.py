@@ -96,29 +96,25 @@ class Execution:
             return None
         self._directory = taken
         self._move_in(taken)
-        value, failure = self._execute()
+        value, failure = self.execute()
         if os.getpid() != self._pid:
             return None
         trouble = _wind_up()
-        return failure or trouble or self._publish(taken, value)
+        return failure or trouble or self.publish(taken, value)
 
     def _move_in(self, directory: JobDirectory) -> None:
-        """Makes the directory this process's home: working directory, logs, environment, seeds."""
-        request = self.request
+        """Makes the directory this process's home."""
         os.fchdir(directory.descriptor)
         for number, name in enumerate(LOGS, 1):
             log = directory.open_log(name)
             os.dup2(log, number)
             os.close(log)
-        for name, value in request.environ.items():
+        for name, value in self.request.environ.items():
             os.environ[name] = value
-        os.environ["XPM_JOB"] = request.job
-        os.environ["XPM_FENCE"] = request.fence
-        os.environ["XPM_ATTEMPT"] = str(request.attempt)
-        os.environ["XPM_WORKSPACE"] = request.workspace
-        seeder.sow(seed_of(request.job, request.attempt))
+        seeder.sow()
 
-    def _execute(self) -> tuple[Any, Failure | None]:
+    def execute(self) -> tuple[Any, Failure | None]:
+        """Builds the task and executes it: what it returned, or how it failed."""
         request = self.request
         try:
             types = self._types = self._load()
@@ -142,7 +138,8 @@ class Execution:
             raise _Unloadable from error
         return types
 
-    def _publish(self, directory: JobDirectory, value: Any) -> None:
+    def publish(self, directory: JobDirectory, value: Any) -> None:
+        """Makes `value` the job's result and tells the worker."""
         request = self.request
         result = encode_result(value, self._path)
         ended = time.time()
@@ -231,6 +228,18 @@ def run(request: Request, connected: socket.socket, loader: Loader) -> NoReturn:
         os._exit(status)
 
 
+def announce(request: Request) -> None:
+    """Sets what the job finds in its environment, and its seed.
+
+    Done before the fork, where it is cheap: in a forked process each page that is written to is copied first.
+    """
+    os.environ["XPM_JOB"] = request.job
+    os.environ["XPM_FENCE"] = request.fence
+    os.environ["XPM_ATTEMPT"] = str(request.attempt)
+    os.environ["XPM_WORKSPACE"] = request.workspace
+    seeder.prepare(seed_of(request.job, request.attempt))
+
+
 def settle(parent: int) -> None:
     """Makes this process a job's: a session of its own, the reaper of its orphans, not outliving `parent`."""
     os.setsid()
@@ -317,6 +326,7 @@ def main() -> NoReturn:
     workspace = Path(request.workspace)
     loader = Loader(read_code(workspace, request.code), workspace)
     loader.install()
+    announce(request)
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=CHANNEL)
     run(request, connected, loader)
 

@@ -27,14 +27,17 @@ class Seeder:
 
     def __init__(self) -> None:
         self.seed: int | None = None
+        self._loaded: list[Any] = []
 
-    def sow(self, seed: int) -> None:
-        """Seeds from now on with `seed`."""
+    def prepare(self, seed: int) -> None:
+        """Notes the seed, which `sow` gives to the generators that are loaded now."""
         self.seed = seed
-        for name in _GENERATORS:
-            module = sys.modules.get(name)
-            if module is not None:
-                self.into(module)
+        self._loaded = [sys.modules[name] for name in _GENERATORS if name in sys.modules]
+
+    def sow(self) -> None:
+        """Seeds the generators."""
+        for module in self._loaded:
+            self.into(module)
 
     def into(self, module: Any) -> None:
         """Seeds the generator `module`."""
@@ -44,7 +47,7 @@ class Seeder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Finds only generators, and only those that come after `sow`."""
+        """Finds only generators, and only those that come after `prepare`."""
         if self.seed is None or fullname not in _GENERATORS or self not in sys.meta_path:
             return None
         place = sys.meta_path.index(self)

@@ -30,6 +30,7 @@ from xpm.workspace.results import read_record
 from xpm_workers import frames, process, tree
 from xpm_workers.frames import Frame, Request
 from xpm_workers.loader import Loader
+from xpm_workers.practice import practise
 
 FIRST = process.CHANNEL + 1
 """Its own descriptors are numbered from here on, so that a child closes them all at once."""
@@ -176,6 +177,7 @@ class Zygote:
 
     def _start(self, line: Line, request: Request, frame: Frame) -> None:
         self._load(request)
+        process.announce(request)
         try:
             if self._fork_safe and _threads() == 1:
                 job = self._fork(line, request)
@@ -235,7 +237,7 @@ class Zygote:
         _set_signal(_SIGCHLD, 0)
         _set_signal(_SIGTERM, 0)
         _set_signal(_SIGINT, signal.default_int_handler)
-        os.dup2(line.socket.fileno(), process.CHANNEL, inheritable=False)
+        os.dup2(line.socket.fileno(), process.CHANNEL, False)
         os.closerange(FIRST, max(self._lines, default=self._ring) + 8)
         process.settle(self._pid)
         process.run(request, self._channel, self._loader)
@@ -402,6 +404,8 @@ def main(arguments: list[str]) -> NoReturn:
     loader = Loader(read_code(Path(workspace), code), Path(workspace))
     loader.install()
     gc.disable()
+    with suppress(OSError):  # without it jobs only start more slowly
+        practise(f"{workspace}/.xpm/zygote-{os.getpid()}", loader)
     Zygote(loader, socket.socket(fileno=int(listener)), "--no-preload" not in options).run()
 
 

@@ -117,6 +117,11 @@ class JobDirectory:
         self._recover()
         self._remove_draft()
 
+    def close(self) -> None:
+        """Lets go of the directory; a job's process just ends."""
+        for descriptor in (self.descriptor, self._meta, self._draft):
+            os.close(descriptor)
+
     def in_place(self) -> bool:
         """Whether the directory is still the one at its path."""
         try:

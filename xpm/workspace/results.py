@@ -7,14 +7,17 @@ end tells a whole record, and whose it is, from a torn one.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import json.encoder
 import os
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from xpm.errors import ResultError
 from xpm.types import Fence, JobId
@@ -26,7 +29,36 @@ MAX_RESULT = 1 << 20
 
 _TAIL = re.compile(rb',"fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z')
 _TAIL_SIZE = 160
-_encode_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _json_encoder() -> Callable[[Any], str]:
+    """JSON in one line, by the encoder in C alone.
+
+    In the forked process of a job each Python function that runs for the first time costs copies of pages.
+    """
+    # None without the C extension, which CPython has.
+    make: Any = vars(json.encoder).get("c_make_encoder")
+    if make is None:
+        return json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+    encode = make(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+def _refuse(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _builtin_sha256() -> Any:
+    """The interpreter's own SHA-256, which unlike OpenSSL's, the faster one, touches hardly any memory."""
+    for name in ("_sha2", "_sha256"):
+        with suppress(ImportError):
+            return vars(importlib.import_module(name))["sha256"]
+    return hashlib.sha256
+
+
+_encode_json = _json_encoder()
+_small_sha256 = _builtin_sha256()
+_SMALL = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +121,13 @@ def pack_record(record: Record) -> bytes:
         }
     )
     body = f'{head[:-1]},"result":{result},"fence":"{record.fence}"'.encode("ascii")
-    return b'%b,"checksum":"%b"}\n' % (body, hashlib.sha256(body).hexdigest().encode("ascii"))
+    return b'%b,"checksum":"%b"}\n' % (body, _checksum(body).encode("ascii"))
 
 
 def unpack_record(line: bytes) -> Record | None:
     """The record in `line`; None when it is torn, altered or of a newer format."""
     tail = _TAIL.search(line, max(0, len(line) - _TAIL_SIZE))
-    if (
-        tail is None
-        or hashlib.sha256(line[: tail.start(2) - len(',"checksum":"')]).hexdigest() != tail[2].decode()
-    ):
+    if tail is None or _checksum(line[: tail.start(2) - len(',"checksum":"')]) != tail[2].decode():
         return None
     values: dict[str, Any] = json.loads(line)
     if values.pop("format", None) != FORMAT:
@@ -133,6 +162,10 @@ def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
     finally:
         os.close(descriptor)
     return None if tail is None else Fence(tail[1].decode())
+
+
+def _checksum(data: bytes) -> str:
+    return (_small_sha256 if len(data) <= _SMALL else hashlib.sha256)(data).hexdigest()
 
 
 def _text(data: bytes) -> str:

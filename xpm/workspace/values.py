@@ -25,6 +25,8 @@ _SEQUENCES: tuple[type[Any], ...] = (list, tuple, set, frozenset)
 _SCALARS: tuple[type[Any], ...] = (int, float, str)
 _SCRIPT_MODULES = ("__mp_main__", "__main__")
 
+_PLAIN = frozenset({type(None), bool, int, str})
+
 FindClass = Callable[[str], type[Any]]
 
 
@@ -35,8 +37,7 @@ def encode_result(value: Any, jobdir: str | os.PathLike[str]) -> Any:
         ResultError: something in it is of a type that is not kept; the message names where it stands.
         OSError: an array could not be written.
     """
-    kind = value.__class__
-    if value is None or kind is bool or kind is int or kind is str:
+    if value.__class__ in _PLAIN or (value.__class__ is float and math.isfinite(value)):
         return value
     return _Encoder(os.path.abspath(jobdir)).encode(value, "the result", 0)
 
@@ -102,7 +103,6 @@ class _Encoder:
 
     def __init__(self, jobdir: str) -> None:
         self.jobdir = jobdir
-        self.roots = {jobdir, os.path.realpath(jobdir)}
         self.arrays = 0
         numpy = sys.modules.get("numpy")
         self.array: Any = () if numpy is None else numpy.ndarray
@@ -199,7 +199,7 @@ class _Encoder:
 
     def path(self, value: PurePath) -> Any:
         text = os.path.normpath(os.path.join(self.jobdir, value))
-        for root in self.roots:
+        for root in (self.jobdir, os.path.realpath(self.jobdir)):
             if text == root or text.startswith(root + os.sep):
                 return _tagged("file", os.path.relpath(text, root))
         return _tagged("path", text)
