@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from os import PathLike
-from typing import overload
+from typing import TYPE_CHECKING, Any, overload
 
 from xpm.errors import UsageError
-from xpm.experiment.attach import attach
 from xpm.experiment.session import Experiment
+
+if TYPE_CHECKING:
+    from xpm.settings import Settings
 
 __all__ = ["Experiment", "attach", "experiment"]
 
@@ -87,3 +90,9 @@ def experiment(
         "snapshot": snapshot,
     }
     return Experiment(str(name), check=check, priority=priority, given=given)
+
+
+def attach(name: str, settings: Settings) -> int:
+    """Shows the newest run of the experiment `name` until its end, and says how it ended; returns the exit status."""
+    module: Any = importlib.import_module("xpm.experiment.attaching")
+    return module.attach(name, settings)

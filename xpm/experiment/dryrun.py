@@ -8,12 +8,11 @@ from pathlib import Path
 from xpm.broker.views import Views
 from xpm.core.plan import Known, Plan, Standing, compare
 from xpm.core.state import State
-from xpm.errors import WorkspaceError
+from xpm.experiment.gathering import Submitted
 from xpm.experiment.link import Link
-from xpm.experiment.submission import Submitted
+from xpm.experiment.others import fingerprint_of
 from xpm.experiment.voice import Voice
 from xpm.types import JobId
-from xpm.workspace.code import read_code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import read_record
 from xpm.workspace.snapshot import fingerprint
@@ -29,7 +28,7 @@ def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None
         by_task.setdefault(job.task, []).append(job.id)
     finished = workspace.finished(by_task)
     found = views.states([job.id for job in jobs]) if views else [None] * len(jobs)
-    prints = _Fingerprints(workspace)
+    prints: dict[str, str | None] = {}
     known: dict[JobId, Known] = {}
     for job, standing in zip(jobs, found, strict=True):
         done = job.id in finished
@@ -37,7 +36,10 @@ def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None
             continue
         code = None
         if done:
-            code = prints.of(standing[1] if standing and standing[0] is State.DONE else _code(job, workspace))
+            made_by = standing[1] if standing and standing[0] is State.DONE else _code(job, workspace)
+            if made_by not in prints:
+                prints[made_by] = fingerprint_of(made_by, workspace)
+            code = prints[made_by]
         known[job.id] = Known(standing[0] if standing else None, done, code)
     return compare(((job.id, job.task, job.label) for job in jobs), known, fingerprint(project))
 
@@ -65,20 +67,3 @@ _FINISHED = (Standing.DONE, Standing.OTHER_CODE)
 def _code(job: Submitted, workspace: Workspace) -> str:
     record = read_record(workspace.jobpath(job.task, job.id))
     return record.code if record else ""
-
-
-class _Fingerprints:
-    """What code ids stand for."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._found: dict[str, str | None] = {}
-
-    def of(self, code: str) -> str | None:
-        """The fingerprint of the code `code`; None when nobody knows."""
-        if code not in self._found:
-            try:
-                self._found[code] = read_code(self._workspace.path, code).fingerprint if code else None
-            except WorkspaceError:
-                self._found[code] = None
-        return self._found[code]

@@ -69,6 +69,11 @@ class Link:
         """The broker's URL, as it can be shown."""
         return safe(self._url)
 
+    @property
+    def open(self) -> bool:
+        """Whether there is a connection."""
+        return bool(self._url)
+
     @cached_property
     def commands(self) -> Commands:
         """What to tell people to type."""

@@ -46,10 +46,6 @@ class Presence:
             shards[shard] = frozenset()
         return shards[shard]
 
-    def gone(self, task: str, job: JobId) -> bool:
-        """Whether the job has no directory now."""
-        return not os.path.isdir(job_dir(self._root, task, job))
-
     def fences(self, jobs: Iterable[tuple[str, JobId]]) -> dict[JobId, Fence]:
         """The fences of those of `jobs` (task, identifier) that have a complete record."""
         wanted = list(jobs)

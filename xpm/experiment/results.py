@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from xpm.broker.events import Events
@@ -13,7 +12,7 @@ from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld
 from xpm.experiment.link import Link
 from xpm.workspace.layout import Workspace
-from xpm.workspace.results import read_record
+from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result
 
 QUIET = 5.0
@@ -23,13 +22,13 @@ PAUSE = 0.002
 """Seconds between two questions, however much is heard."""
 
 
-def result_of(ref: JobRef, workspace: Workspace, ready: Callable[[], Link], timeout: float | None) -> Any:
-    """What the job returned; waits until it is there. A record on disk needs no broker.
+def result_of(ref: JobRef, workspace: Workspace, link: Link, timeout: float | None) -> Any:
+    """What the job returned; waits until it is there.
 
     Args:
-        ref: the job.
+        ref: the job, which was submitted.
         workspace: where its directory is.
-        ready: gives the way to the broker once everything was submitted.
+        link: the way to the broker.
         timeout: seconds; None waits as long as it takes.
 
     Raises:
@@ -38,15 +37,13 @@ def result_of(ref: JobRef, workspace: Workspace, ready: Callable[[], Link], time
     """
     path = workspace.jobpath(ref.task, ref.id)
     deadline = None if timeout is None else time.monotonic() + timeout
-    record = read_record(path)
-    if record is None:
-        link = ready()
-        while record is None:
-            record = _look(ref, workspace, link, deadline)
+    record: Record | None = None
+    while record is None:
+        record = _look(ref, workspace, link, deadline)
     return decode_result(record.result, path)
 
 
-def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None) -> Any:
+def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None) -> Record | None:
     """One look at the job, and a wait for news; its record when it is there."""
     try:
         events = Events(link.broker)
@@ -67,7 +64,7 @@ def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None)
     return None
 
 
-def _record(ref: JobRef, workspace: Workspace) -> Any:
+def _record(ref: JobRef, workspace: Workspace) -> Record:
     path = workspace.jobpath(ref.task, ref.id)
     record = read_record(path)
     if record is None:

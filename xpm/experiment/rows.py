@@ -10,7 +10,7 @@ from xpm.core.config import Task
 from xpm.core.naming import class_name
 from xpm.core.state import State
 from xpm.errors import ResultError, UsageError
-from xpm.experiment.submission import Submitted
+from xpm.experiment.gathering import Submitted
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result, plain

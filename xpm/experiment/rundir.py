@@ -1,7 +1,8 @@
 """The folder of a run: what was submitted, from which code, by whom.
 
 `run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of
-it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name.
+it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name;
+`end.json` is there when all jobs were done.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any, TextIO
 
 from xpm.broker.broker import Entry
 from xpm.errors import WorkspaceError
-from xpm.types import JobId
+from xpm.experiment.gathering import END
+from xpm.types import JobId, Scalar
 
 FORMAT = 1
 JOBS = "jobs.jsonl"
@@ -112,6 +114,21 @@ class RunDirectory:
         except OSError as error:
             raise WorkspaceError(f"cannot note jobs in {self.path}: {error.strerror or error}") from error
 
+    def add_end(self, plan: str, codes: Mapping[str, int]) -> None:
+        """Notes that all jobs of the run are done: the next run of the same plan then has nothing to ask.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        try:
+            draft = self.path / f".{END}.tmp"
+            draft.write_text(
+                json.dumps({"format": FORMAT, "plan": plan, "codes": dict(codes)}) + "\n", "utf-8"
+            )
+            draft.replace(self.path / END)
+        except OSError as error:
+            raise WorkspaceError(f"cannot note the end in {self.path}: {error.strerror or error}") from error
+
     def close(self) -> None:
         """Closes the files."""
         if self._jobs is not None:
@@ -126,9 +143,9 @@ class RunDirectory:
         except (OSError, ValueError):
             return ""
 
-    def ids(self) -> list[JobId]:
-        """The jobs of the run, in the order of their submission."""
-        return list(dict.fromkeys(entry.id for entry in self.entries()))
+    def jobs(self) -> dict[JobId, Mapping[str, Scalar]]:
+        """The jobs of the run, in the order of their submission, and their tags."""
+        return {entry.id: entry.tags for entry in self.entries()}
 
     def entries(self) -> Iterator[Entry]:
         """The jobs of the run as they were submitted; a line that was cut off is left out."""
@@ -148,14 +165,6 @@ class RunDirectory:
     def types(self) -> dict[str, bytes]:
         """The packed descriptions of the classes that the payloads name."""
         return {values["type"]: a2b_base64(values["packed"]) for values in _lines(self.path / TYPES)}
-
-
-def newest(experiment: Path) -> Path | None:
-    """The folder of the newest run in the folder of an experiment; None when there is none."""
-    try:
-        return max((path for path in experiment.iterdir() if (path / FACTS).is_file()), default=None)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _job_line(entry: Entry) -> str:

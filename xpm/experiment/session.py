@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Mapping
@@ -9,10 +10,8 @@ from contextvars import Token
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from xpm.broker.broker import PRIORITIES
-from xpm.broker.views import RunView
 from xpm.core import session
 from xpm.core.config import Task, reference
 from xpm.core.session import ScriptLoaded, Session, SubmitOptions
@@ -20,20 +19,26 @@ from xpm.core.state import ENDED, State
 from xpm.core.submission import prepare
 from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import rows
-from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import DETACHED, DONE, PLAIN, NotAllDone, plainly, status_of
-from xpm.experiment.link import Link
+from xpm.experiment.gathering import End, Gathering, Item, newest, read_end
+from xpm.experiment.others import about_others, made_by_others
 from xpm.experiment.outbox import Outbox
-from xpm.experiment.results import result_of
 from xpm.experiment.script import name_script
-from xpm.experiment.submission import Circumstances, Submitter
-from xpm.experiment.summary import Ending, Unfinished, nothing_to_do, tell, unfinished
-from xpm.experiment.voice import Voice, jobs
-from xpm.experiment.watching import detached, watch
+from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.settings import Settings, load
 from xpm.types import JobId, Namespace
 from xpm.workspace.layout import Workspace
+from xpm.workspace.results import complete, read_record
 from xpm.workspace.snapshot import Entry as Start
+from xpm.workspace.snapshot import fingerprint
+from xpm.workspace.values import decode_result
+
+if TYPE_CHECKING:
+    from xpm.experiment.remote import Remote
+    from xpm.experiment.summary import Unfinished
+
+PRIORITIES = range(-4095, 4096)
+"""What a priority can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Handle:
     @property
     def state(self) -> State:
         """Its state, asked now."""
-        return self._experiment.state_of(self.id)
+        return self._experiment.state_of(self)
 
     @property
     def stdout(self) -> Path:
@@ -79,6 +84,7 @@ class Experiment:
         self._given = given
         self._token: Token[Session | None] | None = None
         self._began = 0.0
+        self._remote: Remote | None = None
 
     # The block
 
@@ -97,16 +103,13 @@ class Experiment:
 
     def _open(self) -> None:
         self._began = time.monotonic()
-        script = name_script()
-        self._settings = settings = load(arguments=self._given, script=script)
+        self._script = name_script()
+        self._start = Start.of_process()
+        self._settings = settings = load(arguments=self._given, script=self._script)
         self._voice = Voice(plain=settings.no_color)
         self._workspace = _workspace(settings)
-        self._link = Link(self._workspace, settings, self._voice)
-        under = Circumstances(
-            self.name, self._workspace, settings, self._priority, script, Start.of_process()
-        )
-        self._submitter = Submitter(under, self._link)
-        self._outbox = Outbox(self._submitter.note if settings.dry_run else self._submitter.send)
+        self._gathering = Gathering(self._workspace)
+        self._outbox: Outbox[Item] = Outbox(self._send)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -130,33 +133,28 @@ class Experiment:
             raise
         finally:
             self._outbox.close()
-            self._submitter.close()
-            self._link.close()
+            if self._remote is not None:
+                self._remote.close()
 
     def _end(self) -> None:
-        view = self.wait()
-        left = [] if view.ended and not view.failed else self._left()
-        run = self._submitter
-        ending = Ending(
-            self.name,
-            self._link.commands,
-            view,
-            time.monotonic() - self._began,
-            run.before,
-            run.others,
-            self._link.commands.again(),
-        )
-        tell(ending, self._link, left, self._voice)
+        last = self._flush()
+        if last is not None:
+            self._tell_nothing(last)
+        if self._remote is None:
+            return
+        view = self._remote.wait()
+        left = self._remote.left() if view.failed else []
+        self._remote.tell(view, left, time.monotonic() - self._began)
         if left and self._check:
             raise NotAllDone(f"{self.name}: {jobs(len(left))} not done", status_of(view.counts))
 
     def _detach(self) -> None:
-        self._flush()
-        if self._submitter.run is None:
-            self._voice.say(f"{self.name}: {nothing_to_do(len(self._submitter.jobs))}")
-        else:
-            self._voice.say(f"{self.name}: {jobs(len(self._submitter.jobs))} submitted")
-            detached(self.name, self._link, self._voice)
+        last = self._flush()
+        if last is not None:
+            self._tell_nothing(last)
+        if self._remote is not None:
+            self._voice.say(f"{self.name}: {jobs(len(self._gathering.jobs))} submitted")
+            self._remote.tell_detached()
 
     def _leave(self, error: BaseException) -> None:
         """The block was left by an exception: what was submitted goes on without the script."""
@@ -164,10 +162,9 @@ class Experiment:
             plainly()
         if self._settings.dry_run or not self._trying():
             return
-        count = len(self._submitter.jobs)
-        if count and self._submitter.run is not None:
-            self._voice.say(f"{self.name}: the {jobs(count)} submitted so far go on")
-            detached(self.name, self._link, self._voice)
+        if self._remote is not None:
+            self._voice.say(f"{self.name}: the {jobs(len(self._gathering.jobs))} submitted so far go on")
+            self._remote.tell_detached()
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(DETACHED) from None
 
@@ -179,6 +176,13 @@ class Experiment:
             self._voice.say(f"{self.name}: not all that was submitted went out: {trouble}")
             return False
         return True
+
+    def _tell_nothing(self, last: End) -> None:
+        count = len(self._gathering.jobs)
+        self._voice.say(f"{self.name}: {nothing_to_do(count) if count else 'no jobs'}", style="green")
+        others = made_by_others(last.codes, fingerprint(self._settings.project), self._workspace)
+        if others:
+            self._voice.say(about_others(others, count))
 
     # What tasks ask
 
@@ -198,10 +202,16 @@ class Experiment:
         return Handle(reference(task).id, self.jobpath(task), self)
 
     def result(self, task: Task, timeout: float | None) -> Any:
-        """Waits for a task's job and gives its result."""
+        """Waits for a task's job and gives its result; a record on disk is enough, whatever a broker says."""
+        path = self.jobpath(task)
+        record = read_record(path)
+        if record is not None:
+            return decode_result(record.result, path)
         if self._settings.dry_run:
-            return self._known_result(task)
-        return result_of(reference(task), self._workspace, self._ready, timeout)
+            ref = reference(task)
+            self._stop_planning(f"the result of {ref.task} {ref.id[:8]}")
+        self._outbox.flush()
+        return self._far().result(task, timeout)
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """A script has no progress of its own: nothing."""
@@ -221,13 +231,12 @@ class Experiment:
     @property
     def failed(self) -> list[Unfinished]:
         """The jobs that ended, or are held, without a result; what failed first comes first."""
-        return [job for job in self._left() if job.state in ENDED or job.state is State.HOLD]
+        self._outbox.flush()
+        left = self._remote.left() if self._remote is not None else []
+        return [job for job in left if job.state in ENDED or job.state is State.HOLD]
 
-    def wait(self) -> RunView:
+    def wait(self) -> None:
         """Waits for all that was submitted so far; more may follow.
-
-        Returns:
-            How the run stands: its jobs per state.
 
         Raises:
             SystemExit: Ctrl-C detached from the experiment, or this is a dry run.
@@ -235,9 +244,8 @@ class Experiment:
         if self._settings.dry_run:
             self._stop_planning("xp.wait()")
         self._flush()
-        if self._submitter.run is not None:
-            return watch(self._submitter.run, self._link, self._voice)
-        return self._all_done()
+        if self._remote is not None:
+            self._remote.wait()
 
     def rows(self, task: type[Task] | str | None = None, params: bool = False) -> list[dict[str, Any]]:
         """The results: one dict per job, with tags, `state`, `result`, `job`, `task` and times.
@@ -249,7 +257,7 @@ class Experiment:
             params: also the parameters, as `params.<name>`.
         """
         self._outbox.flush()
-        chosen = rows.selected(self._submitter.jobs.values(), task)
+        chosen = rows.selected(self._gathering.jobs.values(), task)
         records = {job.id: rows.record_of(job, self._workspace) for job in chosen}
         states = self._states([job.id for job in chosen if records[job.id] is None])
         return [
@@ -268,63 +276,79 @@ class Experiment:
     def cancel(self) -> None:
         """Gives up all jobs of the experiment: those that no other experiment wants are cancelled."""
         self._flush()
-        if self._submitter.run is not None:
-            self._link.ask(self._submitter.run.cancel)
+        if self._remote is not None:
+            self._remote.cancel()
 
-    def state_of(self, job: JobId) -> State:
+    def state_of(self, job: Handle) -> State:
         """The state of a job of this experiment."""
+        if complete(job.path) is not None:
+            return State.DONE
         self._outbox.flush()
-        return self._states([job])[job]
+        return self._states([job.id])[job.id]
 
     # Steps
 
-    def _flush(self) -> None:
-        """All that was submitted goes to the broker, and what was done before joins it."""
+    def _send(self, batch: list[Item]) -> None:
+        """A batch goes out, on the outbox's thread; what has a record waits for `_flush`."""
+        if self._settings.dry_run:
+            self._gathering.note(batch)
+        elif items := self._gathering.take(batch):
+            self._far().submit(items)
+
+    def _flush(self) -> End | None:
+        """All that was submitted is told to the broker.
+
+        Returns:
+            How the last run ended, when it was the same as this one and nothing is left to do: then the
+            broker is told nothing.
+        """
         self._outbox.flush()
-        self._submitter.settle()
+        if self._remote is None:
+            run = newest(self.path)
+            last = read_end(run) if run is not None else None
+            if not self._gathering.jobs:
+                return End("", {})
+            if last is not None and last.plan == self._gathering.plan:
+                return last
+        if self._gathering.done:
+            self._far().settle()
+        return None
 
-    def _ready(self) -> Link:
-        """The way to the broker, for somebody who waits for a job."""
-        self._outbox.flush()
-        return self._link
+    def _far(self) -> Remote:
+        """The experiment's dealings with the broker.
 
-    def _all_done(self) -> RunView:
-        total = len(self._submitter.jobs)
-        counts = {**dict.fromkeys(State, 0), State.DONE: total}
-        return RunView("", self.name, "", 0.0, "", {}, total, counts, settling=False)
+        Loaded late: the clients of a broker cost more than all else of a run that has nothing to do.
+        """
+        if self._remote is None:
+            remote: Any = importlib.import_module("xpm.experiment.remote")
+            under = remote.Circumstances(
+                self.name,
+                self._workspace,
+                self._settings,
+                self._priority,
+                self._script,
+                self._start,
+                self._voice,
+            )
+            made: Remote = remote.Remote(under, self._gathering)
+            self._remote = made
+        return self._remote
 
-    def _left(self) -> list[Unfinished]:
-        self._outbox.flush()
-        if self._submitter.run is None:
-            return []
-        ids = list(self._submitter.jobs)
-        return self._link.ask(lambda: unfinished(self._link.views, self._workspace, ids))
-
-    def _states(self, ids: list[JobId]) -> dict[JobId, State]:
+    def _states(self, ids: list[JobId]) -> Mapping[JobId, State]:
         if not ids:
             return {}
         if self._settings.dry_run:
             return dict.fromkeys(ids, State.WAITING)
-        found = self._link.ask(lambda: self._link.views.states(ids))
-        return {job: one[0] if one else State.WAITING for job, one in zip(ids, found, strict=True)}
+        return self._far().states(ids)
 
     # A dry run
 
     def _tell_plan(self) -> None:
         self._outbox.flush()
-        asked = self._workspace.namespace != _NOWHERE and self._link.find()
-        planned = list(self._submitter.jobs.values())
-        views = self._link.views if asked else None
-        plan = plan_of(planned, self._workspace, views, self._settings.project)
-        tell_plan(self.name, plan, self._link, asked=asked, voice=self._voice)
+        planned = list(self._gathering.jobs.values())
+        self._far().tell_plan(planned, ask=self._workspace.namespace != _NOWHERE)
 
-    def _known_result(self, task: Task) -> Any:
-        ref = reference(task)
-        if not self._workspace.finished({ref.task: [ref.id]}):
-            self._stop_planning(f"the result of {ref.task} {ref.id[:8]}")
-        return result_of(ref, self._workspace, self._ready, 0)
-
-    def _stop_planning(self, what: str) -> None:
+    def _stop_planning(self, what: str) -> NoReturn:
         self._voice.say(
             f"{self.name}: the script asks for {what}, which a dry run can't give: the plan up to here:"
         )

@@ -12,7 +12,8 @@ from xpm.core.state import State
 from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
-from xpm.experiment.voice import Voice, all_jobs, duration, jobs
+from xpm.experiment.others import about_others
+from xpm.experiment.voice import Voice, all_jobs, duration, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 
@@ -87,10 +88,7 @@ def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -
             f"{ending.experiment}: {_counts(ending.view)} ({duration(ending.seconds)})", style="bold red"
         )
     if ending.others:
-        voice.say(
-            f"{ending.others:,} of the {jobs(ending.before)} done before "
-            f"{'was' if ending.others == 1 else 'were'} made by other code than today's"
-        )
+        voice.say(about_others(ending.others, ending.before))
     if left:
         voice.say("\n".join(link.ask(lambda: list(_trouble(ending, link.views, left)))))
 
@@ -103,11 +101,6 @@ def _done(ending: Ending) -> str:
         return f"{name}: {nothing_to_do(total)}"
     reused = f", {before:,} of them before" if before else ""
     return f"{name}: {all_jobs(total)} done{reused} ({duration(ending.seconds)})"
-
-
-def nothing_to_do(total: int) -> str:
-    """What to say of a plan in which everything was done before."""
-    return f"nothing to do: {all_jobs(total)} {'was' if total == 1 else 'were'} done before"
 
 
 def _counts(view: RunView) -> str:

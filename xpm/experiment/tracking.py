@@ -99,7 +99,7 @@ class Tracked:
     def cancel(self) -> tuple[int, int, int]:
         """Gives up the run's jobs: how many were cancelled, asked to stop, and kept for other experiments."""
         broker = self._link.broker
-        found = broker.cancel(self.run.serial, self.directory.ids())
+        found = broker.cancel(self.run.serial, list(self.directory.jobs()))
         while broker.drain():
             pass
         return found
@@ -110,7 +110,7 @@ class Tracked:
             self._looked = time.monotonic()
             tokens = self._link.views.runs(self.experiment)
             if tokens and tokens[-1] != view.token:
-                self._ids = self.directory.ids()
+                self._ids = list(self.directory.jobs())
         return self._ids is not None
 
     def _counted(self, view: RunView) -> RunView:

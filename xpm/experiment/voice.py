@@ -69,3 +69,8 @@ def jobs(count: int) -> str:
 def all_jobs(count: int) -> str:
     """`the one job`, `all 1,200 jobs`."""
     return "the one job" if count == 1 else f"all {jobs(count)}"
+
+
+def nothing_to_do(count: int) -> str:
+    """What to say of a plan in which everything was done before."""
+    return f"nothing to do: {all_jobs(count)} {'was' if count == 1 else 'were'} done before"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from xpm.errors import UsageError
 from xpm.experiment.ending import status_of
+from xpm.experiment.gathering import newest, plan_of
 from xpm.experiment.link import Link
-from xpm.experiment.rundir import RunDirectory, newest
+from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.summary import Ending, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
@@ -44,10 +46,14 @@ def attach(name: str, settings: Settings) -> int:
     directory = RunDirectory(folder)
     run = Tracked(link, directory, name, folder.name, directory.code, {"folder": str(folder)})
     try:
-        run.count = len(directory.ids())
+        jobs = directory.jobs()
+        run.count = len(jobs)
         link.serve({entry.queue for entry in directory.entries()})
         view = watch(run, link, voice)
-        left = unfinished(link.views, workspace, directory.ids()) if view.failed else []
+        left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
+        if not left:
+            codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)
+            directory.add_end(plan_of(jobs.items()), codes)
         tell(Ending(name, link.commands, view, time.monotonic() - began), link, left, voice)
         return status_of(view.counts)
     finally:

@@ -1,0 +1,118 @@
+"""What a script has submitted, and what of it is done already: all that can be told without a broker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xpm.core.session import SubmitOptions
+from xpm.core.submission import Prepared
+from xpm.experiment.presence import Presence
+from xpm.types import Fence, JobId, Scalar
+from xpm.workspace.layout import Workspace
+
+Item = tuple[Prepared, SubmitOptions]
+
+END = "end.json"
+"""The file in a run's folder that says that all of its jobs are done."""
+
+
+class Submitted(NamedTuple):
+    """What a script remembers of a job that it submitted."""
+
+    id: JobId
+    task: str
+    label: str
+    tags: dict[str, Scalar]
+
+
+class Done(NamedTuple):
+    """A submitted task whose job has a complete record."""
+
+    item: Item
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last run of an experiment, in which all was done."""
+
+    plan: str
+    """What it consisted of: see `plan_of`."""
+    codes: Mapping[str, int]
+    """How many of its jobs were made by which code."""
+
+
+class Gathering:
+    """The jobs of a script, those with a record apart: they are told to the broker last, or never."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._presence = Presence(workspace)
+        self.jobs: dict[JobId, Submitted] = {}
+        """All jobs, in the order of their submission."""
+        self.done: list[Done] = []
+        """Those with a record that the broker wasn't told of yet."""
+
+    def note(self, batch: Iterable[Item]) -> list[Item]:
+        """Remembers a batch; returns what is new, or known with other tags, which are added."""
+        jobs = self.jobs
+        fresh: list[Item] = []
+        for item in batch:
+            prepared = item[0]
+            tags = dict(prepared.tags)
+            known = jobs.get(prepared.id)
+            if known is not None:
+                tags = {**known.tags, **tags}
+                if tags == known.tags:
+                    continue
+                item = (prepared._replace(tags=tags), item[1])
+            jobs[prepared.id] = Submitted(prepared.id, prepared.task, prepared.label, tags)
+            fresh.append(item)
+        return fresh
+
+    def take(self, batch: Iterable[Item]) -> list[Item]:
+        """Remembers a batch; returns what the broker must be told, the rest is in `done`."""
+        items = self.note(batch)
+        has = self._presence.has
+        present = [(item[0].task, item[0].id) for item in items if has(item[0].task, item[0].id)]
+        if not present:
+            return items
+        fences = self._presence.fences(present)
+        self.done += [Done(item, fences[item[0].id]) for item in items if item[0].id in fences]
+        return [item for item in items if item[0].id not in fences]
+
+    def gone(self, job: Submitted) -> bool:
+        """Whether a job has no complete record now, whatever anybody believes."""
+        return not self._presence.fences([(job.task, job.id)])
+
+    @property
+    def plan(self) -> str:
+        """What was submitted so far, in a word: see `plan_of`."""
+        return plan_of((job.id, job.tags) for job in self.jobs.values())
+
+
+def plan_of(jobs: Iterable[tuple[JobId, Mapping[str, Scalar]]]) -> str:
+    """A hash of jobs and their tags, in their order."""
+    text = repr([(job, sorted(tags.items()) if tags else ()) for job, tags in jobs])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_end(run: Path) -> End | None:
+    """How the run in the folder `run` ended; None unless all of it was done."""
+    try:
+        values: dict[str, Any] = json.loads((run / END).read_text("utf-8"))
+        return End(str(values["plan"]), {str(code): int(n) for code, n in values["codes"].items()})
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def newest(experiment: Path) -> Path | None:
+    """The folder of the newest run in the folder of an experiment; None when there is none."""
+    try:
+        return max((path for path in experiment.iterdir() if path.is_dir()), default=None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,212 @@
+"""An experiment's dealings with the broker; loaded when there are any, which a plan that is done has not.
+
+Everything here is called on one thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xpm.broker.broker import Entry, Outcome
+from xpm.broker.views import RunView
+from xpm.core.config import Task, reference
+from xpm.core.message import PAYLOAD_VERSION
+from xpm.core.plan import Plan
+from xpm.core.state import State
+from xpm.experiment.dryrun import plan_of, tell_plan
+from xpm.experiment.gathering import Done, Gathering, Item, Submitted
+from xpm.experiment.link import Link
+from xpm.experiment.others import made_by_others
+from xpm.experiment.results import result_of
+from xpm.experiment.rundir import Origin, RunDirectory
+from xpm.experiment.summary import Ending, Unfinished, tell, unfinished
+from xpm.experiment.tracking import Tracked
+from xpm.experiment.voice import Voice
+from xpm.experiment.watching import detached, watch
+from xpm.settings import Settings
+from xpm.types import Fence, JobId
+from xpm.workspace.code import Code
+from xpm.workspace.layout import Workspace
+from xpm.workspace.snapshot import Entry as Start
+from xpm.workspace.snapshot import snapshot
+
+
+class Circumstances(NamedTuple):
+    """What an experiment submits under."""
+
+    experiment: str
+    workspace: Workspace
+    settings: Settings
+    priority: int
+    script: Path | None
+    start: Start
+    voice: Voice
+
+
+class Remote:
+    """One experiment, as it deals with the broker."""
+
+    def __init__(self, under: Circumstances, gathering: Gathering) -> None:
+        self._under = under
+        self._gathering = gathering
+        self._link = Link(under.workspace, under.settings, under.voice)
+        self._types: dict[str, bytes] = {}
+        self._code: Code | None = None
+        self._run: Tracked | None = None
+        self._codes: dict[JobId, str] = {}
+        self._before: set[JobId] = set()
+
+    # Submitting
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Submits tasks that have no record."""
+        self._submit([self._entry(item, None) for item in items])
+
+    def settle(self) -> None:
+        """Submits the tasks that have one."""
+        done: list[Done]
+        done, self._gathering.done = self._gathering.done, []
+        self._submit([self._entry(item, fence) for item, fence in done])
+
+    def _submit(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
+        first = self._run is None
+        run = self._run = self._run or self._open()
+        run.directory.add(entries, self._types)
+        self._link.serve({entry.queue for entry in entries})
+        outcomes = run.submit(entries, self._types)
+        self._note(entries, outcomes)
+        run.count = len(self._codes)
+        if first:
+            run.directory.add_commit(self._origin(run.name))
+
+    def _entry(self, item: Item, fence: Fence | None) -> Entry:
+        prepared, options = item
+        if not prepared.types.keys() <= self._types.keys():
+            self._types.update({key: info.pack() for key, info in prepared.types.items()})
+        under = self._under
+        return Entry(
+            prepared.id,
+            prepared.task,
+            prepared.label,
+            prepared.payload,
+            tuple([ref.id for ref in prepared.dependencies]),
+            prepared.tags,
+            options.queue or under.settings.queue,
+            PAYLOAD_VERSION,
+            under.priority if options.priority is None else options.priority,
+            "no" if fence is None else "recorded",
+            fence or "",
+        )
+
+    def _note(self, entries: list[Entry], outcomes: list[Outcome]) -> None:
+        """Counts what was done before; a result that the broker believes in and that is gone is made again."""
+        gone: list[Entry] = []
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            self._codes[entry.id] = outcome.code
+            if outcome.state is not State.DONE:
+                continue
+            if entry.known == "no" and self._gathering.gone(self._gathering.jobs[entry.id]):
+                gone.append(replace(entry, known="removed"))
+            else:
+                self._before.add(entry.id)
+        if gone and self._run is not None:
+            self._run.submit(gone, self._types)
+
+    def _open(self) -> Tracked:
+        under = self._under
+        self._code = snapshot(
+            under.settings.project, under.workspace, under.start, copy=under.settings.snapshot
+        )
+        self._link.connect()
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        origin = self._origin(name)
+        folder = under.workspace.experiment_dir(under.experiment) / name
+        facts = {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "script": str(under.script or ""),
+            "folder": str(folder),
+        }
+        directory = RunDirectory.create(folder, origin)
+        return Tracked(self._link, directory, under.experiment, name, origin.code, facts)
+
+    def _origin(self, name: str) -> Origin:
+        under = self._under
+        code = self._code.id if self._code else ""
+        return Origin(under.experiment, name, time.time(), code, under.settings.project, under.script)
+
+    # Waiting
+
+    def wait(self) -> RunView:
+        """Waits for all that was submitted."""
+        assert self._run is not None, "something was submitted"
+        view = watch(self._run, self._link, self._under.voice)
+        if view.counts[State.DONE] == view.total == len(self._gathering.jobs):
+            self._run.directory.add_end(self._gathering.plan, Counter(self._codes.values()))
+        return view
+
+    def result(self, task: Task, timeout: float | None) -> Any:
+        """Waits for the job of `task`, which was submitted, and gives its result."""
+        return result_of(reference(task), self._under.workspace, self._connected(), timeout)
+
+    def states(self, ids: Sequence[JobId]) -> Mapping[JobId, State]:
+        """The states of jobs, asked now."""
+        link = self._connected()
+        found = link.ask(lambda: link.views.states(ids))
+        return {job: one[0] if one else State.WAITING for job, one in zip(ids, found, strict=True)}
+
+    def left(self) -> list[Unfinished]:
+        """The jobs that are not DONE; what failed first comes first."""
+        link, ids = self._connected(), list(self._gathering.jobs)
+        return link.ask(lambda: unfinished(link.views, self._under.workspace, ids))
+
+    def cancel(self) -> None:
+        """Gives up all jobs."""
+        if self._run is not None:
+            self._link.ask(self._run.cancel)
+
+    def _connected(self) -> Link:
+        if self._run is None and not self._link.open:
+            self._link.connect()
+        return self._link
+
+    # Telling
+
+    def tell(self, view: RunView, left: Sequence[Unfinished], seconds: float) -> None:
+        """Says how it ended."""
+        under = self._under
+        codes = Counter(self._codes[job] for job in self._before)
+        others = made_by_others(codes, self._code.fingerprint, under.workspace) if self._code else 0
+        commands = self._link.commands
+        ending = Ending(
+            under.experiment, commands, view, seconds, len(self._before), others, commands.again()
+        )
+        tell(ending, self._link, left, under.voice)
+
+    def tell_detached(self) -> None:
+        """Says how to come back."""
+        detached(self._under.experiment, self._link, self._under.voice)
+
+    def tell_plan(self, jobs: Sequence[Submitted], *, ask: bool) -> Plan:
+        """Says what would be done; `ask` tells whether there can be a broker to ask."""
+        under, link = self._under, self._link
+        asked = ask and link.find()
+        plan = plan_of(jobs, under.workspace, link.views if asked else None, under.settings.project)
+        tell_plan(under.experiment, plan, link, asked=asked, voice=under.voice)
+        return plan
+
+    def close(self) -> None:
+        """Closes files and connections; a later question opens them again."""
+        if self._run is not None:
+            self._run.directory.close()
+        self._link.close()
