@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from commands import Lab
 from servers import Server
 
@@ -161,6 +162,18 @@ def test_the_broker_is_started_asked_and_stopped(lab: Lab, gate: Path):
     assert lab.run("attach", "busy").returncode == 0
     assert lab.ok("broker", "stop") == "stopped\n", "idle workers do not keep it up"
     assert lab.run("broker", "status").returncode == 3
+
+
+def test_doctor_finds_jobs_that_a_broker_has_lost(lab: Lab, gate: Path):
+    lab.run("run", "--detach", "plan.py", "lost", "2", str(gate), env={"XPM_WORKERS": "0"})
+    with redis.Redis.from_url(lab.ok("broker", "url").strip()) as client:
+        client.flushall()
+    sick = lab.run("doctor")
+    assert sick.returncode == 1 and "the broker has lost 3 jobs of the experiment lost" in sick.stdout
+    assert "xpm attach lost submits them again" in sick.stdout
+    gate.touch()
+    assert lab.run("attach", "lost").returncode == 0
+    assert lab.run("doctor").returncode == 0
 
 
 @pytest.mark.rq

@@ -35,7 +35,10 @@ def broker(context: click.Context) -> int | None:
 @command("status")
 @click.pass_context
 def status(context: click.Context) -> int:
-    """Say what runs where; starts nothing. The status is 3 when no broker is there."""
+    """Say what runs where; starts nothing.
+
+    The exit status is 3 when no broker is there.
+    """
     return _status(Reach(options_of(context)))
 
 
@@ -224,7 +227,10 @@ def _terminate(pools: Sequence[psutil.Process]) -> None:
 @command("takeover")
 @click.pass_context
 def takeover(context: click.Context) -> None:
-    """Make this host the home of the workspace's server, when the one that it names is gone for good."""
+    """Make this host the home of the workspace's server.
+
+    For when the host that had it is gone for good; its data stay there.
+    """
     from xpm.cli.experiments import confirm
 
     reach = Reach(options_of(context))
@@ -246,7 +252,10 @@ def takeover(context: click.Context) -> None:
 @command("url")
 @click.pass_context
 def url(context: click.Context) -> None:
-    """Print the broker's URL, as rq takes it: rq info -u "$(xpm broker url)"."""
+    """Print the broker's URL.
+
+    As other programs take it: rq info -u "$(xpm broker url)". The server is started if need be.
+    """
     reach = Reach(options_of(context))
     found = resolved(reach.url)
     if reach.options.json:

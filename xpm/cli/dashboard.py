@@ -14,7 +14,12 @@ PORT = 9181
 
 @command("rq-dashboard")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=PORT,
+    show_default=True,
+    help="0: any free one.",
 )
 @click.pass_context
 def rq_dashboard(context: click.Context, port: int) -> None:

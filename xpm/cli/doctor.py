@@ -22,6 +22,7 @@ from xpm.cli.versions import installed, own
 from xpm.cli.words import ago, plural, size, unserved
 from xpm.errors import BrokerError, SettingsError, XpmError
 from xpm.settings import MARKER, definitions, places
+from xpm.types import JobId
 
 if TYPE_CHECKING:
     from xpm.broker.views import WorkerView
@@ -67,7 +68,7 @@ def doctor(context: click.Context) -> int:
     except SettingsError as error:
         findings.append(Finding("settings", "problem", str(error), "correct it where it stands"))
     else:
-        for look in (_workspace, _broker, _disk):
+        for look in (_workspace, _broker, _runs, _disk):
             findings += _looked(look, reach)
     problems = sum(one.grade == "problem" for one in findings)
     if reach.options.json:
@@ -77,7 +78,8 @@ def doctor(context: click.Context) -> int:
             settings=[{"name": name, "value": value, "source": source} for name, value, source in settings],
         )
     else:
-        _print(Screen(no_color=reach.options.no_color), findings, settings, problems)
+        plain = reach.settings.no_color if settings else reach.options.no_color
+        _print(Screen(no_color=plain), findings, settings, problems)
     return 1 if problems else 0
 
 
@@ -254,6 +256,38 @@ def _workers(reach: Reach) -> Iterator[Finding]:
 
 def _name(one: WorkerView) -> str:
     return f"worker {one.pid} on {one.host or socket.gethostname()}"
+
+
+def _runs(reach: Reach) -> Iterator[Finding]:
+    """Jobs of the newest runs that neither the broker nor the workspace knows: a broker lost its memory."""
+    if "broker" not in reach.__dict__:  # it does not run, or does not answer: that was said
+        return
+    from xpm.experiment.gathering import newest
+    from xpm.experiment.rundir import RunDirectory
+
+    folders = sorted((reach.workspace.path / "experiments").glob("*"))
+    for run in filter(None, map(newest, folders)):
+        entries = list(RunDirectory(run).entries())
+        states = reach.views.states([entry.id for entry in entries])
+        unknown = [entry for entry, state in zip(entries, states, strict=True) if state is None]
+        tasks: dict[str, list[JobId]] = {}
+        for entry in unknown:
+            tasks.setdefault(entry.task, []).append(entry.id)
+        lost = len(unknown) - len(reach.workspace.finished(tasks))
+        if lost > 0:
+            name = _name_of(run)
+            text = f"the broker has lost {plural(lost, 'job')} of the experiment {name}"
+            yield Finding("runs", "problem", text, f"xpm attach {name} submits them again")
+
+
+def _name_of(run: Path) -> str:
+    """The experiment of a run's folder, whose own name may differ."""
+    import json
+
+    try:
+        return str(json.loads((run / "run.json").read_text("utf-8"))["experiment"])
+    except (OSError, ValueError, KeyError):
+        return run.parent.name
 
 
 def _disk(reach: Reach) -> Iterator[Finding]:

@@ -43,7 +43,12 @@ def _state(
 )
 @click.option("--task", default="", metavar="NAME", help="Only the jobs of a task, as Train or module.Train.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=LIMIT, show_default=True, help="Rows at most; 0: all."
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=LIMIT,
+    show_default=True,
+    help="Rows at most; 0: all.",
 )
 @click.pass_context
 def jobs(

@@ -45,7 +45,7 @@ def _everywhere(hidden: bool) -> list[click.Parameter]:
         option("--broker", metavar="URL", help="A shared broker, as redis://host:6379."),
         option("--json", is_flag=True, help="Print JSON with documented, stable fields."),
         option("-q", "--quiet", is_flag=True, help="Only what was asked for, no remarks."),
-        option("-v", "--verbose", is_flag=True, help="Say what is done; show the traceback of an error."),
+        option("-v", "--verbose", is_flag=True, help="Log what is done; show the traceback of an error."),
         option("--no-color", is_flag=True, help="No colours on a terminal (NO_COLOR=1 does the same)."),
         option("--yes", is_flag=True, help="Do not ask before something is changed."),
     ]
@@ -55,6 +55,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _refer(formatter: click.HelpFormatter) -> None:
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text("-w, --broker, --json, -q, -v, --no-color, --yes: see xpm --help")
 
 
 class Command(click.Command):
@@ -69,8 +75,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The way to the options that are not repeated for each command."""
         super().format_epilog(ctx, formatter)
-        formatter.write_paragraph()
-        formatter.write_text("-w, --broker, --json, -q, -v, --no-color, --yes: see xpm --help")
+        _refer(formatter)
 
 
 class Group(click.Group):
@@ -82,6 +87,13 @@ class Group(click.Group):
         more.setdefault("context_settings", CONTEXT)
         super().__init__(*args, **more)
         self.params.extend(_everywhere(hidden=not root))
+        self._root = root
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The same way, but for the place where they are told."""
+        super().format_epilog(ctx, formatter)
+        if not self._root:
+            _refer(formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -23,6 +23,11 @@ class Reach:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        if options.verbose:
+            import logging
+
+            logging.basicConfig(format="%(name)s: %(message)s")
+            logging.getLogger("xpm").setLevel(logging.DEBUG)
 
     @cached_property
     def settings(self) -> Settings:

@@ -87,10 +87,17 @@ def _as_json(one: WorkerView, job: JobView | None) -> dict[str, Any]:
 
 @command("start")
 @click.option(
-    "--slots", type=click.IntRange(min=1), help="Workers, one job each at a time.  [default: usable CPUs]"
+    "--slots",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Workers, one job at a time each; by default the usable CPUs.",
 )
 @click.option(
-    "--queue", "names", multiple=True, metavar="NAME", help="Serve this queue; may be repeated, first first."
+    "--queue",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Serve this queue; may be repeated, the most urgent first.",
 )
 @click.option("--burst", is_flag=True, help="End when nothing is ready.")
 @click.pass_context
