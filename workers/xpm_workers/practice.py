@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import socket
 
 from xpm.core import session
@@ -51,7 +50,7 @@ def practise(folder: str, loader: Loader) -> None:
     finally:
         worker.close()
         channel.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         session.current.set(None)
         gc.disable()
 
@@ -75,6 +74,7 @@ def _request(folder: str, number: int) -> frames.Request:
 
 def _run(request: frames.Request, channel: socket.socket, loader: Loader) -> None:
     execution = process.Execution(request, channel, loader)
+    execution.begin()
     taken = JobDirectory.take(job_dir(request.workspace, request.task, request.job), request.fence)
     assert isinstance(taken, JobDirectory)
     for name in LOGS:
@@ -82,3 +82,13 @@ def _run(request: frames.Request, channel: socket.socket, loader: Loader) -> Non
     value, _ = execution.execute()
     execution.publish(taken, value)
     taken.close()
+
+
+def _remove(folder: str) -> None:
+    # Not by shutil, which loads three libraries for archives: each makes every fork a little dearer.
+    for path, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(path, name))
+        for name in folders:
+            os.rmdir(os.path.join(path, name))
+    os.rmdir(folder)

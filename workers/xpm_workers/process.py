@@ -1,6 +1,6 @@
 """One execution of a job, in a process of its own.
 
-A zygote forks this process and calls `run`; where it must not fork, it starts a fresh interpreter with
+A zygote forks this process and has it run an `Execution`; where it must not fork, it starts a fresh interpreter with
 `python -m xpm_workers.process`, which comes to the same point.
 """
 
@@ -59,22 +59,40 @@ class _Unloadable(Exception):
 
 
 class Execution:
-    """One execution of a job, from the look at its inputs to the report of its end."""
+    """One execution of a job, from the look at its inputs to the report of its end.
+
+    Made before the fork, where it is cheap; in the forked process each page that is written to is copied first.
+    """
 
     def __init__(self, request: Request, connected: socket.socket, loader: Loader) -> None:
         self.request = request
         self.loader = loader
-        self.started = time.time()
+        self.started = 0.0
         self._socket = connected
-        self._channel = _identity(connected.fileno())
-        self._pid = os.getpid()
+        self._channel: tuple[int, int] | None = None
+        self._pid = 0
         self._path = job_dir(request.workspace, request.task, request.job)
+        self._session = JobSession(request.workspace, request.job, self._path, loader, self._progress)
         self._directory: JobDirectory | None = None
         self._types: dict[str, TypeInfo] = {}
         self._untold = False
 
-    def run(self) -> int:
-        """All of it; returns the status to exit with."""
+    def begin(self) -> None:
+        """Notes what is known only in the job's own process."""
+        self.started = time.time()
+        self._pid = os.getpid()
+        self._channel = _identity(self._socket.fileno())
+
+    def run(self) -> NoReturn:
+        """All of it; then ends this process."""
+        status = FAILED
+        try:
+            self.begin()
+            status = self._outcome()
+        finally:
+            os._exit(status)
+
+    def _outcome(self) -> int:
         try:
             failure = self._run()
         except BaseException as error:  # whatever happens, the worker is told
@@ -118,9 +136,8 @@ class Execution:
         request = self.request
         try:
             types = self._types = self._load()
-            here = JobSession(request.workspace, request.job, self._path, self.loader, self._progress)
-            session.current.set(here)
-            task = here.own(JobRef(request.job, request.task), request.payload, types)
+            session.current.set(self._session)
+            task = self._session.own(JobRef(request.job, request.task), request.payload, types)
             self._send(["started", self._pid, self.started])
             gc.enable()
             return task.execute(), None
@@ -219,20 +236,8 @@ def failed_frame(failure: Failure, started: float, ended: float) -> frames.Frame
     return ["failed", {**asdict(failure), "started": started, "ended": ended}]
 
 
-def run(request: Request, connected: socket.socket, loader: Loader) -> NoReturn:
-    """Runs the job, reports on `connected` how it ended, and ends this process."""
-    status = FAILED
-    try:
-        status = Execution(request, connected, loader).run()
-    finally:
-        os._exit(status)
-
-
 def announce(request: Request) -> None:
-    """Sets what the job finds in its environment, and its seed.
-
-    Done before the fork, where it is cheap: in a forked process each page that is written to is copied first.
-    """
+    """Sets what the job finds in its environment, and its seed; before the fork, as `Execution` is made."""
     os.environ["XPM_JOB"] = request.job
     os.environ["XPM_FENCE"] = request.fence
     os.environ["XPM_ATTEMPT"] = str(request.attempt)
@@ -328,7 +333,7 @@ def main() -> NoReturn:
     loader.install()
     announce(request)
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=CHANNEL)
-    run(request, connected, loader)
+    Execution(request, connected, loader).run()
 
 
 if __name__ == "__main__":

@@ -223,15 +223,18 @@ class Zygote:
         return _threads() == 1 and not _holds_gpu()
 
     def _fork(self, line: Line, request: Request) -> int:
+        execution = process.Execution(request, self._channel, self._loader)
+        gc.freeze()  # or the job's first collection would look at, and so copy, what was made here
         job = os.fork()
         if job:
             return job
         try:
-            self._become(line, request)
+            self._become(line)
+            execution.run()
         finally:
             os._exit(process.FAILED)
 
-    def _become(self, line: Line, request: Request) -> NoReturn:
+    def _become(self, line: Line) -> None:
         """The child's side of the fork: lets go of what is the zygote's."""
         signal.set_wakeup_fd(-1)
         _set_signal(_SIGCHLD, 0)
@@ -240,7 +243,6 @@ class Zygote:
         os.dup2(line.socket.fileno(), process.CHANNEL, False)
         os.closerange(FIRST, max(self._lines, default=self._ring) + 8)
         process.settle(self._pid)
-        process.run(request, self._channel, self._loader)
 
     def _spawn(self, line: Line, frame: Frame) -> int:
         """A fresh interpreter, where forking would copy threads or a GPU's state."""
