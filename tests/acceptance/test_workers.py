@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -349,3 +350,37 @@ def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
     assert works.job("Sum").state is State.DONE, done.stderr
     assert works.job("Fail n=9").state is State.ERROR
     assert sorted(lines(ledger)) == ["0", "1", "2"]
+
+
+def test_a_pool_whose_broker_is_gone_stops_at_the_first_word(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    own = start_server()
+    with farm(tmp_path / "own", own.url, CODE) as mine:
+        pool = mine.pool(slots=2)
+        mine.until(lambda: len(mine.views.workers()) == 2)
+        own.process.kill()
+        own.process.wait()
+        until_logged(mine, "does not answer")
+        pool.terminate()
+        assert pool.wait(20) == 0
+
+
+def test_a_pool_that_may_end_when_idle_ends_without_its_broker(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    own = start_server()
+    with farm(tmp_path / "own", own.url, CODE) as mine:
+        pool = mine.pool("--idle", "1")
+        mine.until(lambda: mine.views.workers())
+        own.process.kill()
+        own.process.wait()
+        assert pool.wait(40) == 0
+
+
+def until_logged(farm: Farm, text: str, within: float = 20.0) -> None:
+    """Wait for a line in a pool's log, when there is no broker to hear from."""
+    deadline = time.monotonic() + within
+    while not any(text in path.read_text() for path in farm.workspace.path.glob("pool*.log")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

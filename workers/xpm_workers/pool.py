@@ -33,7 +33,7 @@ from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
 from xpm_workers.cpus import cpus
 from xpm_workers.nursery import Nursery
-from xpm_workers.serving import Duty
+from xpm_workers.serving import UNREACHED, Duty
 from xpm_workers.worker import CLIENT, Worker, worker_name
 
 log = logging.getLogger("xpm.pool")
@@ -199,7 +199,8 @@ class Pool:
             log.warning("worker %d ended with %d", slot.pid, died)
             if job:
                 tree.signal_tree(job, signal.SIGKILL)
-            self._sign_off(slot)
+            if died != UNREACHED:
+                self._sign_off(slot)
         if self._stops or (died == 0 and self._duty.burst):
             return
         self._hasty = self._hasty + 1 if time.monotonic() - slot.born < HASTY else 0
@@ -236,8 +237,8 @@ class Pool:
         try:
             with open_client(self._duty.url, timeout=2.0) as client:
                 return not idle(Broker(client, self._duty.namespace, lease=self._duty.lease), CLIENT)
-        except XpmError:  # nobody answers: a worker revives the server if there is anything to do
-            return True
+        except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
+            return any(slot.job for slot in self._slots.values())
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:

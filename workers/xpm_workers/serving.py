@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ from xpm_workers.running import Ended, Running
 log = logging.getLogger("xpm.worker")
 
 T = TypeVar("T")
+
+UNREACHED = 3
+"""Exit status of a worker that was stopped while the broker was away: there is nobody to sign off with."""
 
 KEPT = 4
 """Zygotes that a worker stays connected to."""
@@ -128,7 +132,8 @@ class Serving:
         """Make a call until the broker has answered it: a broker that is away costs time, not work.
 
         Raises:
-            SystemExit: told to stop at once while the broker is away.
+            SystemExit: told to stop while the broker is away, and nothing is to be told that it could not find out
+                for itself: a published record is found by whoever claims the job next.
         """
         pause = 0.1
         while True:
@@ -136,10 +141,15 @@ class Serving:
                 return call()
             except BrokerError as error:
                 self.trouble(error)
-                if self._stops > 1:
-                    raise SystemExit(1) from error
-                time.sleep(pause)
+                if self._stops:
+                    raise SystemExit(UNREACHED) from error
+                self._rest(pause)
                 pause = min(pause * 2, 5.0)
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep, unless an order comes."""
+        if select.select([self._wake], [], [], seconds)[0] and not self._stops:
+            time.sleep(seconds)  # orders about the job stay until it is attended to
 
     def trouble(self, error: BrokerError) -> None:
         """The broker failed a call: say so, and start it again if it is ours."""

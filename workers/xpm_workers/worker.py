@@ -105,8 +105,13 @@ class Worker(RQWorker):
                 if next_reply is None:
                     break
                 reply = next_reply
-        finally:
+        except SystemExit:
+            self._serving.close()
+            raise
+        except BaseException:
             self._leave()
+            raise
+        self._leave()
         return worked
 
     def _without_job(self, reply: Reply) -> Reply | None:
