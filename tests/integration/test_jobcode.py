@@ -270,6 +270,49 @@ def test_a_script_and_its_module_have_different_jobs(lab):
     assert first["Above"]["job"] != second["Above"]["job"]
 
 
+REAL = """
+import json
+from pathlib import Path
+import xpm
+from xpm import Param, Task, experiment
+from xpm.experiment import experiment as same
+
+class Early(Task):
+    n: Param[int]
+    def execute(self):
+        import sys
+        from xpm.experiment.session import Experiment
+        try:
+            with xpm.experiment("inner"):
+                pass
+        except xpm.UsageError as error:
+            return [sorted({"threading", "redis", "random"} & loaded), str(error), same is experiment]
+
+import sys
+loaded = set(sys.modules)
+if "pytest" not in sys.modules:
+    with experiment("outer", workspace="nowhere", workers=3) as xp:
+        raise SystemExit("the experiment was opened")
+"""
+
+
+def test_a_script_that_opens_the_real_experiment_is_loaded_without_it(lab):
+    (lab.root / "real.py").write_text(REAL)
+    module = _imported(lab, "real")
+    module.__xpm_script__ = "real.py"
+    module.Early.__module__ = "real"
+    prepared = lab.prepare(module.Early.C(n=1))
+    lab.snapshot()
+    assert prepared.task == "real.py:Early"
+    loaded, told, same = outcome(lab, lab.worker(), lab.request(prepared))
+    assert loaded == [] and "cannot open an experiment" in told and same
+
+
+def _imported(lab, name):
+    assert str(lab.root) in sys.path
+    return __import__(name)
+
+
 BROKEN = {
     "syntax": ("def f(:\n", "SyntaxError", "helper.py:1"),
     "missing": ("import not_there_at_all\n", "ModuleNotFoundError", "helper.py:1 in <module>"),

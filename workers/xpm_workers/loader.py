@@ -18,6 +18,7 @@ from xpm.core.naming import SCRIPT, class_name
 from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
+from xpm_workers import closed
 
 SCRIPT_MODULE = "__mp_main__"
 """What a script's module is called: Python's own name for a main module that is loaded without being run,
@@ -38,6 +39,7 @@ class Loader:
 
     def install(self) -> None:
         """Gives this process the module path, arguments and working directory of the run."""
+        closed.install()
         own = [os.path.normpath(os.path.join(self.folder, entry)) for entry in self.code.sys_path]
         sys.path[:] = list(dict.fromkeys([*own, *sys.path, *self.code.extra_path]))
         sys.argv[:] = self.code.argv
