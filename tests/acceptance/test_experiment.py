@@ -396,6 +396,24 @@ def test_the_live_display_shows_what_runs(script: Script) -> None:
     assert child.exitstatus == 0
 
 
+def test_on_a_terminal_a_second_ctrl_c_asks_first(script: Script) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["plan.py", "3", "60"], cwd=str(script.folder), env=script.environ, encoding="utf8",
+        timeout=40,
+    )  # fmt: skip
+    child.expect("2 running")
+    child.sendintr()
+    child.expect("xpm attach plain")
+    child.expect("again within 2 s cancels")
+    child.sendintr()
+    child.expect(r"cancel 4 jobs of plain\? \[y/N\]")
+    child.sendline("y")
+    child.expect("cancelled 2 jobs, asked 2 running to stop")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 4
+
+
 def test_a_log_gets_few_lines(script: Script) -> None:
     done = script.run(8, 0.5)
     assert done.returncode == 0

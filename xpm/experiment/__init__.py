@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, overload
 
 from xpm.errors import UsageError
@@ -96,3 +98,13 @@ def attach(name: str, settings: Settings) -> int:
     """Shows the newest run of the experiment `name` until its end, and says how it ended; returns the exit status."""
     module: Any = importlib.import_module("xpm.experiment.attaching")
     return module.attach(name, settings)
+
+
+class _Module(ModuleType):
+    """This package, which `from xpm import experiment` gives when somebody imported it before: called, it does the same."""
+
+    def __call__(self, *arguments: Any, **given: Any) -> Experiment:
+        return experiment(*arguments, **given)
+
+
+sys.modules[__name__].__class__ = _Module

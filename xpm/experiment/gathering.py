@@ -106,7 +106,7 @@ def read_end(run: Path) -> End | None:
     try:
         values: dict[str, Any] = json.loads((run / END).read_text("utf-8"))
         return End(str(values["plan"]), {str(code): int(n) for code, n in values["codes"].items()})
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,8 @@ from xpm.workspace.results import complete
 
 _READERS = 8
 _FEW = 32
+_SLOW = 0.0002
+"""Seconds that a look may take before several are made at once: on a local disk threads only hinder one another."""
 
 
 class Presence:
@@ -50,9 +53,12 @@ class Presence:
         """The fences of those of `jobs` (task, identifier) that have a complete record."""
         wanted = list(jobs)
         paths = [job_dir(self._root, task, job) for task, job in wanted]
-        if len(paths) <= _FEW:
-            found = [complete(path) for path in paths]
-        else:
-            with ThreadPoolExecutor(_READERS) as pool:
-                found = list(pool.map(complete, paths, chunksize=_FEW))
+        began = time.perf_counter()
+        found = [complete(path) for path in paths[:_FEW]]
+        if len(paths) > _FEW:
+            if time.perf_counter() - began < _FEW * _SLOW:
+                found += map(complete, paths[_FEW:])
+            else:
+                with ThreadPoolExecutor(_READERS) as pool:
+                    found += pool.map(complete, paths[_FEW:], chunksize=_FEW)
         return {job: fence for (_, job), fence in zip(wanted, found, strict=True) if fence is not None}

@@ -6,7 +6,7 @@ import sys
 import time
 
 from xpm.broker.views import RunView
-from xpm.experiment.display import open_display
+from xpm.experiment.display import Lines, open_display
 from xpm.experiment.ending import CANCELLED, DETACHED
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
@@ -44,7 +44,7 @@ def _interrupted(run: Tracked, link: Link, voice: Voice) -> RunView:
             f"cancelled {jobs(cancelled)}, asked {stopping:,} running to stop"
             + (f", kept {kept:,} that other experiments want" if kept else "")
         )
-        return wait(run, link, open_display(run.experiment, Voice(plain=True)), voice)
+        return wait(run, link, Lines(run.experiment, voice), voice)
     except KeyboardInterrupt:
         raise SystemExit(CANCELLED) from None
 

@@ -1,0 +1,46 @@
+"""The example, as `make demo` runs it: from nothing to a table and a plot, and a second time at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.py"
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+
+@pytest.mark.timeout(300)
+def test_the_example_reads_digits_and_does_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    shutil.copy(EXAMPLE, tmp_path)
+    command = [sys.executable, "digits.py"]
+    environ = {**os.environ, "COLUMNS": "120"}
+
+    def run() -> tuple[subprocess.CompletedProcess[str], float]:
+        began = time.monotonic()
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=240
+        )
+        return done, time.monotonic() - began
+
+    first, _ = run()
+    assert first.returncode == 0, first.stderr
+    assert "digits: all 66 jobs done" in first.stderr
+    assert "svm: accuracy" in first.stdout and "network: accuracy" in first.stdout
+    best = re.search(r"the best: .*?(\d+\.\d+)%", first.stdout)
+    assert best and float(best[1]) > 97
+    plot = re.search(r"its plot: +(\S+)", first.stdout)
+    assert plot and Path(plot[1]).read_bytes().startswith(b"\x89PNG")
+    again, seconds = run()
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert again.stderr == "digits: nothing to do: all 66 jobs were done before\n"
+    assert seconds < 15, "5 s where nothing else runs"

@@ -1,0 +1,129 @@
+"""What is shown of a run while it goes on."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from xpm.broker.views import RunView
+from xpm.core.state import State
+from xpm.experiment import display
+from xpm.experiment.display import ORDER, Lines, Pace, counts
+from xpm.experiment.live import Live
+from xpm.experiment.voice import Voice, all_jobs, duration, jobs, nothing_to_do
+from xpm.experiment.waiting import RunningJob
+from xpm.types import JobId
+
+
+def view(**states: int) -> RunView:
+    found = {**dict.fromkeys(State, 0), **{State(name): n for name, n in states.items()}}
+    return RunView("1.1", "e", "r", 0.0, "", {}, sum(found.values()), found, settling=False)
+
+
+RUNNING = [
+    RunningJob(JobId("ab" * 32), "Fit lr=0.1", 0.0, 0.5, "epoch 5"),
+    RunningJob(JobId("cd" * 32), "Fit lr=[bold]", 0.0, None, ""),
+]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(display, "time", made)
+    return made
+
+
+def test_every_state_has_its_word():
+    assert {state for state, _, _ in ORDER} == set(State)
+    assert counts(view(DONE=12, RUNNING=2, WAITING=1042)) == "12 of 1,056 done, 2 running, 1,042 waiting"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 s"), (4.23, "4.2 s"), (59.4, "59 s"), (59.7, "1 min 00 s"), (72, "1 min 12 s"),
+        (11_100, "3 h 05 min"), (187_200, "2 d 4 h"),
+    ],
+)  # fmt: skip
+def test_durations_as_people_say_them(seconds: float, text: str):
+    assert duration(seconds) == text
+
+
+def test_numbers_of_jobs():
+    assert (jobs(1), jobs(1200), all_jobs(1), all_jobs(2)) == (
+        "1 job",
+        "1,200 jobs",
+        "the one job",
+        "all 2 jobs",
+    )
+    assert nothing_to_do(1) == "nothing to do: the one job was done before"
+
+
+def test_the_time_left_is_told_from_the_pace_since_the_first_job_ended(clock: Clock):
+    pace = Pace()
+    assert pace.left(view(READY=10), []) is None
+    clock.now += 50  # the workers start
+    assert pace.left(view(DONE=1, READY=9), []) is None
+    clock.now += 10
+    assert pace.left(view(DONE=3, READY=7), []) == pytest.approx(35)
+    assert pace.left(view(DONE=2, RUNNING=2, READY=6), RUNNING) == pytest.approx(7.5 * 10 / 1.5)
+    assert pace.left(view(DONE=10), []) is None
+
+
+def test_a_log_gets_a_line_now_and_then_and_the_first_failure(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+):
+    lines = Lines("e", Voice())
+    for second in range(100):
+        clock.now = 100 + second
+        lines.show(view(DONE=second, READY=100 - second), [])
+    said = capsys.readouterr().err.splitlines()
+    assert 3 <= len(said) <= 7 and said[0] == "e: 2 of 100 done, 98 ready; about 1 min 38 s left"
+    assert re.fullmatch(r"e: \d+ of 100 done, \d+ ready; about \d.* left", said[-1])
+    lines.show(view(DONE=90, ERROR=1, READY=9), [])
+    assert "1 failed" in capsys.readouterr().err
+    lines.show(view(DONE=91, ERROR=1, READY=8), [])
+    assert capsys.readouterr().err == ""
+
+
+def test_the_live_display_draws_bar_counts_and_jobs():
+    console = Console(file=io.StringIO(), width=100, height=20, force_terminal=True, color_system=None)
+    voice = Voice()
+    live = Live("digits", voice, console)
+    live.show(view(DONE=2, RUNNING=2, ERROR=1), RUNNING)
+    voice.say("said above")
+    live.close()
+    live.close()
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (
+        "digits",
+        "3/5",
+        "2 done",
+        "2 running",
+        "1 failed",
+        "Fit lr=0.1",
+        "epoch 5",
+        "lr=[bold]",
+        "said above",
+    ):
+        assert text in drawn
+    assert voice.above is None
+
+
+def test_the_live_display_fits_the_screen():
+    console = Console(file=io.StringIO(), width=60, height=8, force_terminal=True, color_system=None)
+    live = Live("digits", Voice(), console)
+    live.show(view(RUNNING=40), RUNNING * 20)
+    live.close()
+    assert "and 37 more" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,63 @@
+"""Submissions that wait a little and go out together."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from xpm.experiment.outbox import BATCH, Outbox
+
+
+def test_what_is_put_in_goes_out_in_order_and_in_batches():
+    batches: list[list[int]] = []
+    box = Outbox(batches.append)
+    for n in range(3 * BATCH + 7):
+        box.put(n)
+    box.flush()
+    assert [n for batch in batches for n in batch] == list(range(3 * BATCH + 7))
+    assert max(map(len, batches)) <= BATCH and len(batches) < 40
+    box.put(-1)
+    box.flush()
+    assert batches[-1] == [-1]
+    box.close()
+
+
+def test_a_single_item_goes_out_by_itself_and_put_never_waits():
+    out, hold = threading.Event(), threading.Event()
+
+    def send(batch: list[int]) -> None:
+        out.set()
+        assert hold.wait(10)
+
+    box = Outbox(send)
+    box.put(1)
+    assert out.wait(5)
+    for n in range(10 * BATCH):
+        box.put(n)
+    hold.set()
+    box.flush()
+    box.close()
+
+
+def test_what_sending_raises_is_raised_by_the_next_call():
+    def send(batch: list[int]) -> None:
+        raise ValueError(batch[0])
+
+    box = Outbox(send)
+    box.put(1)
+    with pytest.raises(ValueError, match="1"):
+        box.flush()
+    with pytest.raises(ValueError, match="1"):
+        box.put(2)
+    box.close()
+
+
+def test_nothing_happens_after_the_end():
+    batches: list[list[int]] = []
+    box = Outbox(batches.append)
+    box.flush()
+    box.close()
+    box.flush()
+    box.close()
+    assert batches == []
