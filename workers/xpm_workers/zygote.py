@@ -407,7 +407,7 @@ def main(arguments: list[str]) -> NoReturn:
     loader.install()
     gc.disable()
     with suppress(OSError):  # without it jobs only start more slowly
-        practise(f"{workspace}/.xpm/zygote-{os.getpid()}", loader)
+        practise(f"{workspace}/.xpm/zygote-{os.getpid()}-{os.urandom(4).hex()}", loader)
     Zygote(loader, socket.socket(fileno=int(listener)), "--no-preload" not in options).run()
 
 
