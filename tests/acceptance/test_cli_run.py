@@ -165,15 +165,19 @@ def test_the_broker_is_started_asked_and_stopped(lab: Lab, gate: Path):
 
 
 def test_doctor_finds_jobs_that_a_broker_has_lost(lab: Lab, gate: Path):
-    lab.run("run", "--detach", "plan.py", "lost", "2", str(gate), env={"XPM_WORKERS": "0"})
-    with redis.Redis.from_url(lab.ok("broker", "url").strip()) as client:
+    alone = {"XPM_WORKSPACE": str(lab.home / "alone")}
+    lab.run("run", "--detach", "--workers", "0", "plan.py", "lost", "2", str(gate), env=alone)
+    with redis.Redis.from_url(lab.ok("broker", "url", env=alone).strip()) as client:
         client.flushall()
-    sick = lab.run("doctor")
+    sick = lab.run("doctor", env=alone)
     assert sick.returncode == 1 and "the broker has lost 3 jobs of the experiment lost" in sick.stdout
     assert "xpm attach lost submits them again" in sick.stdout
+    empty = lab.run("experiments", env=alone)
+    assert empty.stdout == "no experiments\n" and "the workspace has runs of lost" in empty.stderr
     gate.touch()
-    assert lab.run("attach", "lost").returncode == 0
-    assert lab.run("doctor").returncode == 0
+    assert lab.run("attach", "lost", env=alone).returncode == 0
+    assert lab.run("doctor", env=alone).returncode == 0
+    lab.ok("broker", "stop", env=alone)
 
 
 @pytest.mark.rq

@@ -198,22 +198,21 @@ def _stop_pools(reach: Reach, *, at_once: bool) -> None:
     """Ends the pools of this host: a worker would start its server again."""
     import psutil
 
-    here = gethostname()
-    names = {one.pool for one in reach.views.workers() if one.host == here and one.pool}
     reach.broker.client.close()  # so that this process is none of those who are connected
-    pools: list[psutil.Process] = []
-    for name in names:
-        try:
-            pool = psutil.Process(int(name.rpartition(".")[2]))
-            if "xpm_workers.pool" in pool.cmdline() and str(reach.workspace.path) in pool.cmdline():
-                pools.append(pool)
-        except (psutil.Error, ValueError):  # it has ended, and its number may be another's
-            continue
+    ours = {one.pid: one for one in psutil.process_iter(["cmdline", "ppid"]) if _serves(one, reach)}
+    # A worker is a copy of its pool, which it ends with.
+    pools = [one for one in ours.values() if one.info["ppid"] not in ours]
     _terminate(pools)
     if at_once:  # the first signal lets jobs end, a second, if it is told from the first, hands them back
         _, left = psutil.wait_procs(pools, timeout=0.5)
         _terminate(left)
     psutil.wait_procs(pools, timeout=reach.settings.grace + 10)
+
+
+def _serves(process: psutil.Process, reach: Reach) -> bool:
+    """Whether a process is a pool of this workspace, or a worker of one."""
+    words: list[str] = process.info["cmdline"] or []
+    return "xpm_workers.pool" in words and str(reach.workspace.path) in words
 
 
 def _terminate(pools: Sequence[psutil.Process]) -> None:

@@ -36,6 +36,7 @@ def experiments(context: click.Context) -> None:
     screen = Screen(no_color=reach.settings.no_color)
     if not runs:
         screen.line("no experiments")
+        _tell_kept(reach)
         return
     columns = (
         Column("EXPERIMENT"),
@@ -47,6 +48,16 @@ def experiments(context: click.Context) -> None:
         Column("AGO", right=True, fixed=True),
     )
     screen.table(columns, [_cells(run) for run in runs])
+
+
+def _tell_kept(reach: Reach) -> None:
+    """A broker that is new to a workspace knows nothing of what was done there before."""
+    folder = reach.workspace.path / "experiments"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names:
+        reach.say(
+            f"the broker knows none; the workspace has runs of {', '.join(names)}: xpm attach submits them again"
+        )
 
 
 def state_of(run: RunView) -> str:

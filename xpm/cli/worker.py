@@ -68,7 +68,13 @@ def _cells(reach: Reach, one: WorkerView, job: JobView | None) -> list[Cell]:
     silent = time.time() - one.seen > reach.settings.lease
     seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
     what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", ("idle", "dim")]
-    return [one.host, str(one.pid), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
+    return [*_place(one), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
+
+
+def _place(one: WorkerView) -> tuple[str, str]:
+    """Host and process; from the name, `<namespace>.<host>.<process>`, when the broker has lost the rest."""
+    host, _, process = one.name.partition(".")[2].rpartition(".")
+    return one.host or host, str(one.pid or process)
 
 
 def _as_json(one: WorkerView, job: JobView | None) -> dict[str, Any]:
