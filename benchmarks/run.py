@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ if __name__ == "__main__":
 from benchmarks import peering, report
 from benchmarks.peering import Peers
 from benchmarks.report import Report
+from benchmarks.site import sweep
 
 CASES = ("t1", "t3", "t4", "t7", "t8", "t9")
 
@@ -62,10 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     peers = peering.choose(options.peers)
     missed: list[str] = []
-    for name in options.cases:
-        found = run(name, peers, options)
-        print(f"\n{found.table()}", flush=True)
-        missed += [f"{name}: {target.text}" for target in found.targets if target.met is False]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else servers and workers would stay
+    try:
+        for name in options.cases:
+            found = run(name, peers, options)
+            print(f"\n{found.table()}", flush=True)
+            missed += [f"{name}: {target.text}" for target in found.targets if target.met is False]
+    finally:
+        sweep()
     if missed:
         print("missed:", *missed, sep="\n  ")
     return 1 if missed else 0

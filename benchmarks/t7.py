@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from typing import Any
@@ -69,6 +70,7 @@ def finish(site: Site, jobs: int) -> None:
         session.current.reset(token)
     for one in finisher.prepared:
         _write(site, one)
+    os.sync()  # else the disk is at it while the script runs
 
 
 def _write(site: Site, job: Prepared) -> None:
