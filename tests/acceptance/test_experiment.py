@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import leftovers
 import pexpect
 import pytest
 import redis
@@ -326,11 +327,16 @@ def test_a_second_ctrl_c_cancels(script: Script) -> None:
 def test_an_exception_in_the_block_is_the_users_and_jobs_go_on(script: Script) -> None:
     script.write("""
 with experiment("broken") as xp:
-    plan(2, 60)
+    made, total = plan(2, 60)
+    try:
+        total.result(timeout=0.2)
+    except TimeoutError as error:
+        print(error)
     raise KeyError("mine")
 """)
     done = script.run()
     assert done.returncode == 1
+    assert re.fullmatch(r"plan.py:Sum [0-9a-f]{8}: no result yet, it is WAITING\n", done.stdout)
     assert "KeyError: 'mine'" in done.stderr and "the 3 jobs submitted so far go on" in done.stderr
     until(lambda: script.ledger == [0, 1])
 
@@ -353,6 +359,38 @@ def test_a_broker_that_loses_its_memory_is_told_again(script: Script) -> None:
     script.go()
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+
+
+def test_local_workers_that_die_are_started_again(script: Script) -> None:
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    (pool,) = [
+        one
+        for one in leftovers.processes(Path(os.environ["HOME"]))
+        if "--lock" in one.cmdline() and one.ppid() == 1
+    ]
+    pool.kill()
+    script.go()
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+
+
+def test_a_shared_broker_that_goes_away_is_waited_for(
+    script: Script, start_server: Callable[..., Server]
+) -> None:
+    server = start_server(options=("--appendfsync", "always"))
+    script.environ["XPM_BROKER"] = server.url
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    server.kill()
+    assert process.stderr is not None
+    while "does not answer: waiting for it" not in (line := process.stderr.readline()):
+        assert line
+    server.start()
+    script.go()
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+    assert script.ledger == [0, 1, 2, 3]
 
 
 def test_jobs_that_nobody_serves_are_told_with_the_command(
