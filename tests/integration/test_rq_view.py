@@ -200,12 +200,24 @@ def test_the_window_moves_when_it_is_empty(broker: Broker, run: Run, hands: Hand
     assert broker.client.llen(f"rq:queue:{queue}") == 2
 
 
-def test_a_registry_is_a_window(broker: Broker, run: Run, queue: str) -> None:
-    broker.submit(run, [entry("root"), *(entry(n, "root") for n in range(10_050))])
-    client = broker.client
-    assert client.zcard(f"rq:deferred:{queue}") == 10_000
+def test_the_first_that_wait_are_shown(broker: Broker, run: Run, hands: Hands, queue: str) -> None:
+    client, name = broker.client, f"rq:deferred:{queue}"
+    broker.submit(run, [entry("root"), *(entry(n, "root") for n in range(10_050)), entry("late", "root")])
+    assert client.zcard(name) == 10_000
     assert len(client.keys(f"rq:job:{broker.namespace}-*")) == 10_001
     assert broker.repair(State.WAITING, 9_900, 250) == 0 == broker.repair(State.WAITING, 10_000, 50)
+    hands.run("root")
+    drain(broker)
+    assert client.zcard(name) == 0
+    assert len(client.keys(f"rq:job:{broker.namespace}-*")) == 1_001, "1,000 of the queue, and root"
+
+
+def test_the_last_that_ended_are_shown(broker: Broker, run: Run, queue: str) -> None:
+    broker.submit(run, [entry(n, known="recorded", fence="1" * 26) for n in range(10_100)])
+    shown = broker.client.zcard(f"rq:finished:{queue}")
+    assert 10_000 <= shown <= 10_008
+    assert len(broker.client.keys(f"rq:job:{broker.namespace}-*")) == shown
+    assert broker.repair(State.DONE, 9_750, 250) == 0
 
 
 def test_classes_share_the_queue_of_rq(broker: Broker, run: Run, queue: str, get: Get) -> None:

@@ -9,7 +9,11 @@ local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 unlease(id, j)
 if j.a > 1 then call('DEL', key('err', id)) end
-move(id, j, 'DONE', '', 't2', now, 'cr', 0, 'f', ARGV[8])
+if j.f == ARGV[8] and j.cr == 0 then
+  move(id, j, 'DONE', '', 't2', now)
+else
+  move(id, j, 'DONE', '', 't2', now, 'cr', 0, 'f', ARGV[8])
+end
 settle(id, 0, 'DONE')
 counter = 'successful_job_count'
 return fetch('done')

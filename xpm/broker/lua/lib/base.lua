@@ -14,14 +14,21 @@ end
 -- Job `id`, or nil if there is no such job. The names of its fields are those of `keys.py`; a number that is 0 and a
 -- text that is empty need not be stored.
 local function load(id)
-  local v = call('HMGET', key('j', id), 's', 'r', 'w', 'b', 'q', 'k', 'p', 'o', 'e', 'v', 'l', 't0', 'd', 't', 'n', 'c',
-    'x', 'a', 'u', 'f', 'ln', 'cr', 't2', 'h', 'g', 'st')
+  local v = call('HGETALL', key('j', id))
   if not v[1] then return nil end
-  return {
-    s = v[1], r = tonumber(v[2]), w = tonumber(v[3] or 0), b = tonumber(v[4] or 0), q = v[5], k = v[6],
-    p = tonumber(v[7] or 0), o = tonumber(v[8]), e = v[9], v = v[10], l = v[11], t0 = tonumber(v[12]), d = v[13],
-    t = v[14], n = tonumber(v[15] or 0), c = v[16], x = tonumber(v[17] or 0), a = tonumber(v[18] or 0), u = v[19] or '',
-    f = v[20] or '', ln = v[21] or '0', cr = tonumber(v[22] or 0), t2 = tonumber(v[23] or 0), h = v[24] or '',
-    g = v[25], st = v[26],
-  }
+  local j = { s = '', r = 0, w = 0, b = 0, p = 0, o = 0, n = 0, x = 0, a = 0, cr = 0, t0 = 0, t2 = 0, d = '', t = '', l = '',
+    q = '', k = '', e = '', v = '', c = '', u = '', f = '', h = '', m = '', ln = '0' }
+  for i = 1, #v, 2 do j[v[i]] = v[i + 1] end
+  j.r, j.w, j.b, j.p, j.o = tonumber(j.r), tonumber(j.w), tonumber(j.b), tonumber(j.p), tonumber(j.o)
+  j.n, j.x, j.a, j.cr = tonumber(j.n), tonumber(j.x), tonumber(j.a), tonumber(j.cr)
+  j.t0, j.t2 = tonumber(j.t0), tonumber(j.t2)
+  return j
+end
+
+-- What moving a job that is not running takes: fewer fields.
+local function glance(id)
+  local v = call('HMGET', key('j', id), 's', 'w', 'b', 'h', 'r', 'e', 'q', 'k', 'p', 'o', 'm')
+  if not v[1] then return nil end
+  return { s = v[1], w = tonumber(v[2] or 0), b = tonumber(v[3] or 0), h = v[4] or '', r = tonumber(v[5]), e = v[6],
+    q = v[7], k = v[8], p = tonumber(v[9] or 0), o = tonumber(v[10]), m = v[11] or '' }
 end

@@ -28,13 +28,13 @@ local function replayed()
   return { life[2], same and grant(had, j) or '', call('LLEN', P .. 'todo') }
 end
 
--- Every few seconds: the worker lives. Workers that nobody heard of for a day are forgotten.
+-- Every few seconds, and when it is idle: the worker lives. Those that nobody heard of for a day are forgotten.
 local function beat()
+  call('HSET', key('w', worker), 'seen', now, 'beat', now)
   call('ZADD', P .. 'workers', now, worker)
   call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - DAY)
   call('PEXPIRE', key('w', worker), DAY)
   rq_heartbeat(worker)
-  return now
 end
 
 -- The worker stands in no line any more, or from now on in those of the slots `idle`. A bell that woke it has done its
@@ -45,19 +45,18 @@ local function line_up(idle, taken)
   if before ~= idle then
     for slot in string.gmatch(before, '%S+') do call('ZREM', key('idle', slot), worker) end
   end
+  if before ~= idle or rung ~= '' then call('HSET', key('w', worker), 'i', idle, 'b', '') end
   for slot in string.gmatch(idle, '%S+') do call('ZADD', key('idle', slot), now, worker) end
   if rung ~= '' and rung ~= taken and not rq_suspended() and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
 end
 
 -- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
 local function answer(outcome, id, j, more, idle)
-  local last = tonumber(life[7] or 0)
-  local due = now - last > BEAT or now < last
+  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0)
   line_up(idle, id and slot_of(j))
-  call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0, 'i', idle, 'b', '',
-    'seen', now, 'beat', due and now or last)
-  if due then beat() end
-  if id or had then rq_worker(worker, id, id and j.f, counter) end
+  local last = tonumber(life[7] or 0)
+  if idle ~= '' or now - last > BEAT or now < last then beat() end
+  if id or had then rq_worker(worker, id, id and j.f, counter, had) end
   flush()
   return { outcome, id and grant(id, j) or '', more and 1 or 0 }
 end

@@ -58,8 +58,8 @@ end
 local function create(id, entry)
   local n = #entry[5] / 16
   order = order + 1
-  local j = { q = entry[7], k = entry[8], p = entry[9], o = order, w = n, b = 0, h = '', e = '', v = '', l = entry[3],
-    r = 0, t0 = now }
+  local j = { q = entry[7], k = entry[8], p = entry[9], o = order, w = n, b = 0, h = '', m = '', e = '', v = '',
+    l = entry[3], r = 0, t0 = now }
   enlist(j, id, entry[6])
   call('SET', key('p', id), entry[4])
   local inline = n <= budget

@@ -37,18 +37,18 @@ end
 local function edge(child, index, target)
   local old = call('GETRANGE', key('in', child), index, index)
   if old == '' or old == target then return end
-  local v = call('HMGET', key('j', child), 's', 'w', 'b', 'h')
-  if not v[1] then return end
+  local j = glance(child)
+  if not j then return end
   call('SETRANGE', key('in', child), index, target)
-  local w, b = tonumber(v[2] or 0), tonumber(v[3] or 0)
-  if target == '2' then w = w - 1 elseif old == '2' then w = w + 1 end
-  if target == '3' then b = b + 1 elseif old == '3' then b = b - 1 end
-  if STARTABLE[v[1]] and place_of(w, b, v[4] or '') ~= v[1] then
-    local j = load(child)
-    j.w, j.b = w, b
-    place(child, j, target == '3' and 'dependency' or '', 'w', w, 'b', b)
+  local b = j.b
+  if target == '2' then j.w = j.w - 1 elseif old == '2' then j.w = j.w + 1 end
+  if target == '3' then j.b = b + 1 elseif old == '3' then j.b = b - 1 end
+  if STARTABLE[j.s] and place_of(j.w, j.b, j.h) ~= j.s then
+    place(child, j, target == '3' and 'dependency' or '', 'w', j.w, 'b', j.b)
+  elseif j.b == b then
+    call('HSET', key('j', child), 'w', j.w)
   else
-    call('HSET', key('j', child), 'w', w, 'b', b)
+    call('HSET', key('j', child), 'w', j.w, 'b', j.b)
   end
 end
 

@@ -31,10 +31,11 @@ local function move(id, j, to, why, ...)
   if from then count(j.e, from, -1) end
   count(j.e, to, 1)
   j.r = j.r + 1
-  call('HSET', key('j', id), 's', to, 'r', j.r, 'm', why, ...)
+  call('HSET', key('j', id), 's', to, 'r', j.r, ...)
+  if why ~= j.m then call('HSET', key('j', id), 'm', why) end
   transitions[#transitions + 1] = { id, to, j.r, j.e, why }
   if to ~= 'RUNNING' then rq_show(id, j, from, to) end
-  j.s = to
+  j.s, j.m = to, why
 end
 
 -- A job of the slot may start: the end of the call wakes a worker for it.

@@ -1,6 +1,6 @@
 -- rq: the projection into RQ's keys: jobs (one file, so that it is over 80 lines). Needs base, dates.
 -- Nothing here decides anything; all of it may be deleted and is repaired.
--- Windows: `rq:queue:*` shows the first 1,000 ready jobs, the registries the newest 10,000 jobs of a queue.
+-- Windows of a queue: 1,000 ready jobs, the first 10,000 waiting ones, about the last 10,000 of each that ended.
 local NS = string.sub(P, 5, -2)
 local QUEUE_WINDOW, WINDOW = 1000, 10000
 local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}], up to the id
@@ -37,71 +37,88 @@ local function rq_true(id, j, state)
   return hash[1] == STATUS[state] and hash[2] == rq_queue(j.q) and hash[3]
 end
 
--- Write a job's hash: whole, or (`known`: it may be there) only what changed.
+-- Write a job's hash: whole, or (`known`: it is there) only what changed.
 local function rq_hash(id, j, known, ...)
   local name = 'rq:job:' .. rq_id(id)
-  if known and call('EXISTS', name) == 1 then
+  if known then
     call('HSET', name, ...)
-  else
-    call('HSET', name, 'data', CALL .. id .. '\128', 'origin', rq_queue(j.q), 'description', j.l, 'timeout', '-1',
-      'result_ttl', '-1', 'created_at', at(j.t0), ...)
+    return
   end
+  local whole = j.l and j or load(id)
+  call('HSET', name, 'data', CALL .. id .. '\128', 'origin', rq_queue(j.q), 'description', whole.l, 'timeout', '-1',
+    'result_ttl', '-1', 'created_at', at(whole.t0), ...)
 end
 
 local function rq_drop(member)
   call('DEL', 'rq:job:' .. member, 'rq:results:' .. member)
 end
 
--- Enter a job into a registry; what leaves the registry's window goes with its hash.
+-- How many a registry or list has, as far as this call knows.
 local sizes = {}
-local function rq_enter(name, score, id)
-  local added = call('ZADD', name, score, rq_id(id))
-  sizes[name] = sizes[name] and sizes[name] + added or call('ZCARD', name)
-  if sizes[name] <= WINDOW then return end
-  local gone = call('ZPOPMIN', name, math.min(sizes[name] - WINDOW, 500))
-  for i = 1, #gone, 2 do rq_drop(gone[i]) end
-  sizes[name] = sizes[name] - #gone / 2
+local function rq_size(name, command)
+  sizes[name] = sizes[name] or call(command, name)
+  return sizes[name]
+end
+
+local function rq_resize(name, by)
+  if sizes[name] then sizes[name] = sizes[name] + by end
 end
 
 local function rq_leave(name, id)
   local removed = call('ZREM', name, rq_id(id))
-  if sizes[name] then sizes[name] = sizes[name] - removed end
+  rq_resize(name, -removed)
+  return removed > 0
 end
 
-local lengths = {}
 local function rq_unlist(id, q)
-  local name = rq_list(q)
-  local removed = call('LREM', name, 1, rq_id(id))
-  if lengths[name] then lengths[name] = lengths[name] - removed end
+  local removed = call('LREM', rq_list(q), 1, rq_id(id))
+  rq_resize(rq_list(q), -removed)
   return removed > 0
+end
+
+-- RQ's list of a queue, and its registry of waiting jobs: what comes when the window is full is not shown.
+local function rq_wait(id, j, known, name, size, limit, status, ...)
+  if size >= limit then
+    if known then rq_drop(rq_id(id)) end
+    return false
+  end
+  rq_hash(id, j, known, 'status', status, ...)
+  rq_resize(name, 1)
+  return true
 end
 
 local function rq_enlist(id, j, known)
   local name = rq_list(j.q)
-  lengths[name] = lengths[name] or call('LLEN', name)
-  if lengths[name] < QUEUE_WINDOW then
-    rq_hash(id, j, known, 'status', 'queued', 'enqueued_at', at(now))
+  if rq_wait(id, j, known, name, rq_size(name, 'LLEN'), QUEUE_WINDOW, 'queued', 'enqueued_at', at(now)) then
     call('RPUSH', name, rq_id(id))
-    lengths[name] = lengths[name] + 1
-  elseif known then
-    rq_drop(rq_id(id))
   end
+end
+
+local function rq_defer(id, j, known, since)
+  local name = rq_registry('deferred', j.q)
+  if rq_wait(id, j, known, name, rq_size(name, 'ZCARD'), WINDOW, 'deferred') then
+    call('ZADD', name, since / 1000, rq_id(id))
+  end
+end
+
+-- The registries of ended jobs: the oldest leaves the window, with its hash. (Looked at now and then.)
+local function rq_end(id, j, known, registry, status, since)
+  local name = rq_registry(registry, j.q)
+  rq_hash(id, j, known, 'status', status, 'ended_at', at(since))
+  call('ZADD', name, registry == 'canceled' and since / 1000 or since / 1000 + TEN_YEARS, rq_id(id))
+  if j.o % 8 > 0 then return end
+  local beyond = call('ZCARD', name) - WINDOW
+  local gone = beyond > 0 and call('ZPOPMIN', name, math.min(beyond, 500)) or {}
+  for i = 1, #gone, 2 do rq_drop(gone[i]) end
 end
 
 -- Show job `id`, which left state `from` (nil: it is new) for `to`. RUNNING is entered by rq_started. `since`: when it
 -- came to `to`, if not now.
 local function rq_show(id, j, from, to, since)
-  local old, new = REGISTRY[from], REGISTRY[to]
-  if from == 'READY' then rq_unlist(id, j.q) end
-  if old and old ~= new then rq_leave(rq_registry(old, j.q), id) end
-  if to == 'READY' then rq_enlist(id, j, from) end
-  if not new then return end
-  local name, seconds = rq_registry(new, j.q), (since or now) / 1000
-  if new == 'deferred' then
-    rq_hash(id, j, from, 'status', 'deferred')
-    rq_enter(name, seconds, id)
-  else
-    rq_hash(id, j, from, 'status', STATUS[to], 'ended_at', at(since or now))
-    rq_enter(name, new == 'canceled' and seconds or seconds + TEN_YEARS, id)
-  end
+  local old, new, known = REGISTRY[from], REGISTRY[to], from == 'RUNNING'
+  if from and old == new then return end
+  if from == 'READY' then known = rq_unlist(id, j.q) elseif old then known = rq_leave(rq_registry(old, j.q), id) end
+  if to == 'READY' then rq_enlist(id, j, known)
+  elseif new == 'deferred' then rq_defer(id, j, known, since or now)
+  elseif new then rq_end(id, j, known, new, STATUS[to], since or now) end
 end

@@ -5,12 +5,14 @@ local function rq_execution(id, fence)
 end
 
 local function rq_started(id, j, known, since)
-  rq_hash(id, j, known, 'status', 'started', 'started_at', at(since or now), 'ended_at', '', 'last_heartbeat', at(now),
-    'worker_name', j.u)
+  if j.x > 1 then
+    rq_hash(id, j, known, 'status', 'started', 'started_at', at(since or now), 'worker_name', j.u, 'ended_at', '')
+  else
+    rq_hash(id, j, known, 'status', 'started', 'started_at', at(since or now), 'worker_name', j.u)
+  end
   local execution = rq_execution(id, j.f)
   call('ZADD', rq_registry('wip', j.q), '+inf', execution)
-  call('HSET', 'rq:execution:' .. execution, 'job_id', rq_id(id), 'worker_name', j.u, 'created_at', (since or now) / 1000,
-    'last_heartbeat', now / 1000)
+  call('HSET', 'rq:execution:' .. execution, 'created_at', (since or now) / 1000, 'last_heartbeat', now / 1000)
 end
 
 local function rq_stopped(id, j)
@@ -29,7 +31,7 @@ end
 
 -- Take a job out of all that RQ shows of it, whatever that is.
 local function rq_hide(id, j)
-  call('LREM', rq_list(j.q), 0, rq_id(id))
+  rq_resize(rq_list(j.q), -call('LREM', rq_list(j.q), 0, rq_id(id)))
   for _, registry in ipairs({ 'deferred', 'finished', 'failed', 'canceled' }) do rq_leave(rq_registry(registry, j.q), id) end
   rq_stopped(id, j)
 end
@@ -38,13 +40,15 @@ local function rq_failed(id, worker, text)
   call('XADD', 'rq:results:' .. rq_id(id), 'MAXLEN', '10', '*', 'type', '2', 'worker_name', worker, 'exc_string', text)
 end
 
--- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise.
-local function rq_worker(worker, id, fence, counter)
+-- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise; `busy`: it
+-- had a job before.
+local function rq_worker(worker, id, fence, counter, busy)
   local name = 'rq:worker:' .. worker
   if call('EXISTS', name) == 0 then return end
   call('DEL', name .. ':executions')
   if id then
-    call('HSET', name, 'state', 'busy', 'current_job', rq_id(id))
+    call('HSET', name, 'current_job', rq_id(id))
+    if not busy then call('HSET', name, 'state', 'busy') end
     call('SADD', name .. ':executions', rq_execution(id, fence))
   else
     call('HSET', name, 'state', 'idle')
