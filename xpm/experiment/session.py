@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextvars import Token
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -21,6 +20,7 @@ from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import rows
 from xpm.experiment.ending import DETACHED, DONE, PLAIN, NotAllDone, plainly, status_of
 from xpm.experiment.gathering import End, Gathering, Item, newest, read_end
+from xpm.experiment.handle import Handle
 from xpm.experiment.others import about_others, made_by_others
 from xpm.experiment.outbox import Outbox
 from xpm.experiment.script import name_script
@@ -39,30 +39,6 @@ if TYPE_CHECKING:
 
 PRIORITIES = range(-4095, 4096)
 """What a priority can be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """The job of a submitted task."""
-
-    id: JobId
-    path: Path
-    _experiment: Experiment
-
-    @property
-    def state(self) -> State:
-        """Its state, asked now."""
-        return self._experiment.state_of(self)
-
-    @property
-    def stdout(self) -> Path:
-        """Its standard output; absent when nothing was written."""
-        return self.path / "stdout.log"
-
-    @property
-    def stderr(self) -> Path:
-        """Its standard error; absent when nothing was written."""
-        return self.path / "stderr.log"
 
 
 class Experiment:
@@ -199,7 +175,7 @@ class Experiment:
 
     def handle(self, task: Task) -> Handle:
         """The job of a task."""
-        return Handle(reference(task).id, self.jobpath(task), self)
+        return Handle(reference(task).id, self.jobpath(task), self._state_of)
 
     def result(self, task: Task, timeout: float | None) -> Any:
         """Waits for a task's job and gives its result; a record on disk is enough, whatever a broker says."""
@@ -279,13 +255,6 @@ class Experiment:
         if self._remote is not None:
             self._remote.cancel()
 
-    def state_of(self, job: Handle) -> State:
-        """The state of a job of this experiment."""
-        if complete(job.path) is not None:
-            return State.DONE
-        self._outbox.flush()
-        return self._states([job.id])[job.id]
-
     # Steps
 
     def _send(self, batch: list[Item]) -> None:
@@ -333,6 +302,13 @@ class Experiment:
             made: Remote = remote.Remote(under, self._gathering)
             self._remote = made
         return self._remote
+
+    def _state_of(self, job: Handle) -> State:
+        """The state of a job of this experiment."""
+        if complete(job.path) is not None:
+            return State.DONE
+        self._outbox.flush()
+        return self._states([job.id])[job.id]
 
     def _states(self, ids: list[JobId]) -> Mapping[JobId, State]:
         if not ids:
