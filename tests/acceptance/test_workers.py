@@ -279,7 +279,7 @@ def test_a_removed_result_is_made_again_when_it_is_needed(works: Farm, tmp_path:
     path = works.workspace.jobpath(job.task, job.id)
     subprocess.run(["rm", "-r", str(path)], check=True)
     works.send(run, works.tasks.Sum.C(notes=[note]))
-    works.pool(XPM_INPUT_PATIENCE="1")
+    works.pool()
     works.until(works.in_state("Sum", State.DONE))
     assert lines(ledger) == ["3", "3"]
 

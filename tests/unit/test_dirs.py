@@ -65,21 +65,6 @@ def test_a_runtime_directory_left_by_su_is_not_used(short: Path):
     assert dirs.sockets(at(short), NAMESPACE).is_relative_to(short / "t")
 
 
-def test_network_file_systems_are_seen(tmp_path: Path):
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
-        "40 22 0:41 / /home rw shared:1 - nfs4 server:/home rw\n"
-        "41 40 0:42 / /home/local rw - xfs /dev/vdb rw\n"
-        "42 22 0:43 / /my\\040net rw - cifs //server/x rw\n"
-    )
-    assert dirs.on_network(Path("/home/ada/.local/state"), mounts)
-    assert dirs.on_network(Path("/my net/x"), mounts)
-    assert not dirs.on_network(Path("/home/local/ada"), mounts)
-    assert not dirs.on_network(Path("/homes"), mounts)
-    assert not dirs.on_network(Path("/home"), tmp_path / "none")
-
-
 def test_data_leaves_a_shared_mount(short: Path, monkeypatch: pytest.MonkeyPatch):
     assert dirs.data(at(short), NAMESPACE).is_relative_to(short / "s/brokers")
     monkeypatch.setattr(dirs, "on_network", lambda path: True)

@@ -11,7 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-import xpm
+import xpm.errors
 from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import UsageError
 
@@ -38,6 +38,6 @@ def install() -> None:
     if _REAL in sys.modules:
         return
     module = ModuleType(_REAL, __doc__)
-    module.__path__ = [os.path.join(os.path.dirname(str(xpm.__file__)), "experiment")]
+    module.__path__ = [os.path.join(os.path.dirname(xpm.errors.__file__), "experiment")]
     vars(module).update(experiment=Experiment, Experiment=Experiment)
     sys.modules[_REAL] = module

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
 
 import xpm.errors
+from xpm.errors import XpmError
 from xpm.workspace.attempts import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure
 from xpm_workers.loader import SCRIPT_MODULE
 
@@ -42,7 +43,7 @@ def _tell(error: BaseException) -> tuple[str, str]:
     where = ""
     for each in _chain(whole):
         own = [frame for frame in each.stack if not _is_ours(frame)]
-        if own or isinstance(error, SyntaxError):
+        if own or isinstance(error, (SyntaxError, XpmError)):  # ours say all in their message
             each.stack = StackSummary.from_list(own)
         if each is whole:
             where = _place(error, own)

@@ -37,6 +37,7 @@ class Nursery:
         self._folder = Path(tempfile.mkdtemp(prefix="xpm-"))
         self._reading, self._writing = os.pipe()
         self._zygotes: dict[str, _Zygote] = {}
+        self._retired: list[_Zygote] = []
         self._started = 0
 
     def path(self, code: str) -> str:
@@ -60,7 +61,15 @@ class Nursery:
         listener = frames.listen(path)
         with listener:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "xpm_workers.zygote", str(self._workspace), code, str(listener.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "xpm_workers.zygote",
+                    str(self._workspace),
+                    code,
+                    str(listener.fileno()),
+                ],
                 stdin=self._reading,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
@@ -71,14 +80,24 @@ class Nursery:
     def _retire(self, zygote: _Zygote) -> None:
         """It ends as soon as no worker is connected."""
         zygote.process.send_signal(signal.SIGTERM)
+        self._retired.append(zygote)
         Path(zygote.path).unlink(missing_ok=True)
 
-    def forget(self, pid: int) -> None:
-        """A child of this process ended; was it a zygote?"""
+    @property
+    def pids(self) -> set[int]:
+        """The processes of the zygotes, those that were retired and have not ended too."""
+        return {zygote.process.pid for zygote in (*self._zygotes.values(), *self._retired)}
+
+    def forget(self, pid: int) -> bool:
+        """A child of this process ended: whether it was a zygote."""
         for code, zygote in list(self._zygotes.items()):
             if zygote.process.pid == pid:
                 log.warning("zygote %d of code %s ended", pid, code)
                 del self._zygotes[code]
+                return True
+        before = len(self._retired)
+        self._retired = [zygote for zygote in self._retired if zygote.process.pid != pid]
+        return len(self._retired) < before
 
     def abandon(self) -> None:
         """In a forked child: let go of what belongs to the parent."""
@@ -88,7 +107,7 @@ class Nursery:
     def close(self) -> None:
         """End all zygotes, and the jobs that they run."""
         os.close(self._writing)
-        for zygote in self._zygotes.values():
+        for zygote in (*self._zygotes.values(), *self._retired):
             try:
                 zygote.process.wait(10)
             except subprocess.TimeoutExpired:

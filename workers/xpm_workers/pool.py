@@ -187,8 +187,13 @@ class Pool:
             slot = self._slots.pop(pid, None)
             if slot is not None:
                 self._bury(slot, status)
-            else:
-                self._nursery.forget(pid)
+            elif self._nursery.forget(pid):
+                self._kill_strays()
+
+    def _kill_strays(self) -> None:
+        """What a zygote's jobs had started comes here when the zygote dies: it ends too."""
+        known = {*self._slots, *self._nursery.pids}
+        tree.kill_trees(set(tree.children(os.getpid())) - known)
 
     def _bury(self, slot: Slot, status: int) -> None:
         slot.control.close()

@@ -23,6 +23,7 @@ from typing import Any, NoReturn, cast
 from xpm.core import session
 from xpm.core.message import JobRef, TypeInfo, parameters, references
 from xpm.errors import ResultError
+from xpm.mounts import on_network
 from xpm.types import JobId
 from xpm.workspace.attempts import Attempt, Failure, write_attempt
 from xpm.workspace.code import read_code
@@ -43,8 +44,9 @@ CHANNEL = 199
 DONE, FAILED, DONE_UNTOLD, FAILED_UNTOLD = 0, 1, 113, 114
 """How the process exits. Untold: the task had closed the connection, so the zygote must tell."""
 
-INPUT_PATIENCE = 90.0
-"""Seconds in which a network file system must show the record of an input."""
+INPUT_PATIENCE = 1.0
+NETWORK_PATIENCE = 90.0
+"""Seconds in which the record of an input must be seen: network file systems remember for a while what was not there."""
 
 DURABLE_AFTER = 1.0
 """A job that took more seconds survives a loss of power; a shorter one is run again."""
@@ -266,11 +268,14 @@ def _await_inputs(request: Request) -> JobId | None:
     if not request.inputs:
         return None
     tasks = {ref.id: ref.task for ref in references(request.payload)}
-    deadline = time.monotonic() + INPUT_PATIENCE
+    deadline = None
     for job, fence in request.inputs:
         path = job_dir(request.workspace, tasks[job], job)
         pause = 0.01
         while (found := complete(path)) is None or (fence and found != fence):
+            if deadline is None:
+                remote = on_network(Path(request.workspace))
+                deadline = time.monotonic() + (NETWORK_PATIENCE if remote else INPUT_PATIENCE)
             if time.monotonic() > deadline:
                 return job
             time.sleep(pause)

@@ -177,6 +177,8 @@ class Running:
 def _failed(said: dict[str, Any]) -> Ended:
     if said.get("kind") == "input":
         return Ended("missing", text=str(said["input"]))
+    if said.get("kind") == "moved":
+        return Ended("returned", text=str(said.get("message", "")))
     return Ended(
         "failed",
         failure=Failure(

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 from pathlib import Path
 
 from xpm.errors import BrokerError
+from xpm.mounts import on_network
 from xpm.settings import Places
 from xpm.types import Namespace
 
 SOCKET_LIMIT = 104
 """Bytes that a socket's path may have on every system."""
 
-_NETWORK = re.compile(
-    r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|sshfs|pvfs|orangefs|panfs", re.IGNORECASE
-)
-_MOUNTS = Path("/proc/self/mountinfo")
 _LASTING = Path("/var/tmp")
 
 
@@ -66,22 +62,6 @@ def data(places: Places, namespace: Namespace) -> Path:
     if not on_network(places.state):
         return private(places.state / "brokers" / name)
     return private(private(_LASTING / f"xpm-{os.getuid()}") / name)
-
-
-def on_network(path: Path, mounts: Path = _MOUNTS) -> bool:
-    """Whether `path` lies, or would lie, on a file system of another machine; False where nobody can say."""
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return False
-    where = os.path.realpath(path)
-    best, kind = "", ""
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].replace("\\040", " ")
-        if len(point) >= len(best) and (where + "/").startswith(point.rstrip("/") + "/"):
-            best, kind = point, after.split()[0]
-    return _NETWORK.search(kind) is not None
 
 
 def _own(path: Path) -> bool:
