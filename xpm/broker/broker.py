@@ -27,9 +27,6 @@ SCHEMA = 1
 BATCH_JOBS = 200
 """Jobs that one call submits or cancels at most."""
 
-PRIORITIES = range(-4095, 4096)
-"""What a priority can be: 13 bits stand above 40 bits of order in a double."""
-
 T = TypeVar("T")
 Known = Literal["no", "removed", "recorded"]
 

@@ -53,7 +53,7 @@ local function wake(slot)
     if not worker then return false end
     local v = call('HMGET', key('w', worker), 'i', 'seen')
     for other in string.gmatch(v[1] or '', '%S+') do call('ZREM', key('idle', other), worker) end
-    local fit = v[1] and v[1] ~= '' and now - tonumber(v[2]) < SILENT
+    local fit = v[1] and v[1] ~= '' and now - tonumber(v[2] or 0) < SILENT
     if v[1] then call('HSET', key('w', worker), 'i', '', 'b', fit and slot or '') end
     if fit then
       call('RPUSH', key('bell', worker), '1')
