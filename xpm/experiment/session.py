@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from xpm.experiment.summary import Unfinished
 
 PRIORITIES = range(-4095, 4096)
-"""What a priority can be."""
+"""What a priority can be: the broker has 13 bits for it, above 40 bits of order in a double."""
 
 
 class Experiment:
