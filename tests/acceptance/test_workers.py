@@ -384,3 +384,16 @@ def until_logged(farm: Farm, text: str, within: float = 20.0) -> None:
     while not any(text in path.read_text() for path in farm.workspace.path.glob("pool*.log")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_pool_of_all_queues_takes_a_queue_that_comes_later_at_once(works: Farm, tmp_path: Path) -> None:
+    pool = works.pool("--queue", "*")
+    works.until(lambda: works.views.workers())
+    ledger = tmp_path / "ledger"
+    works.send(works.run(), works.tasks.Note.C(n=1, ledger=ledger), queue="gpu")
+    started = time.monotonic()
+    works.until(works.in_state("Note n=1", State.DONE))
+    assert time.monotonic() - started < 8  # a worker that nobody rings asks after ten seconds
+    (worker,) = works.views.workers()
+    assert worker.serves("gpu") and not worker.serves("gpu", 99)
+    assert pool.poll() is None

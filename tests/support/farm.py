@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import psutil
+
 from xpm.broker.broker import Broker, Entry, Run
 from xpm.broker.connect import open_client
 from xpm.broker.events import Events
@@ -78,7 +79,7 @@ class Farm:
             sys.path.remove(str(self.project))
         return self.broker.open("test", name, code.id, {"workspace": str(self.workspace.path)})
 
-    def send(self, run: Run, *tasks: Any) -> list[Any]:
+    def send(self, run: Run, *tasks: Any, queue: str = "default") -> list[Any]:
         """Submit descriptions, in order."""
         token = session.current.set(self)
         try:
@@ -90,7 +91,15 @@ class Farm:
         for one in self._prepared:
             types.update({key: info.pack() for key, info in one.types.items()})
             entries.append(
-                Entry(one.id, one.task, one.label, one.payload, tuple(r.id for r in one.dependencies), one.tags)
+                Entry(
+                    one.id,
+                    one.task,
+                    one.label,
+                    one.payload,
+                    tuple(ref.id for ref in one.dependencies),
+                    one.tags,
+                    queue,
+                )
             )
         self._prepared = []
         return self.broker.submit(run, entries, types)
@@ -130,7 +139,9 @@ class Farm:
     def told(self) -> str:
         """What the pools logged, for a failing test."""
         counts = {state.value: n for state, n in self.views.counts().items() if n}
-        logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in self.workspace.path.glob("pool*.log"))
+        logs = "\n".join(
+            path.read_text(errors="replace")[-2000:] for path in self.workspace.path.glob("pool*.log")
+        )
         return f"{counts}\n{logs}"
 
     def workers(self, pool: subprocess.Popen[bytes]) -> list[psutil.Process]:

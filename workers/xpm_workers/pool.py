@@ -251,7 +251,9 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
         prog="xpm worker start", description="Serve queues with worker processes."
     )
     parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--broker", required=True, help="the broker's URL")
+    parser.add_argument(
+        "--broker", help="the broker's URL; by default the setting, which hides its password from ps"
+    )
     parser.add_argument("--slots", type=int, default=0, help="workers; 0: as many as there are CPUs")
     parser.add_argument(
         "--queue", action="append", default=[], help="a queue to serve, the most urgent first"
@@ -309,15 +311,18 @@ def main(args: Sequence[str] | None = None) -> int:
 def _serve(given: argparse.Namespace) -> int:
     if given.lock is not None and not _locked(given.lock):
         return 0
-    with open_client(given.broker, timeout=2.0) as client:
-        check(client, given.broker)
-    workspace = Workspace.open(given.workspace)
     settings = load(command={"workspace": str(given.workspace)})
-    _log_to(workspace.log_dir if given.lock else None)
+    url = given.broker or settings.broker
+    if not url:
+        raise SettingsError("no broker: give --broker URL or set XPM_BROKER")
     if given.slots < 0:
         raise SettingsError(
             f"--slots: expected at least 1, or 0 for as many as there are CPUs, got {given.slots}"
         )
+    with open_client(url, timeout=2.0) as client:
+        check(client, url)
+    workspace = Workspace.open(given.workspace)
+    _log_to(workspace.log_dir if given.lock else None)
     slots = given.slots or cpus()
     share = str(max(1, cpus() // slots))
     for name in THREADS:
@@ -325,7 +330,7 @@ def _serve(given: argparse.Namespace) -> int:
     duty = Duty(
         workspace.path,
         workspace.namespace,
-        given.broker,
+        url,
         tuple(given.queue or ["default"]),
         settings.lease,
         settings.grace,

@@ -27,6 +27,9 @@ T = TypeVar("T")
 UNREACHED = 3
 """Exit status of a worker that was stopped while the broker was away: there is nobody to sign off with."""
 
+EVERY = "*"
+"""In place of queues: all of them, also those to come."""
+
 KEPT = 4
 """Zygotes that a worker stays connected to."""
 
@@ -46,7 +49,9 @@ class Duty:
 
     @property
     def slots(self) -> str:
-        """Queues and payload versions that the worker can serve, in order."""
+        """Queues and payload versions that the worker can serve, in order; `*` is every queue there is."""
+        if self.queues == (EVERY,):
+            return f"{EVERY}:{PAYLOAD_VERSION}"
         return " ".join(f"{q}:{v}" for q in self.queues for v in range(1, PAYLOAD_VERSION + 1))
 
 

@@ -24,7 +24,7 @@ from xpm.broker.broker import Broker, Reply
 from xpm.broker.connect import open_client
 from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
-from xpm_workers.serving import Duty, Serving
+from xpm_workers.serving import EVERY, Duty, Serving
 from xpm_workers.sweeper import Sweeper
 
 log = logging.getLogger("xpm.worker")
@@ -70,7 +70,8 @@ class Worker(RQWorker):
         self._board = board
         self._waiting = False
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            [rqnames.queue(duty.namespace, queue) for queue in duty.queues],
+            [rqnames.queue(duty.namespace, queue) for queue in duty.queues if queue != EVERY]
+            or [rqnames.queue(duty.namespace, "default")],
             name=worker_name(duty.namespace, os.getpid()),
             connection=open_client(duty.url),
             serializer="xpm.broker.rq.Serializer",

@@ -120,6 +120,12 @@ class WorkerView:
     seen: float
     job: ShortId | None
 
+    def serves(self, queue: str, version: int = 1) -> bool:
+        """Whether it takes jobs of a queue and payload version; `*` serves every queue, up to its version."""
+        return f"{queue}:{version}" in self.slots or any(
+            slot.startswith("*:") and int(slot[2:]) >= version for slot in self.slots
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

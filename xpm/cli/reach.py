@@ -97,14 +97,13 @@ class Reach:
         with open_client(url) as client:
             broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
             counts = Views(broker).counts()
-            queues = {slot.rpartition(":")[0] for slot in broker.slots()}
         if any(counts[state] for state in BUSY):
             from xpm.experiment.link import Link
             from xpm.experiment.voice import Voice
 
             link = Link(self.workspace, self.settings, Voice(plain=True))
             link.connect()
-            link.serve(sorted(queues))
+            link.serve()
             link.close()
         return url
 

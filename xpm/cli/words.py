@@ -99,10 +99,10 @@ def unserved(queue: str, version: int, slots: Collection[str]) -> str:
         version: The version of its payload.
         slots: What the workers serve, each 'queue:version'.
     """
-    if f"{queue}:{version}" in slots:
+    if f"{queue}:{version}" in slots or any(s.startswith("*:") and int(s[2:]) >= version for s in slots):
         return ""
     served = [slot.rpartition(":") for slot in slots]
-    here = [int(kind) for name, _, kind in served if name == queue and kind.isdigit()]
+    here = [int(kind) for name, _, kind in served if name in (queue, "*") and kind.isdigit()]
     if not slots:
         return f"no worker is there: xpm worker start{_option(queue)}"
     if not here:

@@ -119,7 +119,7 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
     workspace = reach.make_workspace()
     reach.say_where()
     reach.broker.hello()
-    arguments = ["--workspace", str(workspace.path), "--broker", reach.url]
+    arguments = ["--workspace", str(workspace.path)]
     if slots or reach.settings.workers:
         arguments += ["--slots", str(slots or reach.settings.workers)]
     for name in names or (reach.settings.queue,):
@@ -130,7 +130,9 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
         arguments.append("--embedded")
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "xpm_workers.pool", *arguments])
+    # The URL goes by the environment, not as an argument that ps shows: it may hold a password.
+    environment = {**os.environ, "XPM_BROKER": reach.url}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "xpm_workers.pool", *arguments], environment)
 
 
 worker.add_command(start)

@@ -48,7 +48,7 @@ def attach(name: str, settings: Settings) -> int:
     try:
         jobs = directory.jobs()
         run.count = len(jobs)
-        link.serve({entry.queue for entry in directory.entries()})
+        link.serve()
         view = watch(run, link, voice)
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
         if not left:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -55,7 +55,6 @@ class Link:
         self.settings = settings
         self._voice = voice
         self._url = ""
-        self._queues: set[str] = set()
         self._looked = 0.0
         self._pause = PATIENCE[0]
 
@@ -161,9 +160,8 @@ class Link:
 
     # Local workers
 
-    def serve(self, queues: Iterable[str] = ()) -> None:
+    def serve(self) -> None:
         """Sees that there are local workers, where there are to be any: called again and again."""
-        self._queues.update(queues)
         if self.settings.workers == 0 or (self.settings.workers is None and not self.embedded):
             return
         now = time.monotonic()
@@ -176,11 +174,10 @@ class Link:
 
     def _start_pool(self, lock: Path) -> None:
         settings = self.settings
-        queues = [settings.queue, *sorted(self._queues - {settings.queue})]
         command = [
             *(sys.executable, "-P", "-m", "xpm_workers.pool", "--workspace", str(self.workspace.path)),
-            *("--broker", self._url, "--slots", str(settings.workers or 0)),
-            *(part for queue in queues for part in ("--queue", queue)),
+            *("--slots", str(settings.workers or 0)),
+            *("--queue", "*"),
             *("--lock", str(lock), "--idle", str(settings.idle_stop)),
             *(["--embedded"] if self.embedded else []),
         ]
@@ -191,6 +188,7 @@ class Link:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env={**os.environ, "XPM_BROKER": self._url},  # not an argument: it may hold a password
                 start_new_session=True,
                 check=False,
             )

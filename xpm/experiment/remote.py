@@ -82,7 +82,7 @@ class Remote:
         first = self._run is None
         run = self._run = self._run or self._open()
         run.directory.add(entries, self._types)
-        self._link.serve({entry.queue for entry in entries})
+        self._link.serve()
         outcomes = run.submit(entries, self._types)
         self._note(entries, outcomes)
         run.count = len(self._codes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xpm.broker.events import Events
-from xpm.broker.views import RunView, WorkerView
+from xpm.broker.views import RunView
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.link import Link
@@ -134,8 +134,12 @@ class _Wait:
     def _warn(self) -> None:
         views = self._link.views
         ready = [job for job in views.jobs(views.listing(State.READY, limit=SHOWN)) if job]
-        served = {queue for worker in views.workers() for queue in _queues(worker)}
-        waiting = [job.queue for job in ready if self._run.token in job.runs and job.queue not in served]
+        workers = views.workers()
+        waiting = [
+            job.queue
+            for job in ready
+            if self._run.token in job.runs and not any(worker.serves(job.queue) for worker in workers)
+        ]
         for queue in dict.fromkeys(waiting):
             if queue not in self._warned:
                 self._warned.add(queue)
@@ -144,7 +148,3 @@ class _Wait:
                     f"no worker serves the queue '{queue}', in which {jobs(waiting.count(queue))} wait: "
                     f"start one with\n    {start}"
                 )
-
-
-def _queues(worker: WorkerView) -> set[str]:
-    return {slot.rpartition(":")[0] for slot in worker.slots}

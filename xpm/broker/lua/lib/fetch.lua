@@ -43,5 +43,5 @@ local function fetch(outcome)
     if more then ring(slot) end
     if not listed then rewindow(slot, j.q) end
   end
-  return answer(outcome, id, j, more, not id and not more and slots or '')
+  return answer(outcome, id, j, more, not id and not more and lines or '')
 end

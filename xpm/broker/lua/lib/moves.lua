@@ -45,11 +45,11 @@ end
 
 local SILENT = 30000  -- an idle worker calls every few seconds; one that was not heard of for so long gets no bell
 
--- Wake the worker that is idle for longest; false if there is none. The slot is remembered: if the worker takes
--- another job or goes, it passes the bell on.
+-- Wake the worker that is idle for longest, one that serves just some queues before one that serves all; false if
+-- there is none. The slot is remembered: if the worker takes another job or goes, it passes the bell on.
 local function wake(slot)
   for _ = 1, 100 do
-    local worker = call('ZPOPMIN', key('idle', slot))[1]
+    local worker = call('ZPOPMIN', key('idle', slot))[1] or call('ZPOPMIN', key('idle', '*'))[1]
     if not worker then return false end
     local v = call('HMGET', key('w', worker), 'i', 'seen')
     for other in string.gmatch(v[1] or '', '%S+') do call('ZREM', key('idle', other), worker) end
