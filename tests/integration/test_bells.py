@@ -47,6 +47,29 @@ def test_only_a_fitting_worker_is_woken(broker: Broker, run: Run, hands: Hands) 
     assert hands.woken() == ["big"]
 
 
+def test_who_serves_some_queues_is_woken_before_who_serves_all(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    hands.claim("all", "*:1")
+    hands.claim("some", "big:1")
+    broker.submit(run, [entry(1, queue="big")])
+    assert hands.woken() == ["some"]
+    broker.submit(run, [entry(2, queue="new")])
+    assert sorted(hands.woken()) == ["all", "some"]
+    assert hands.runs("all", "*:1") == job(1)
+
+
+def test_who_serves_all_queues_is_not_woken_for_payloads_that_it_cannot_read(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    hands.claim("old", "*:1")
+    broker.submit(run, [entry(1, version=2)])
+    assert hands.woken() == []
+    assert hands.claim("old", "*:1").claim is None
+    assert hands.woken() == []
+    assert hands.runs("new", "*:2") == job(1)
+
+
 def test_a_woken_worker_that_takes_another_job_passes_the_bell_on(
     broker: Broker, run: Run, hands: Hands
 ) -> None:

@@ -39,6 +39,8 @@ SLOTS = (
     "other:1 default:1 default:2",
     "other:1",
     "other:1 other:2 default:2",
+    "*:1",
+    "*:2",
 )
 FAILURE = Failure("exception", "ValueError", "no", "Traceback ...")
 
@@ -106,7 +108,7 @@ class Engine(RuleBasedStateMachine):
             job = self.model.jobs[granted]
             assert claim.fences == tuple(self.model.jobs[parent].fence for parent in job.inputs)
             assert (claim.queue, claim.inputs) == (job.queue, len(job.inputs))
-            assert verb == "take" or f"{job.queue}:{job.version}" in self.slots[worker].split()
+            assert verb == "take" or f"{job.queue}:{job.version}" in self.model.served(self.slots[worker])
             self.model.granted(worker, granted, claim.execution, claim.fence)
             assert claim.attempt == job.attempts
 

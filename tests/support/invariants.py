@@ -235,7 +235,8 @@ def check_bells(graph: Graph) -> None:
     woken = Counter(fields["b"] for fields in graph.hashes("w:").values() if fields.get("b"))
     for name in graph.keys:
         slot = name.removeprefix("ready:")
-        if name.startswith("ready:") and graph.zset(f"idle:{slot}"):
+        all_queues = f"*:{slot.rpartition(':')[2]}"
+        if name.startswith("ready:") and (graph.zset(f"idle:{slot}") or graph.zset(f"idle:{all_queues}")):
             assert woken[slot] > 0, f"jobs are ready in {slot}, workers idle, and nobody was woken"
 
 

@@ -106,7 +106,7 @@ class Model:
         """The job that a worker serving `slots` must get, or ''."""
         if self.suspended:
             return ""
-        served = slots.split()
+        served = self.served(slots)
         states = self.states()
         for queue in dict.fromkeys(slot.rpartition(":")[0] for slot in served):
             fitting = [
@@ -117,6 +117,12 @@ class Model:
             if fitting:
                 return min(fitting, key=lambda job: (-job.priority, job.order)).id
         return ""
+
+    def served(self, slots: str) -> list[str]:
+        """The slots by name; `*:2` is every queue up to class 2."""
+        if not slots.startswith("*:"):
+            return slots.split()
+        return sorted({job.slot for job in self.jobs.values() if job.version <= int(slots[2:])})
 
     def running(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.noted is State.RUNNING]

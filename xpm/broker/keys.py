@@ -26,7 +26,7 @@ what a worker must fit (today: the payload's version). Times are milliseconds of
 | `types` | hash | packed description of each class that a payload names | for ever |
 | `workers` | sorted set | workers by when they were last seen | until they depart, or a day |
 | `w:<worker>` | hash | one worker: see `WORKER_FIELDS`, and the facts that it enrolled with | a day after its last call |
-| `idle:<slot>`, `idle:*` | sorted set | workers that wait for a bell, those that serve all queues apart | while not empty |
+| `idle:<slot>` | sorted set | workers that wait for a bell; those that serve all queues: `idle:*:<class>` | while not empty |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
 """
 

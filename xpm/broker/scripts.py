@@ -1,7 +1,7 @@
 """Loads the Lua files, one transition each, and runs them.
 
-A file's head names the library parts that it uses (`Use: base rq graph`); they are put in front of it, so
-that Redis gets one self-contained script. `lua/README.md` is the key schema and the calling convention.
+A file's head names the library parts that it uses (`Use: lease fetch`); they, and what they need in turn, are put in
+front of it, so that Redis gets one self-contained script. `lua/README.md` is the key schema and the calling convention.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ BUDGET = 250
 
 _LUA = Path(__file__).with_name("lua")
 _USE = re.compile(r"Use: ([a-z ]+)")
+_NEEDS = re.compile(r"Needs ([a-z, ]+)\.")
 
 
 def names() -> list[str]:
@@ -35,10 +36,18 @@ def names() -> list[str]:
 def source(name: str, budget: int = BUDGET) -> str:
     """The whole text of a script, its library parts in front."""
     body = (_LUA / f"{name}.lua").read_text()
-    use = _USE.search(body)
-    parts = use.group(1).split() if use else []
-    texts = [(_LUA / "lib" / f"{part}.lua").read_text() for part in parts]
-    return "\n".join([f"local BUDGET = {budget}", *texts, body])
+    parts: dict[str, str] = {}
+    _collect(_USE.search(body), parts)
+    return "\n".join([f"local BUDGET = {budget}", *parts.values(), body])
+
+
+def _collect(named: re.Match[str] | None, parts: dict[str, str]) -> None:
+    """Add the parts of the library that a head names, each behind those that it needs."""
+    for part in named.group(1).replace(",", " ").split() if named else ():
+        if part not in parts:
+            text = (_LUA / "lib" / f"{part}.lua").read_text()
+            _collect(_NEEDS.search(text), parts)
+            parts[part] = text
 
 
 @cache

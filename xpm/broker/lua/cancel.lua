@@ -1,4 +1,4 @@
--- cancel: an experiment does not want these jobs any more. Use: base dates rq rqlive moves graph
+-- cancel: an experiment does not want these jobs any more. Use: graph rqlive
 -- ARGV: 2 experiment's serial, 3 packed list of jobs (at most 250).
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
 local cancelled, stopping, kept = 0, 0, 0

@@ -1,6 +1,5 @@
--- crash: an execution's process died without a word; the job runs again, up to a limit.
--- Use: base dates rq rqlive moves graph lease calls fetch
--- ARGV 2 to 5 and the reply: see calls; 6 job, 7 execution, 8 what is known. Outcome: the job's new state, or 'fenced'.
+-- crash: an execution's process died without a word; the job runs again, up to a limit. Use: lease fetch
+-- ARGV 2 to 5: see slots; reply: see calls; 6 job, 7 execution, 8 what is known. Outcome: the job's new state, or 'fenced'.
 local again = replayed()
 if again then return again end
 local id = ARGV[6]

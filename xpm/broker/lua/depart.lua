@@ -1,5 +1,4 @@
--- depart: a worker's life is over; a job that it still holds is lost to it and runs again.
--- Use: base dates rq rqlive moves graph lease
+-- depart: a worker's life is over; a job that it still holds is lost to it and runs again. Use: lease
 -- ARGV: 2 worker, 3 why. Returns the id of that job, or ''.
 local worker = ARGV[2]
 local v = call('HMGET', key('w', worker), 'g', 'x', 'i', 'b')

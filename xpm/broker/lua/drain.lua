@@ -1,4 +1,4 @@
--- drain: one chunk of the continuation list. Use: base dates rq moves graph
+-- drain: one chunk of the continuation list. Use: graph
 -- Returns the number of entries left.
 drain()
 flush()

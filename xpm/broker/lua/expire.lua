@@ -1,5 +1,4 @@
--- expire: the second look: a lease that ran out and was not renewed since is taken away.
--- Use: base dates rq rqlive moves graph lease
+-- expire: the second look: a lease that ran out and was not renewed since is taken away. Use: lease
 -- ARGV: 2 job, 3 execution, 4 renewal number and 5 time (ms) of the first look, 6 ms that must lie between the two.
 -- Returns 1 if the lease was taken.
 local id = ARGV[2]

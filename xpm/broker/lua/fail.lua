@@ -1,6 +1,5 @@
--- fail: an execution ended without a result; the worker goes on with its next job.
--- Use: base dates rq rqlive moves graph lease calls fetch
--- ARGV 2 to 5 and the reply: see calls; 6 job, 7 execution, 8 packed failure, 9 one line about it, 10 the same text as
+-- fail: an execution ended without a result; the worker goes on with its next job. Use: lease fetch
+-- ARGV 2 to 5: see slots; reply: see calls; 6 job, 7 execution, 8 packed failure, 9 one line about it, 10 the same text as
 -- RQ stores it. Outcome: the job's new state, or 'fenced'.
 local again = replayed()
 if again then return again end

@@ -1,6 +1,5 @@
--- finish: an execution has published its result; the worker goes on with its next job.
--- Use: base dates rq rqlive moves graph lease calls fetch
--- ARGV 2 to 5 and the reply: see calls; 6 job, 7 execution, 8 fence of the record (another's when it was found, not
+-- finish: an execution has published its result; the worker goes on with its next job. Use: lease fetch
+-- ARGV 2 to 5: see slots; reply: see calls; 6 job, 7 execution, 8 fence of the record (another's when it was found, not
 -- made). Outcome 'done', or 'fenced' when the lease is not the caller's any more.
 local again = replayed()
 if again then return again end

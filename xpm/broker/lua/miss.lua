@@ -1,6 +1,5 @@
--- miss: an input's record is gone: its producer runs again, and this job waits for it.
--- Use: base dates rq rqlive moves graph lease calls fetch
--- ARGV 2 to 5 and the reply: see calls; 6 job, 7 execution, 8 the input. Outcome: the job's new state, or 'fenced'.
+-- miss: an input's record is gone: its producer runs again, and this job waits for it. Use: lease fetch
+-- ARGV 2 to 5: see slots; reply: see calls; 6 job, 7 execution, 8 the input. Outcome: the job's new state, or 'fenced'.
 local again = replayed()
 if again then return again end
 local id, input = ARGV[6], ARGV[8]

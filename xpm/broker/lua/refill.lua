@@ -1,4 +1,4 @@
--- refill: RQ's list of a queue shows the first ready jobs, in their order, and nothing else. Use: base dates rq rqlive
+-- refill: RQ's list of a queue shows the first ready jobs, in their order, and nothing else. Use: rqlive
 -- ARGV: 2 slot 'queue:class', 3 how many. Returns 1 if the list was wrong.
 -- A queue's classes share its list: it shows the best of all of them.
 local q, wanted = string.match(ARGV[2], '^(.*):'), math.min(tonumber(ARGV[3]), QUEUE_WINDOW)

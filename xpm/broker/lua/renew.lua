@@ -1,4 +1,4 @@
--- renew: the holder of a lease is alive. Use: base dates rq rqlive moves graph lease
+-- renew: the holder of a lease is alive. Use: lease
 -- ARGV: 2 worker, 3 job, 4 execution, 5 lease in ms, 6 packed progress or ''.
 -- Returns 'ok', 'fenced', or 'stop' when somebody asked for the job's end.
 local worker, id = ARGV[2], ARGV[3]

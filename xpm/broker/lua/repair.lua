@@ -1,4 +1,4 @@
--- repair: RQ's view of a page of jobs is made true again. Use: base dates rq rqlive
+-- repair: RQ's view of a page of jobs is made true again. Use: rqlive
 -- ARGV: 2 state, 3 offset, 4 count (at most 250). Returns how many were shown anew. READY: see refill.
 local state, first, shown = ARGV[2], tonumber(ARGV[3]), 0
 local wanted = math.min(tonumber(ARGV[4]), WINDOW - first)  -- what is beyond is not shown

@@ -1,4 +1,4 @@
--- submit: a batch of jobs joins a run. Use: base dates rq rqlive moves graph entries
+-- submit: a batch of jobs joins a run. Use: entries
 -- ARGV: 2 run token, 3 its start in ms, 4 code id, 5 packed entries.
 -- An entry: {id, task, label, payload, packed inputs (16 bytes each), packed tags, queue, class, priority, known, fence};
 -- known: 0 nothing, 1 its result was removed (fence: of that result), 2 its record was found (with its fence).

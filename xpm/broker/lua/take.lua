@@ -1,5 +1,5 @@
--- take: a worker that was handed a job by RQ claims just that one. Use: base dates rq rqlive moves graph calls
--- ARGV 2 to 5 (no slots) and the reply: see calls; 6 job. Outcome 'refused' when it is not ready.
+-- take: a worker that was handed a job by RQ claims just that one. Use: calls
+-- ARGV 2 to 5 (no slots): see slots; the reply: see calls; 6 job. Outcome 'refused' when it is not ready.
 local again = replayed()
 if again then return again end
 local id = ARGV[6]

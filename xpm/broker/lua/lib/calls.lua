@@ -1,21 +1,9 @@
--- calls: the numbered calls of a worker. Needs base, dates, rq, rqlive, moves, graph.
--- ARGV: 2 worker, 3 number of the call in this worker's life, 4 lease in ms, 5 slots 'queue:class ...'
--- (empty: fetch nothing; '*:class': every queue there is, up to that class). All return {outcome of the report, packed grant or '', whether to call again at once}.
-local worker, number, lease, slots = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+-- calls: the numbered calls of a worker. Needs graph, rqlive, slots.
+-- All return {outcome of the report, packed grant or '', whether to call again at once}.
 local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat')
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
-local lines = slots  -- where the worker waits for a bell when there is nothing for it
 local FENCES, BEAT, DAY = 250, 3000, 86400000
-
-if string.sub(slots, 1, 2) == '*:' then
-  local most, all = tonumber(string.sub(slots, 3)), {}
-  for _, slot in ipairs(call('SMEMBERS', P .. 'queues')) do
-    if tonumber(string.match(slot, ':(%d+)$')) <= most then all[#all + 1] = slot end
-  end
-  table.sort(all)
-  slots, lines = table.concat(all, ' '), '*'
-end
 
 -- What a worker must know to run the job.
 local function grant(id, j)

@@ -1,5 +1,5 @@
 -- entries: what submit does with each entry (one file, so that it is over 80 lines).
--- Needs base, dates, rq, rqlive, moves, graph.
+-- Needs graph, rqlive.
 local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)

@@ -1,4 +1,4 @@
--- fetch: the grant of a worker's next job. Needs base, dates, rq, rqlive, moves, graph, calls.
+-- fetch: the grant of a worker's next job. Needs calls.
 
 -- RQ's list is a window: when it is empty, show the next jobs.
 local function rewindow(slot, q)

@@ -1,4 +1,4 @@
--- graph: edges, and what news of a job does to its successors (with its head over 80 lines). Needs base, dates, rq, moves.
+-- graph: edges, and what news of a job does to its successors (with its head over 80 lines). Needs moves.
 -- `in:<id>`: one byte for each input (0 unregistered, 1 open, 2 met, 3 blocked), then the inputs' ids, 16 bytes each.
 -- `out:<id>`: for each successor its id (32 digits) and which of its inputs this is (4 bytes).
 -- `w` of a job counts its inputs that are not met, `b` the blocked ones; byte and count change together, in one call.
@@ -119,7 +119,7 @@ end
 local function finish_up()
   if drain() then
     for _, slot in ipairs(call('SMEMBERS', P .. 'queues')) do
-      if call('EXISTS', key('idle', slot)) == 1 then
+      if call('EXISTS', key('idle', slot), key('idle', any_queue(slot))) > 0 then
         ring(slot)
         break
       end

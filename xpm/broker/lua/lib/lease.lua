@@ -1,4 +1,4 @@
--- lease: the end of an execution, however it comes. Needs base, dates, rq, rqlive, moves, graph.
+-- lease: the end of an execution, however it comes. Needs graph, rqlive.
 local CRASHES = 3  -- so many workers lost with a job are enough
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.

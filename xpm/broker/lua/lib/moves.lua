@@ -1,6 +1,6 @@
--- moves: the only place where the state of a job changes. Needs base, dates, rq.
+-- moves: the only place where the state of a job changes. Needs rq, bells.
 -- A script that moves jobs ends with flush(), which writes the counts, the events and the bells of the whole call.
-local deltas, transitions, bells = {}, {}, {}
+local deltas, transitions = {}, {}
 
 local function count(runs, state, by)
   for run in string.gmatch(runs, '%S+') do
@@ -38,32 +38,6 @@ local function move(id, j, to, why, ...)
   j.s, j.m = to, why
 end
 
--- A job of the slot may start: the end of the call wakes a worker for it.
-local function ring(slot)
-  bells[slot] = (bells[slot] or 0) + 1
-end
-
-local SILENT = 30000  -- an idle worker calls every few seconds; one that was not heard of for so long gets no bell
-
--- Wake the worker that is idle for longest, one that serves just some queues before one that serves all; false if
--- there is none. The slot is remembered: if the worker takes another job or goes, it passes the bell on.
-local function wake(slot)
-  for _ = 1, 100 do
-    local worker = call('ZPOPMIN', key('idle', slot))[1] or call('ZPOPMIN', key('idle', '*'))[1]
-    if not worker then return false end
-    local v = call('HMGET', key('w', worker), 'i', 'seen')
-    for other in string.gmatch(v[1] or '', '%S+') do call('ZREM', key('idle', other), worker) end
-    local fit = v[1] and v[1] ~= '' and now - tonumber(v[2] or 0) < SILENT
-    if v[1] then call('HSET', key('w', worker), 'i', '', 'b', fit and slot or '') end
-    if fit then
-      call('RPUSH', key('bell', worker), '1')
-      call('PEXPIRE', key('bell', worker), 60000)
-      return true
-    end
-  end
-  return false
-end
-
 local function flush()
   for run, states in pairs(deltas) do
     for state, by in pairs(states) do
@@ -73,8 +47,6 @@ local function flush()
   if #transitions > 0 then
     call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(transitions))
   end
-  for slot, rings in pairs(bells) do
-    while rings > 0 and wake(slot) do rings = rings - 1 end
-  end
-  deltas, transitions, bells = {}, {}, {}
+  peal()
+  deltas, transitions = {}, {}
 end

@@ -1,4 +1,4 @@
--- rqlive: the projection into RQ's keys: executions, workers, and what repairs look at. Needs base, dates, rq.
+-- rqlive: the projection into RQ's keys: executions, workers, and what repairs look at. Needs rq.
 
 local function rq_execution(id, fence)
   return rq_id(id) .. ':' .. fence
