@@ -237,6 +237,7 @@ def test_a_lost_keeper_is_replaced(server: Embedded, home: Path):
 def test_a_server_without_its_workspace_ends(workspace: Path, home: Path):
     server = Embedded(workspace, NAMESPACE, places(), idle_stop=1)
     with connect(server.ensure()) as client:
+        client.ping()
         shutil.rmtree(workspace)
         time.sleep(0.3)
         assert client.ping()  # somebody is connected

@@ -51,6 +51,7 @@ class Farm:
         self.pools: list[subprocess.Popen[bytes]] = []
         self.tasks = self.write(code)
         self._prepared: list[Prepared] = []
+        self._ids: dict[str, str] = {}
 
     # The session protocol, as far as a submission needs it
     def submit(self, task: Any, options: Any) -> None:
@@ -89,6 +90,7 @@ class Farm:
             session.current.reset(token)
         entries, types = [], {}
         for one in self._prepared:
+            self._ids[one.label] = one.id
             types.update({key: info.pack() for key, info in one.types.items()})
             entries.append(
                 Entry(
@@ -125,12 +127,10 @@ class Farm:
         return found
 
     def job(self, label: str) -> JobView:
-        """The job with this label."""
-        for state in State:
-            for job in self.views.jobs(self.views.listing(state)):
-                if job is not None and job.label == label:
-                    return job
-        raise AssertionError(f"no job {label}: {self.told()}")
+        """The job that was submitted with this label."""
+        found = self.views.job(self._ids[label])
+        assert found is not None, f"no job {label}: {self.told()}"
+        return found
 
     def in_state(self, label: str, *states: State) -> Callable[[], JobView | None]:
         """A condition for `until`."""
