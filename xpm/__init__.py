@@ -14,7 +14,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
-    from xpm.core.config import Config, Task
+    from xpm.core.config import Config, Dependent, Task
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
     from xpm.core.session import progress
     from xpm.core.tags import tag
@@ -48,6 +48,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Constant",
+    "Dependent",
     "ExperimentFailed",
     "JobCancelled",
     "JobError",
@@ -76,6 +77,7 @@ __all__ = [
 _HOMES = {
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
+    "Dependent": "xpm.core.config",
     "Meta": "xpm.core.fields",
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",

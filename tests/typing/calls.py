@@ -12,8 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import assert_type
 
-from xpm import Config, Constant, Meta, Param, PathGenerator, Task, field, progress, tag
-from xpm.core.config import Dependent
+from xpm import Config, Constant, Dependent, Meta, Param, PathGenerator, Task, field, progress, tag
 
 
 class Optimiser(Enum):

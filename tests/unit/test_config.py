@@ -317,10 +317,12 @@ def test_copy() -> None:
 
 def test_seal() -> None:
     made = train().seal()
-    with pytest.raises(SealedError):
+    with pytest.raises(SealedError, match=r"Train.lr: the description is sealed; change a .copy\(\) of it"):
         made.lr = 3
     with Recorder():
         assert made.submit().weights.name == "weights.npz"
+    with pytest.raises(SealedError, match="the description was submitted"):
+        made.lr = 3
 
 
 def test_python_s_own_copies() -> None:

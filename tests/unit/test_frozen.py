@@ -36,7 +36,7 @@ def test_no_change(value: Any, change: Callable[[Any], Any]) -> None:
     frozen = freeze(value)
     assert frozen == value
     assert isinstance(frozen, type(value))
-    with pytest.raises(SealedError, match=f"this {type(value).__name__} belongs to a submitted description"):
+    with pytest.raises(SealedError, match=f"this {type(value).__name__} belongs to a sealed description"):
         change(frozen)
     assert frozen == value
 

@@ -71,13 +71,26 @@ def test_a_class_in_a_function_is_refused() -> None:
         class_name(Local)
 
 
-def test_a_script_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def nameless(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__spec__ = None
     monkeypatch.setitem(sys.modules, "__main__", main)
+    return main
+
+
+def test_a_script_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless(monkeypatch).__file__ = "s.py"
     say = type("Say", (Config,), {"__module__": "__main__", "__qualname__": "Say"})
     with pytest.raises(ConfigError, match="open 'with experiment"):
         class_name(say)
+
+
+def test_what_was_typed_at_a_prompt_belongs_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless(monkeypatch)
+    say = type("Say", (Config,), {"__module__": "__main__", "__qualname__": "Say"})
+    with pytest.raises(ConfigError, match=r"Say: was typed at a prompt.*put the classes in a file") as error:
+        class_name(say)
+    assert "experiment" not in str(error.value)
 
 
 def test_python_dash_m_has_its_module_s_name(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted
 from xpm.types import Scalar
 
-__all__ = ["Config", "Constant", "Meta", "Param", "PathGenerator", "Task", "field", "reference"]
+__all__ = ["Config", "Constant", "Dependent", "Meta", "Param", "PathGenerator", "Task", "field", "reference"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

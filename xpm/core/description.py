@@ -63,7 +63,8 @@ def _open(config: Any, name: str) -> Schema:
     schema: Schema = config.__xpm_schema__
     info = info_of(config)
     if info is not None and info.sealed:
-        raise SealedError(f"{schema.label}.{name}: the description was submitted; change a .copy() of it")
+        what = "is sealed" if info.session is None else "was submitted"
+        raise SealedError(f"{schema.label}.{name}: the description {what}; change a .copy() of it")
     return schema
 
 

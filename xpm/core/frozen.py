@@ -10,7 +10,7 @@ from xpm.errors import SealedError
 
 def _refuse(self: object, *args: object, **kwargs: object) -> NoReturn:
     raise SealedError(
-        f"this {type(self).__name__[6:].lower()} belongs to a submitted description; change a .copy() of it"
+        f"this {type(self).__name__[6:].lower()} belongs to a sealed description; change a .copy() of it"
     )
 
 

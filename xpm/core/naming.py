@@ -37,6 +37,16 @@ def importable(cls: type[Any]) -> None:
         )
 
 
+def _nameless() -> str:
+    """Why a class of the running program has no name."""
+    if getattr(sys.modules.get("__main__"), "__file__", None) is None:
+        return "was typed at a prompt, where no worker can find it; put the classes in a file and import them"
+    return (
+        "a class of a script has no name yet; open 'with experiment(...)' first, "
+        "or put the classes in a file of their own"
+    )
+
+
 def class_name(cls: type[Any]) -> str:
     """The name of `cls` in identifiers.
 
@@ -57,8 +67,5 @@ def class_name(cls: type[Any]) -> str:
         return f"{script}:{cls.__qualname__}"
     module = module_of(cls)
     if module == "__main__":
-        raise ConfigError(
-            f"{cls.__qualname__}: a class of a script has no name yet; open 'with experiment(...)' first, "
-            "or put the classes in a file of their own"
-        )
+        raise ConfigError(f"{cls.__qualname__}: {_nameless()}")
     return f"{module}.{cls.__qualname__}"
