@@ -9,12 +9,14 @@ than a minute on two cores; a second one finds everything done.
 from __future__ import annotations
 
 import csv
+import os
 import pickle
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
@@ -171,6 +173,9 @@ class Compare(Task):
         return {"best": names[0], "accuracy": found[0][1]["accuracy"]}
 
     def _draw(self, names: list[str], results: list[dict[str, Any]]) -> None:
+        # Here, since this task alone needs it: what stands above is loaded by every run, and once for all jobs.
+        from matplotlib.figure import Figure  # noqa: PLC0415
+
         figure = Figure(figsize=(14, 0.25 * len(names) + 2), layout="tight")
         bars, matrix = figure.subplots(1, 2, width_ratios=(3, 2))
         scores = [result["accuracy"] for result in results]
@@ -249,6 +254,7 @@ if __name__ == "__main__":
     print(f"all files:  {xp.workspace}")
     print()
     print("to look closer:")
-    print("    xpm jobs -e digits               all its jobs")
-    print(f"    xpm show {compared.job.id[:8]}                one job: parameters, times, files")
-    print("    xpm experiments                  all experiments of this workspace")
+    xpm = "xpm" if shutil.which("xpm") else os.path.relpath(Path(sys.executable).with_name("xpm"))
+    print(f"    {xpm} jobs -e digits       all its jobs")
+    print(f"    {xpm} show {compared.job.id[:8]}        one job: parameters, times, files")
+    print(f"    {xpm} experiments          all experiments of this workspace")
