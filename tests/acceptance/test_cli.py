@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -79,6 +80,15 @@ def test_a_broker_that_does_not_answer_is_status_3(lab: Lab, tmp_path):
     assert done.stderr.splitlines()[-1].startswith(
         f"xpm: error: no broker at unix://{tmp_path}/none.sock (the command"
     )
+
+
+def test_a_broker_that_does_not_answer_is_told_within_a_second(lab: Lab, tmp_path):
+    from xpm.workspace.layout import Workspace
+
+    Workspace.open(tmp_path / "w")
+    began = time.monotonic()
+    lab.run("-w", str(tmp_path / "w"), "--broker", "redis://127.0.0.1:1", "jobs")
+    assert time.monotonic() - began < 3, "1 s where nothing else runs; the engine's own patience is 4 s"
 
 
 def test_an_error_of_ours_is_one_line_and_verbose_shows_where(

@@ -123,7 +123,8 @@ def test_show_tells_a_result_with_its_inputs(lab: Lab):
 
 def test_an_ambiguous_job_lists_the_candidates(lab: Lab):
     wrong = lab.run("show", "Slow/")
-    assert wrong.returncode == 2 and "is no job" in wrong.stderr
+    assert wrong.returncode == 2 and "Slow/ names 5 jobs:" in wrong.stderr
+    assert all(f"  Slow n={n}\n" in wrong.stderr for n in range(5))
     ids = [one["id"] for one in lab.json("jobs", "--task", "Slow")["jobs"]]
     digit = max("0123456789abcdef", key=lambda one: sum(job.startswith(one) for job in ids))
     fit = [job for job in ids if job.startswith(digit)]
@@ -140,13 +141,32 @@ def test_an_ambiguous_job_lists_the_candidates(lab: Lab):
     [
         ("ffffffff", "no job ffffffff in "),
         ("xyz1", "'xyz1' is no job"),
-        ("abc", "at least 4 digits, or task/digits"),
+        ("abc", "'abc' is no job and no task with one: give the first digits"),
     ],
 )
 def test_an_unknown_job_is_said_so(lab: Lab, job: str, said: str):
     for command in ("show", "logs", "jobs"):
         done = lab.run(command, job)
         assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_task_s_name_alone_means_its_only_job(lab: Lab):
+    script = lab.project / "alone.py"
+    script.write_text(
+        "from xpm import Task, experiment\nclass Face(Task):\n    def execute(self): return 3\n"
+        "if __name__ == '__main__':\n    with experiment('alone'): Face.C().submit()\n"
+    )
+    lab.ok("run", "alone.py")
+    gone = ("--broker", "unix:///nowhere.sock")
+    for name in ("Face", "face.py:Face", "alone.py:Face"):
+        assert (lab.run("show", name).returncode == 0) == (name != "face.py:Face")
+    assert lab.json("show", "Face")["result"] == lab.json("show", "Face", *gone)["result"] == 3
+
+
+def test_a_task_that_is_not_there_is_told_with_the_nearest(lab: Lab):
+    done = lab.run("jobs", "--task", "Totel")
+    assert done.returncode == 0 and "there is no task 'Totel'; did you mean 'Total'?" in done.stderr
+    assert done.stdout.splitlines()[1:] == ["no job fits"]
 
 
 def test_logs(lab: Lab):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import time
@@ -164,6 +166,15 @@ def test_the_broker_is_started_asked_and_stopped(lab: Lab, gate: Path):
     assert lab.run("broker", "status").returncode == 3
 
 
+def test_doctor_finds_nothing_wrong_before_the_first_script(lab: Lab, server: Server, tmp_path: Path):
+    fresh = ("-w", str(tmp_path / "w"), "doctor")
+    for broker in ((), ("--broker", server.url)):
+        done = lab.run(*broker, *fresh)
+        assert done.returncode == 0 and "not there yet; the first script makes it" in done.stdout, done.stdout
+    dead = lab.run("--broker", "redis://127.0.0.1:1", *fresh)
+    assert dead.returncode == 1 and dead.stdout.count(" problem ") == 1 and "no workspace" not in dead.stdout
+
+
 def test_doctor_finds_jobs_that_a_broker_has_lost(lab: Lab, gate: Path):
     alone = {"XPM_WORKSPACE": str(lab.home / "alone")}
     lab.run("run", "--detach", "--workers", "0", "plan.py", "lost", "2", str(gate), env=alone)
@@ -195,6 +206,14 @@ def test_rq_info_takes_the_url(lab: Lab):
     assert done.returncode == 0 and "-default" in done.stdout and "2 workers" in done.stdout, (
         done.stdout + done.stderr
     )
+
+
+def test_the_way_on_is_what_was_typed(lab: Lab):
+    done = lab.run("run", "--workers", "1", "plan.py", "way", "4", "fail")
+    assert done.returncode == 1
+    assert re.search(r"^  \S*xpm run --workers 1 plan.py way 4 fail  goes on: ", done.stderr, re.MULTILINE)
+    facts = json.loads(next((lab.workspace / "experiments" / "way").glob("*/run.json")).read_text())
+    assert facts["command"] == ["xpm", "run", "--workers", "1", "plan.py", "way", "4", "fail"]
 
 
 def test_a_shared_broker(lab: Lab, server: Server, tmp_path: Path):

@@ -26,7 +26,7 @@ FORM = (
     "redis[s]://[name:password@]host:port/db, unix:///path or redis+sentinel://host:port,host:port/master/db"
 )
 PATIENCE = 4.0
-"""Seconds for which a call is tried again, with pauses that grow from 0.1 to 1 s."""
+"""Seconds for which a call is tried again by default, with pauses that grow from 0.1 to 1 s."""
 
 T = TypeVar("T")
 
@@ -41,8 +41,9 @@ class Patience(Retry):
     doesn't look at the clock, and repeats a wrong password.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__(ExponentialWithJitterBackoff(base=0.1, cap=1.0), -1)
+        self._seconds = seconds
         self._inside = False  # each connection has its own copy, and one thread at a time
 
     def call_with_retry(  # noqa: D102 - the library's interface
@@ -53,7 +54,7 @@ class Patience(Retry):
         with_failure_count: bool = False,
     ) -> T:
         outermost, self._inside = not self._inside, True
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._seconds
         try:
             for failures in itertools.count(1):
                 try:
@@ -71,13 +72,14 @@ class Patience(Retry):
         raise AssertionError("unreachable")
 
 
-def open_client(url: str, *, timeout: float = 5.0) -> Redis:
+def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -> Redis:
     """A client of the broker at `url`, bytes in and bytes out; it connects at its first call.
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port,host:port/master/db`; for
             the last, name and password are the broker's, `?sentinel_password=` is the sentinels'.
         timeout: Seconds that the socket waits for an answer; a sixth of the lease.
+        patience: Seconds for which a call is tried again while there is no connection.
 
     Raises:
         SettingsError: The URL is none of these.
@@ -88,7 +90,7 @@ def open_client(url: str, *, timeout: float = 5.0) -> Redis:
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 3.0),
         "health_check_interval": 30,
-        "retry": Patience(),
+        "retry": Patience(patience),
     }
     try:
         if url.startswith(SENTINEL):

@@ -9,6 +9,7 @@ from typing import Any, cast
 from xpm.broker.broker import Broker, Failure
 from xpm.broker.wire import unpack
 from xpm.core.state import ENDED, State
+from xpm.core.typeinfo import TypeInfo
 from xpm.types import JobId, Scalar, ShortId, short
 
 _CHUNK = 500
@@ -223,6 +224,12 @@ class Views:
             if len(found) >= 20:
                 break
         return sorted(found)
+
+    def tasks(self) -> list[str]:
+        """The names of the tasks that were ever submitted."""
+        found = cast(list[bytes], self._ask(lambda: self._client.hvals(f"{self._prefix}types")))
+        types = [TypeInfo.unpack(packed) for packed in found]
+        return sorted({one.name for one in types if one.task})
 
     def inputs(self, job: str) -> list[ShortId]:
         """The jobs that this one depends on."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm.cli.options import Group, command, options_of
-from xpm.cli.reach import Reach
+from xpm.cli.reach import PATIENCE, Reach
 from xpm.cli.render import Cell, Screen, print_json
 from xpm.cli.words import ago, moment, size
 from xpm.errors import BrokerError, UsageError
@@ -83,7 +83,7 @@ def _own_status(reach: Reach) -> int:
         ("memory", size(found.memory)),
     ]
     busy = ", ".join(f"{count:,} {state}" for state, count in (found.busy or {}).items() if count)
-    facts.append(("jobs", busy or "none that would keep it up"))
+    facts.append(("jobs", busy or "none waits or runs"))
     screen.pairs(facts)
     return 0
 
@@ -92,7 +92,7 @@ def _shared_status(reach: Reach) -> int:
     from xpm.broker.connect import open_client, safe
 
     url = reach.url
-    with open_client(url) as client:
+    with open_client(url, patience=PATIENCE) as client:
         info: dict[str, Any] = _info(client, url)
     version = info.get("valkey_version") or info.get("redis_version")
     family = "valkey" if "valkey_version" in info else "redis"

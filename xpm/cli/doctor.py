@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from xpm.cli.options import command, options_of
-from xpm.cli.reach import Reach
+from xpm.cli.reach import PATIENCE, Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.versions import installed, own
 from xpm.cli.words import ago, plural, size, unserved
@@ -188,7 +188,7 @@ def _broker(reach: Reach) -> Iterator[Finding]:
             return
     from xpm.broker.connect import check, open_client, safe
 
-    with open_client(reach.url) as client:
+    with open_client(reach.url, patience=PATIENCE) as client:
         try:
             warnings = check(client, reach.url)
         except BrokerError as error:
@@ -200,8 +200,9 @@ def _broker(reach: Reach) -> Iterator[Finding]:
     )
     for warning in warnings:
         yield Finding("broker", "note", warning, "CONFIG SET appendonly yes, and appendonly yes in its file")
-    yield _clock(reach)
-    yield from _workers(reach)
+    if (reach.settings.workspace / MARKER).is_file():
+        yield _clock(reach)
+        yield from _workers(reach)
 
 
 def _cure(reach: Reach) -> str:

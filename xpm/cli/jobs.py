@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.listing import Filter, Row, experiments_of, members, newest_run, rows, window
+from xpm.cli.listing import Filter, Row, experiments_of, members, newest_run, rows, unknown, window
 from xpm.cli.options import command, nearest, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json, state_cell
@@ -72,7 +72,11 @@ def jobs(
     else:
         run = newest_run(views, experiment) if experiment else None
         counts = run.counts if run else views.counts()
-        chosen = window(views, Filter(states, task, members(views, run) if run else None), limit)
+        if task and (why := unknown(views, task)):
+            reach.say(why)
+            chosen = []
+        else:
+            chosen = window(views, Filter(states, task, members(views, run) if run else None), limit)
     shown = rows(views, chosen, time.time())
     if reach.options.json:
         names = experiments_of(views, chosen)

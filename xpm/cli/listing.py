@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpm.cli.options import nearest
-from xpm.cli.select import of_task
+from xpm.cli.select import last_part, of_task
 from xpm.cli.words import ORDER, duration, plural, unserved
 from xpm.core.state import State
 from xpm.errors import UsageError
@@ -59,6 +59,14 @@ def newest_run(views: Views, experiment: str) -> RunView:
         hint = nearest(experiment, names) or (f"; there are {', '.join(sorted(names)[:10])}" if names else "")
         raise UsageError(f"no experiment {experiment!r}{hint}")
     return run
+
+
+def unknown(views: Views, task: str) -> str:
+    """What to say of a task that nobody ever submitted, so that not all jobs are read in vain; '' of another."""
+    known = views.tasks()
+    if any(of_task(name, task) for name in known):
+        return ""
+    return f"there is no task {task!r}{nearest(task, [*map(last_part, known), *known])}"
 
 
 def window(views: Views, wanted: Filter, limit: int) -> list[JobView]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from xpm.workspace.layout import Workspace
 
 
+PATIENCE = 0.4
+"""Seconds for which a command tries a broker that does not answer: somebody sits before it."""
+
+
 class Reach:
     """What a command can get at, each opened when it is first asked for."""
 
@@ -129,13 +133,14 @@ class Reach:
         workspace = self.workspace
         url = self.url
         lease = self.settings.lease
-        broker = Broker(open_client(url, timeout=lease / 6), workspace.namespace, lease=lease)
-        try:
-            broker.hello()
-        except BrokerUnreachable as error:
-            where = self.settings.source("broker") if self.shared else "the workspace's own"
-            raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {_cause(error)}") from error
-        return broker
+        with open_client(url, timeout=lease / 6, patience=PATIENCE) as first:
+            try:
+                Broker(first, workspace.namespace, lease=lease).hello()
+            except BrokerUnreachable as error:
+                where = self.settings.source("broker") if self.shared else "the workspace's own"
+                raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {_cause(error)}") from error
+        # Once it has answered, it is given more time: a command that watches outlives a restart.
+        return Broker(open_client(url, timeout=lease / 6), workspace.namespace, lease=lease)
 
     @cached_property
     def views(self) -> Views:
@@ -161,7 +166,7 @@ class Reach:
 
 
 def _cause(error: BaseException) -> str:
-    return str(error.__cause__ or error)
+    return str(error.__cause__ or error).rstrip(".")
 
 
 def _answers(path: str) -> bool:

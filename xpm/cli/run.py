@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from xpm import started
 from xpm.cli.options import Options, command, options_of
 from xpm.cli.reach import Reach
 from xpm.errors import UsageError
@@ -70,7 +71,7 @@ def _said(options: Options, detach: bool, dry_run: bool, workers: int | None) ->
 
 
 def _become(script: Path, arguments: tuple[str, ...], said: Mapping[str, object]) -> NoReturn:
-    """This process becomes the script's, as `python script.py` starts it: nothing of the command is left in it."""
+    """This process becomes the script's, as `python script.py` starts it; only what was typed is left in it."""
     values = {
         PREFIX + name.upper(): "1" if value is True else str(value)
         for name, value in said.items()
@@ -78,7 +79,17 @@ def _become(script: Path, arguments: tuple[str, ...], said: Mapping[str, object]
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, str(script), *arguments], {**os.environ, **values})
+    command = [sys.executable, *started.options(["xpm", *map(_safe, sys.argv[1:])]), str(script), *arguments]
+    os.execve(sys.executable, command, {**os.environ, **values})
+
+
+def _safe(word: str) -> str:
+    """A word of the command line without a password in it."""
+    if "@" not in word and "password" not in word:
+        return word
+    from xpm.broker.connect import safe  # slow to load, and seldom needed
+
+    return safe(word)
 
 
 @command("attach")

@@ -1,4 +1,7 @@
-"""Which jobs are meant: by the first digits of an identifier, alone or after a task's name and a slash."""
+"""Which jobs are meant: by the first digits of an identifier, alone or after a task's name and a slash.
+
+A task's name alone means its job, if it has just one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +27,12 @@ if TYPE_CHECKING:
 FEWEST = 4
 """Digits that name a job without its task."""
 
+SEVERAL = 20
+"""Jobs that are looked for at most, when one is meant."""
+
 _HEX = re.compile(r"[0-9a-f]{1,64}")
 _ALL = 1 << 30
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Wanted:
     text: str
     task: str
     digits: str
+    """Empty when only the task was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +57,25 @@ class Found:
 
 
 def parse(text: str) -> Wanted:
-    """Reads `digits` or `task/digits`.
+    """Reads `digits`, `task/digits` or `task`."""
+    name = text.strip().rstrip("/")
+    task, _, digits = name.rpartition("/")
+    if not _HEX.fullmatch(digits.lower()) or (not task and len(digits) < FEWEST):
+        return Wanted(text, name, "")
+    return Wanted(text, task, digits.lower())
 
-    Raises:
-        UsageError: It is neither.
-    """
-    task, _, digits = text.strip().rstrip("/").rpartition("/")
-    digits = digits.lower()
-    if not _HEX.fullmatch(digits):
-        raise UsageError(f"{text!r} is no job: give the first digits of its identifier, or task/digits")
-    if not task and len(digits) < FEWEST:
-        raise UsageError(f"{text!r}: at least {FEWEST} digits, or task/digits")
-    return Wanted(text, task, digits)
+
+def last_part(task: str) -> str:
+    """A task's class without its module or script."""
+    return re.split(r"[:.]", task)[-1]
 
 
 def of_task(task: str, wanted: str) -> bool:
     """Whether people can mean `task` by `wanted`: its whole name, its last part, or its folder."""
     return (
         not wanted
-        or wanted in (task, re.split(r"[:.]", task)[-1], task_dir(task))
-        or task.endswith(f".{wanted}")
+        or wanted in (task, last_part(task), task_dir(task))
+        or task.endswith((f".{wanted}", f"/{wanted}"))
     )
 
 
@@ -78,20 +86,32 @@ def find(text: str, workspace: Workspace, views: Views | None) -> Found:
         UsageError: There is none, or several.
     """
     wanted = parse(text)
-    found = {job.id: job for job in _on_disk(wanted, workspace)}
-    if views is not None:
-        found |= {job.id: job for job in _in_broker(wanted, workspace, views)}
+    found = _all(wanted, workspace, views)
+    if not found and not wanted.task:
+        found = _all(Wanted(text, text, ""), workspace, views)  # a task may be called Face
+    if not found and not wanted.digits:
+        raise UsageError(
+            f"{text!r} is no job and no task with one: "
+            f"give the first digits of a job's identifier, at least {FEWEST}, or task/digits"
+        )
     if not found:
         raise UsageError(f"no job {text} in {workspace.path}")
     if len(found) > 1:
-        raise UsageError(_ambiguous(text, list(found.values())))
-    return next(iter(found.values()))
+        raise UsageError(_ambiguous(text, found))
+    return found[0]
+
+
+def _all(wanted: Wanted, workspace: Workspace, views: Views | None) -> list[Found]:
+    found = {job.id: job for job in islice(_on_disk(wanted, workspace), SEVERAL)}
+    if views is not None:
+        found |= {job.id: job for job in islice(_in_broker(wanted, workspace, views), SEVERAL)}
+    return list(found.values())
 
 
 def _ambiguous(text: str, found: list[Found]) -> str:
     digits = max(DIGITS, 2 + max(_common(a.id, b.id) for a in found[:20] for b in found[:20] if a.id != b.id))
     shown = sorted(found, key=lambda job: (job.label, job.id))[:10]
-    lines = [f"{text} names {'more than 20' if len(found) >= 20 else len(found)} jobs:"]
+    lines = [f"{text} names {f'{SEVERAL} or more' if len(found) >= SEVERAL else len(found)} jobs:"]
     lines += [f"  {job.id[:digits]}  {job.label}" for job in shown]
     if len(found) > len(shown):
         lines.append("  ...")
@@ -103,9 +123,13 @@ def _common(one: str, other: str) -> int:
 
 
 def _in_broker(wanted: Wanted, workspace: Workspace, views: Views) -> Iterator[Found]:
-    for view in views.jobs(_ids(wanted.digits, views)):
-        if view is not None and view.id.startswith(wanted.digits) and of_task(view.task, wanted.task):
-            yield Found(view.id, view.task, view.label, view, workspace.jobpath(view.task, view.id))
+    if wanted.task and not any(of_task(task, wanted.task) for task in views.tasks()):
+        return
+    ids = _ids(wanted.digits, views)
+    for at in range(0, len(ids), _PAGE):
+        for view in views.jobs(ids[at : at + _PAGE]):
+            if view is not None and view.id.startswith(wanted.digits) and of_task(view.task, wanted.task):
+                yield Found(view.id, view.task, view.label, view, workspace.jobpath(view.task, view.id))
 
 
 def _ids(digits: str, views: Views) -> list[str]:
