@@ -81,6 +81,20 @@ def test_the_time_left_is_told_from_the_pace_since_the_first_job_ended(clock: Cl
     assert pace.left(view(DONE=10), []) is None
 
 
+def test_the_time_left_is_told_before_the_first_job_has_ended(clock: Clock):
+    pace, now = Pace(), view(RUNNING=2, READY=8)
+
+    def running(value: float) -> list[RunningJob]:
+        return [RunningJob(JobId(digit * 64), "Fit", 0.0, value, "") for digit in "ab"]
+
+    assert pace.left(now, []) is None
+    clock.now += 20  # the workers start
+    assert pace.left(now, running(0.1)) is None
+    clock.now += 10
+    assert pace.left(now, running(0.11)) is None, "too little to tell from"
+    assert pace.left(now, running(0.35)) == pytest.approx((10 - 0.7) * 10 / 0.5)
+
+
 def test_a_log_gets_a_line_now_and_then_and_the_first_failure(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ):

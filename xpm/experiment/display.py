@@ -28,8 +28,12 @@ ORDER = (
 """States in the order in which they are shown, with their words and colours."""
 
 
+LEAST = 0.1
+"""The part of a job that must be done before the time left is told."""
+
+
 class Pace:
-    """How long it may still take, from how fast it went since the first job ended."""
+    """How long it may still take, from how fast it went since the first job ended or told of progress."""
 
     def __init__(self) -> None:
         self._began = 0.0
@@ -41,11 +45,11 @@ class Pace:
         done = view.total - view.open + sum(min(max(job.value or 0.0, 0.0), 1.0) for job in running)
         now = time.monotonic()
         if self._at_first is None or (done > self._at_first and not self._measuring):
-            # Until something ends, workers may still be starting: that isn't the pace.
+            # Until something moves, workers may still be starting: that isn't the pace.
             self._measuring = self._at_first is not None
             self._at_first, self._began = done, now
         moved, passed = done - self._at_first, now - self._began
-        if moved < 1 or passed < 1 or not view.open:
+        if moved < LEAST or passed < 1 or not view.open:
             return None
         return max(0.0, (view.total - done) * passed / moved)
 
