@@ -25,8 +25,8 @@ class Standing(StrEnum):
     GONE = "result gone"
 
 
-RUNS = frozenset({Standing.NEW, Standing.FAILED, Standing.CANCELLED, Standing.GONE})
-"""The standings of jobs that a submission makes ready to run."""
+RUNS = frozenset({Standing.NEW, Standing.HELD, Standing.FAILED, Standing.CANCELLED, Standing.GONE})
+"""The standings of jobs that a submission makes run; one on hold does so after its inputs."""
 
 _BY_STATE = {
     State.RUNNING: Standing.RUNNING,
@@ -49,22 +49,20 @@ class Known:
     """Its state in the broker; None if the broker doesn't know it."""
     finished: bool = False
     """Whether its directory holds a complete result."""
-    code: str | None = None
-    """The code that made this result; None if that isn't known."""
+    other: bool = False
+    """Whether this result was made by other code than would run now."""
 
 
-def standing(known: Known | None, code: str | None) -> Standing:
+def standing(known: Known | None) -> Standing:
     """How a job stands; the result in the workspace counts before what the broker says.
 
     Args:
         known: what is known of it; None is nothing.
-        code: the code that would run now; None compares no code.
     """
     if known is None:
         return Standing.NEW
     if known.finished:
-        other = code is not None and known.code is not None and code != known.code
-        return Standing.OTHER_CODE if other else Standing.DONE
+        return Standing.OTHER_CODE if known.other else Standing.DONE
     return Standing.NEW if known.state is None else _BY_STATE[known.state]
 
 
@@ -100,20 +98,25 @@ class Plan:
         for each in Standing:
             if counts[each]:
                 tasks = Counter(job.task for job in self.jobs if job.standing is each)
-                yield f"{counts[each]} {each}: {', '.join(f'{task} {count}' for task, count in tasks.items())}"
+                yield f"{counts[each]:,} {_words(each, counts[each])}: {_tally(tasks)}"
         if not self.jobs:
             yield "no jobs"
 
 
-def compare(
-    jobs: Iterable[tuple[JobId, str, str]], known: Mapping[JobId, Known], code: str | None = None
-) -> Plan:
+def _words(standing: Standing, count: int) -> str:
+    return "results gone" if standing is Standing.GONE and count != 1 else standing
+
+
+def _tally(tasks: Mapping[str, int]) -> str:
+    return ", ".join(f"{task} {count:,}" for task, count in tasks.items())
+
+
+def compare(jobs: Iterable[tuple[JobId, str, str]], known: Mapping[JobId, Known]) -> Plan:
     """The plan of the jobs that a script submits.
 
     Args:
         jobs: identifier, task and label of each, in the order of submission; repeated ones count once.
         known: what is known of them.
-        code: the code that would run now.
     """
-    planned = {job: Planned(job, task, label, standing(known.get(job), code)) for job, task, label in jobs}
+    planned = {job: Planned(job, task, label, standing(known.get(job))) for job, task, label in jobs}
     return Plan(tuple(planned.values()))

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
+from xpm import started
 from xpm.broker.connect import safe
 from xpm.settings import Settings, load
+
+
+def program() -> str:
+    """This xpm as it can be typed here: its name if that finds it, else its path."""
+    own = os.path.join(os.path.dirname(sys.executable), "xpm")
+    found = shutil.which("xpm")
+    if found is not None and (not os.path.exists(own) or os.path.samefile(found, own)):
+        return "xpm"
+    return min(own, os.path.relpath(own), key=len) if os.path.exists(own) else "xpm"
 
 
 class Commands:
@@ -20,6 +31,7 @@ class Commands:
     """
 
     def __init__(self, workspace: Path, settings: Settings) -> None:
+        self._program = program()
         self._options: list[str] = []
         found = load()
         if os.path.realpath(found.workspace) != os.path.realpath(workspace):
@@ -29,9 +41,10 @@ class Commands:
 
     def xpm(self, *words: str) -> str:
         """`xpm` with these words."""
-        return shlex.join(["xpm", *words, *self._options])
+        return shlex.join([self._program, *words, *self._options])
 
     def again(self) -> str:
         """What started this process."""
-        program, *rest = sys.orig_argv
-        return shlex.join([os.path.basename(program), *rest])
+        first, *rest = started.words()
+        name = os.path.basename(first)
+        return shlex.join([self._program if name == "xpm" else name, *map(safe, rest)])

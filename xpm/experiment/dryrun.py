@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from xpm.broker.views import Views
 from xpm.core.plan import Known, Plan, Standing, compare
 from xpm.core.state import State
 from xpm.experiment.gathering import Submitted
 from xpm.experiment.link import Link
-from xpm.experiment.others import fingerprint_of
+from xpm.experiment.others import Today
 from xpm.experiment.voice import Voice
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import read_record
-from xpm.workspace.snapshot import fingerprint
 
 LISTED = 20
 """Jobs that are named, at most."""
 
 
-def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None, project: Path) -> Plan:
+def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None, today: Today) -> Plan:
     """How the jobs of a script stand; from the broker if there is one, and from the workspace."""
     by_task: dict[str, list[JobId]] = {}
     for job in jobs:
         by_task.setdefault(job.task, []).append(job.id)
     finished = workspace.finished(by_task)
     found = views.states([job.id for job in jobs]) if views else [None] * len(jobs)
-    prints: dict[str, str | None] = {}
     known: dict[JobId, Known] = {}
     for job, standing in zip(jobs, found, strict=True):
         done = job.id in finished
         if standing is None and not done:
             continue
-        code = None
+        other = False
         if done:
             made_by = standing[1] if standing and standing[0] is State.DONE else _code(job, workspace)
-            if made_by not in prints:
-                prints[made_by] = fingerprint_of(made_by, workspace)
-            code = prints[made_by]
-        known[job.id] = Known(standing[0] if standing else None, done, code)
-    return compare(((job.id, job.task, job.label) for job in jobs), known, fingerprint(project))
+            other = today.differs(made_by)
+        known[job.id] = Known(standing[0] if standing else None, done, other)
+    return compare(((job.id, job.task, job.label) for job in jobs), known)
 
 
 def tell_plan(experiment: str, plan: Plan, link: Link, *, asked: bool, voice: Voice) -> None:

@@ -1,27 +1,99 @@
-"""Results that other code than today's has made."""
+"""Results that other code than today's has made.
+
+What counts is the code that this process has loaded from the project: another script beside it, or a
+module that nothing imports, can be changed without any effect on the jobs.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
+from xpm.core.info import Described
 from xpm.errors import WorkspaceError
 from xpm.experiment.voice import jobs
 from xpm.workspace.code import read_code
 from xpm.workspace.layout import Workspace
 
 
-def fingerprint_of(code: str, workspace: Workspace) -> str | None:
-    """The fingerprint of the code with the id `code`; None when nobody knows it any more."""
+class Today:
+    """The code of this process, to be compared with what made older results.
+
+    Args:
+        project: its folder.
+        workspace: where copies of older code are.
+    """
+
+    def __init__(self, project: Path, workspace: Workspace) -> None:
+        self._project = os.path.realpath(project)
+        self._workspace = workspace
+        self._known: dict[str, bool] = {}
+        self._files: dict[str, bytes] | None = None
+
+    def differs(self, code: str) -> bool:
+        """Whether the code with the id `code` is another; False too when nobody knows it any more."""
+        if code not in self._known:
+            self._known[code] = bool(code) and self._compare(code)
+        return self._known[code]
+
+    def count(self, codes: Mapping[str, int]) -> int:
+        """How many of the jobs, counted by code id, were made by other code."""
+        return sum(n for code, n in codes.items() if self.differs(code))
+
+    def _compare(self, code: str) -> bool:
+        try:
+            then = read_code(self._workspace.path, code)
+        except WorkspaceError:
+            return False
+        folder = then.folder(self._workspace.path)
+        if not then.copied or not folder.is_dir():
+            return False
+        if self._files is None:
+            self._files = _loaded(self._project)
+        return any(_content(folder / name) != content for name, content in self._files.items())
+
+
+def _content(path: Path | str) -> bytes | None:
     try:
-        return read_code(workspace.path, code).fingerprint if code else None
-    except WorkspaceError:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
         return None
 
 
-def made_by_others(codes: Mapping[str, int], today: str, workspace: Workspace) -> int:
-    """How many of the jobs, counted by code id, were made by code of another fingerprint than `today`."""
-    found = {code: fingerprint_of(code, workspace) for code in codes}
-    return sum(n for code, n in codes.items() if found[code] not in (None, today))
+def _loaded(project: str) -> dict[str, bytes]:
+    """The project's modules that this process has loaded, as they stand there now."""
+    found: dict[str, bytes] = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py") or name.partition(".")[0] == "xpm":
+            continue
+        if name == "__main__" and not _describes():
+            continue
+        real = os.path.realpath(file)
+        if _own(project, os.path.dirname(real)) and (content := _content(real)) is not None:
+            found[os.path.relpath(real, project)] = content
+    return found
+
+
+def _describes() -> bool:
+    """Whether the script has classes of its own; one that only uses others' makes no result different."""
+    return any(
+        isinstance(each, type) and issubclass(each, Described) and each.__module__ == "__main__"
+        for each in list(vars(sys.modules["__main__"]).values())
+    )
+
+
+@cache
+def _own(project: str, folder: str) -> bool:
+    """Whether a folder is the project's, and in no environment that lies there."""
+    if folder != project and not folder.startswith(project + os.sep):
+        return False
+    parts = Path(folder).relative_to(project).parts
+    return "site-packages" not in parts and not any(part.startswith(".") for part in parts)
 
 
 def about_others(others: int, before: int) -> str:

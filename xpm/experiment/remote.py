@@ -24,7 +24,7 @@ from xpm.core.state import State
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.link import Link
-from xpm.experiment.others import made_by_others
+from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
 from xpm.experiment.rundir import Origin, RunDirectory
 from xpm.experiment.summary import Ending, Unfinished, tell, unfinished
@@ -63,6 +63,7 @@ class Remote:
         self._run: Tracked | None = None
         self._codes: dict[JobId, str] = {}
         self._before: set[JobId] = set()
+        self._today = Today(under.settings.project, under.workspace)
 
     # Submitting
 
@@ -186,7 +187,7 @@ class Remote:
         """Says how it ended."""
         under = self._under
         codes = Counter(self._codes[job] for job in self._before)
-        others = made_by_others(codes, self._code.fingerprint, under.workspace) if self._code else 0
+        others = self._today.count(codes)
         commands = self._link.commands
         ending = Ending(
             under.experiment, commands, view, seconds, len(self._before), others, commands.again()
@@ -201,7 +202,7 @@ class Remote:
         """Says what would be done; `ask` tells whether there can be a broker to ask."""
         under, link = self._under, self._link
         asked = ask and link.find()
-        plan = plan_of(jobs, under.workspace, link.views if asked else None, under.settings.project)
+        plan = plan_of(jobs, under.workspace, link.views if asked else None, self._today)
         tell_plan(under.experiment, plan, link, asked=asked, voice=under.voice)
         return plan
 

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from xpm import started
 from xpm.broker.broker import Entry
+from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
 from xpm.experiment.gathering import END
 from xpm.types import JobId, Scalar
@@ -200,7 +202,7 @@ def _facts(origin: Origin) -> dict[str, Any]:
         "code": origin.code,
         "project": str(origin.project),
         "script": None if origin.script is None else str(origin.script),
-        "command": sys.orig_argv,
+        "command": [safe(word) for word in started.words()],
         "directory": os.getcwd(),
         "commit": None,
         "diff": None,

@@ -21,16 +21,15 @@ from xpm.experiment import rows
 from xpm.experiment.ending import DETACHED, DONE, PLAIN, NotAllDone, plainly, status_of
 from xpm.experiment.gathering import End, Gathering, Item, newest, read_end
 from xpm.experiment.handle import Handle
-from xpm.experiment.others import about_others, made_by_others
+from xpm.experiment.others import Today, about_others
 from xpm.experiment.outbox import Outbox
 from xpm.experiment.script import name_script
-from xpm.experiment.voice import Voice, jobs, nothing_to_do
+from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
 from xpm.settings import Settings, load
 from xpm.types import JobId, Namespace
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record
 from xpm.workspace.snapshot import Entry as Start
-from xpm.workspace.snapshot import fingerprint
 from xpm.workspace.values import decode_result
 
 if TYPE_CHECKING:
@@ -139,7 +138,8 @@ class Experiment:
         if self._settings.dry_run or not self._trying():
             return
         if self._remote is not None:
-            self._voice.say(f"{self.name}: the {jobs(len(self._gathering.jobs))} submitted so far go on")
+            count = len(self._gathering.jobs)
+            self._voice.say(f"{self.name}: {all_jobs(count)} submitted so far {agree(count, 'go')} on")
             self._remote.tell_detached()
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(DETACHED) from None
@@ -156,7 +156,7 @@ class Experiment:
     def _tell_nothing(self, last: End) -> None:
         count = len(self._gathering.jobs)
         self._voice.say(f"{self.name}: {nothing_to_do(count) if count else 'no jobs'}", style="green")
-        others = made_by_others(last.codes, fingerprint(self._settings.project), self._workspace)
+        others = Today(self._settings.project, self._workspace).count(last.codes)
         if others:
             self._voice.say(about_others(others, count))
 

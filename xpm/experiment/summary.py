@@ -84,9 +84,7 @@ def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -
     if not left:
         voice.say(_done(ending), style="green")
     else:
-        voice.say(
-            f"{ending.experiment}: {_counts(ending.view)} ({duration(ending.seconds)})", style="bold red"
-        )
+        voice.say(f"{ending.experiment}: {_counts(ending)} ({duration(ending.seconds)})", style="bold red")
     if ending.others:
         voice.say(about_others(ending.others, ending.before))
     if left:
@@ -99,14 +97,17 @@ def _done(ending: Ending) -> str:
         return f"{name}: no jobs"
     if before >= total:
         return f"{name}: {nothing_to_do(total)}"
-    reused = f", {before:,} of them before" if before else ""
-    return f"{name}: {all_jobs(total)} done{reused} ({duration(ending.seconds)})"
+    return f"{name}: {all_jobs(total)} done{_reused(ending)} ({duration(ending.seconds)})"
 
 
-def _counts(view: RunView) -> str:
-    shown = [(view.counts.get(state, 0), word) for state, word, _ in ORDER]
+def _reused(ending: Ending) -> str:
+    return f", {ending.before:,} of them before" if ending.before else ""
+
+
+def _counts(ending: Ending) -> str:
+    shown = [(ending.view.counts.get(state, 0), word) for state, word, _ in ORDER]
     order = sorted(shown, key=lambda pair: pair[1] == "done")
-    return ", ".join(f"{n:,} {word}" for n, word in order if n)
+    return ", ".join(f"{n:,} {word}" for n, word in order if n) + _reused(ending)
 
 
 def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished]) -> Iterator[str]:
@@ -118,7 +119,9 @@ def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished]) -> Iterat
     same = [job for job in left[1:] if job.state is first.state]
     if same:
         yield ""
-        yield from (f"{job.label}  {job.id[:8]}  {job.reason}" for job in same[: LISTED - 1])
+        for job in same[: LISTED - 1]:
+            failure = views.failure(job.id) if job.state is State.ERROR else None
+            yield f"{job.label}  {job.id[:8]}  {_what(job, failure)}"
         if len(same) >= LISTED:
             yield f"and {len(same) - LISTED + 1:,} more"
     yield ""

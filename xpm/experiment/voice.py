@@ -71,6 +71,11 @@ def all_jobs(count: int) -> str:
     return "the one job" if count == 1 else f"all {jobs(count)}"
 
 
+def agree(count: int, verb: str) -> str:
+    """The verb for so many: `1 job waits`, `2 jobs wait`."""
+    return verb if count != 1 else f"{verb}es" if verb.endswith("o") else f"{verb}s"
+
+
 def nothing_to_do(count: int) -> str:
     """What to say of a plan in which everything was done before."""
     return f"nothing to do: {all_jobs(count)} {'was' if count == 1 else 'were'} done before"

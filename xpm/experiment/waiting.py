@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from xpm.core.state import State
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
-from xpm.experiment.voice import Voice, jobs
+from xpm.experiment.voice import Voice, agree, jobs
 from xpm.types import JobId
 
 LOOK_AGAIN = 0.02
@@ -140,11 +141,11 @@ class _Wait:
             for job in ready
             if self._run.token in job.runs and not any(worker.serves(job.queue) for worker in workers)
         ]
-        for queue in dict.fromkeys(waiting):
+        for queue, count in Counter(waiting).items():
             if queue not in self._warned:
                 self._warned.add(queue)
                 start = self._link.commands.xpm("worker", "start", "--queue", queue)
                 self._voice.say(
-                    f"no worker serves the queue '{queue}', in which {jobs(waiting.count(queue))} wait: "
+                    f"no worker serves the queue '{queue}', in which {jobs(count)} {agree(count, 'wait')}: "
                     f"start one with\n    {start}"
                 )
