@@ -54,6 +54,9 @@ DURABLE_AFTER = 1.0
 _LONGEST_PAUSE = 1.0
 _UNCOUNTED = ("input", "moved")
 _HOST = os.uname().nodename
+_ANNOUNCED = ("XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT", "XPM_WORKSPACE")
+_announced: dict[str, str] = {}
+"""What is set already: some of it is the same for the next job."""
 
 
 class _Unloadable(Exception):
@@ -240,10 +243,10 @@ def failed_frame(failure: Failure, started: float, ended: float) -> frames.Frame
 
 def announce(request: Request) -> None:
     """Sets what the job finds in its environment, and its seed; before the fork, as `Execution` is made."""
-    os.environ["XPM_JOB"] = request.job
-    os.environ["XPM_FENCE"] = request.fence
-    os.environ["XPM_ATTEMPT"] = str(request.attempt)
-    os.environ["XPM_WORKSPACE"] = request.workspace
+    values = (request.job, request.fence, str(request.attempt), request.workspace)
+    for name, value in zip(_ANNOUNCED, values, strict=True):
+        if _announced.get(name) != value:
+            os.environ[name] = _announced[name] = value
     seeder.prepare(seed_of(request.job, request.attempt))
 
 

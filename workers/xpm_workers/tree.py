@@ -18,7 +18,7 @@ _SET_CHILD_SUBREAPER = 36
 _SIGKILL = int(signal.SIGKILL)
 _PPID = 1  # in /proc/<pid>/stat, counted from behind the name
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 

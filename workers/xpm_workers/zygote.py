@@ -91,6 +91,8 @@ class Zygote:
         """Lines of such jobs, whose end is not told yet."""
         self._left: set[int] = set()
         """What ended jobs left over and is being killed."""
+        self._rung = False
+        """A child may have ended."""
         self._fork_safe = True
         self._retired = False
         self._poll = select.poll()
@@ -103,7 +105,8 @@ class Zygote:
         while True:
             for descriptor, event in self._poll.poll(_RETRY_MS if self._left else None):
                 self._attend(descriptor, event)
-            if self._jobs or self._left:
+            if self._rung or self._left:
+                self._rung = False
                 self._reap()
             if self._retired and not self._lines:
                 self._end()
@@ -121,6 +124,7 @@ class Zygote:
     def _attend(self, descriptor: int, event: int) -> None:
         if descriptor == self._bell:
             os.read(descriptor, 4096)
+            self._rung = True
         elif descriptor == self._pool:
             self._end()
         elif descriptor == self._listener.fileno():
@@ -202,6 +206,7 @@ class Zygote:
                 continue
         self._loader.task(request.task)
         self._watch_signals()  # the modules may have taken the signals
+        self._rung = True
         self._kept |= set(tree.children(self._pid)) - self._jobs.keys() - self._left
         with suppress(OSError, ValueError, AttributeError):  # the modules may have closed or replaced them
             sys.stdout.flush()
@@ -308,9 +313,10 @@ class Zygote:
         if line.socket.fileno() < 0:
             return  # its worker is gone
         end = cast(Frame, line.end)
-        untold = _untold(cast(Request, line.request), end[1])
-        if untold is not None:
-            self._send(line, untold)
+        if end[1]:
+            untold = _untold(cast(Request, line.request), end[1])
+            if untold is not None:
+                self._send(line, untold)
         line.end = line.request = None
         self._send(line, end)
 
