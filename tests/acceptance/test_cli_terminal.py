@@ -152,3 +152,17 @@ def test_rq_dashboard_serves_until_ctrl_c(lab: Lab):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_a_long_message_is_told_whole_and_broken_between_words(lab: Lab):
+    words = " ".join(f"word{n}" for n in range(40))
+    (lab.project / "long.py").write_text(
+        "from xpm import Task, experiment\n"
+        f"class Long(Task):\n    def execute(self): raise ValueError('{words}')\n"
+        "if __name__ == '__main__':\n    with experiment('long'): Long.C().submit()\n"
+    )
+    shown = bare(screen(lab, "run", "long.py", columns=60))
+    said = shown[shown.index("Long  ") : shown.index("    Traceback")]
+    assert " ".join(said.split()).endswith(f"ValueError: {words}")
+    assert all(len(line) <= 60 for line in said.splitlines())
+    assert f"ValueError: {words}\n" in lab.run("run", "long.py").stderr

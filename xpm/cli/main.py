@@ -90,7 +90,7 @@ def _version(context: click.Context, _parameter: click.Parameter, given: bool) -
     "xpm",
     cls=_Root,
     root=True,
-    epilog="A JOB is the first digits of its identifier (at least 4), or task/digits. "
+    epilog="A JOB is the first digits of its identifier (at least 4), task/digits, or a task that has one job. "
     "Exit status: 0 all done, 1 some job is not, 2 wrong use, 3 no broker, 4 cancelled, 130 detached.",
 )
 @click.option(

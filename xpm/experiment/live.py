@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -62,7 +63,9 @@ class Live:
         if self._state is None:
             return Text("")
         view, running = self._state
-        return Group(self._overall(view, running), self._counts(view), *self._jobs(running))
+        group = Group(self._overall(view, running), self._counts(view), *self._jobs(running))
+        # A line that fills the screen would be broken by the terminal's own ^C, and stay there.
+        return Constrain(group, self._console.width - len("^C") - 1)
 
     def _overall(self, view: RunView, running: list[RunningJob]) -> RenderableType:
         line = Table.grid(padding=(0, 1))

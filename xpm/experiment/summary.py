@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +90,7 @@ def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -
     if ending.others:
         voice.say(about_others(ending.others, ending.before))
     if left:
-        voice.say("\n".join(link.ask(lambda: list(_trouble(ending, link.views, left)))))
+        voice.say("\n".join(link.ask(lambda: list(_trouble(ending, link.views, left, voice)))))
 
 
 def _done(ending: Ending) -> str:
@@ -110,18 +112,18 @@ def _counts(ending: Ending) -> str:
     return ", ".join(f"{n:,} {word}" for n, word in order if n) + _reused(ending)
 
 
-def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished]) -> Iterator[str]:
+def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished], voice: Voice) -> Iterator[str]:
     first = left[0]
     failure = views.failure(first.id) if first.state is State.ERROR else None
     yield ""
-    yield f"{first.label}  {first.id[:8]}  {_what(first, failure)}"
+    yield _wrapped(voice, f"{first.label}  {first.id[:8]}  {_what(first, failure)}")
     yield from (f"    {line}" for line in traceback_lines(failure))
     same = [job for job in left[1:] if job.state is first.state]
     if same:
         yield ""
         for job in same[: LISTED - 1]:
             failure = views.failure(job.id) if job.state is State.ERROR else None
-            yield f"{job.label}  {job.id[:8]}  {_what(job, failure)}"
+            yield _wrapped(voice, f"{job.label}  {job.id[:8]}  {_what(job, failure)}")
         if len(same) >= LISTED:
             yield f"and {len(same) - LISTED + 1:,} more"
     yield ""
@@ -136,6 +138,16 @@ def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished]) -> Iterat
     yield from (f"  {command:{width}}  {text}" for command, text in commands if command)
 
 
+def _wrapped(voice: Voice, text: str) -> str:
+    """A long line broken between words, where a person looks on; elsewhere as it is."""
+    if not voice.terminal:
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _what(job: Unfinished, failure: Failure | None) -> str:
     if failure is None:
         return job.reason or job.state
@@ -143,8 +155,8 @@ def _what(job: Unfinished, failure: Failure | None) -> str:
 
 
 def traceback_lines(failure: Failure | None) -> list[str]:
-    """The first lines of a failure's traceback, where the user's own are."""
-    if failure is None or not failure.traceback:
+    """The first lines of a failure's traceback, where the user's own are; none if it only says the error again."""
+    lines = failure.traceback.rstrip().splitlines() if failure is not None else []
+    if len(lines) < 2:
         return []
-    lines = failure.traceback.rstrip().splitlines()
     return lines if len(lines) <= LINES else [*lines[:LINES], "..."]
