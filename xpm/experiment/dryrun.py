@@ -41,7 +41,8 @@ def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None
 
 def tell_plan(experiment: str, plan: Plan, link: Link, *, asked: bool, voice: Voice) -> None:
     """Says what would be done; `asked` tells whether the broker was."""
-    source = link.url if asked else "the workspace alone: no server runs"
+    alone = "no server runs" if link.embedded else "the broker was not reached"
+    source = link.url if asked else f"the workspace alone: {alone}"
     voice.say(f"{experiment}: dry run, compared with {source}", style="bold")
     for line in plan.lines():
         voice.say(f"  {line}")

@@ -37,6 +37,9 @@ TIMEOUT = 15.0
 PATIENCE = (0.2, 5.0)
 """The first and the longest pause, in seconds, before a shared broker that is away is asked again."""
 
+GLANCE = 0.4
+"""Seconds for which a broker that may not be there is tried."""
+
 
 class Link:
     """A connection to the broker of a workspace; whoever finds it cut mends it by `mend()`.
@@ -104,7 +107,7 @@ class Link:
             self._url = status.url
         else:
             self._url = self.settings.broker
-        self._open()
+        self._open(patience=GLANCE)
         try:
             self.broker.hello()
         except BrokerUnreachable:
@@ -149,8 +152,8 @@ class Link:
                 self._pause = PATIENCE[0]
                 return answer
 
-    def _open(self) -> None:
-        client = open_client(self._url, timeout=TIMEOUT)
+    def _open(self, **more: float) -> None:
+        client = open_client(self._url, timeout=TIMEOUT, **more)
         self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
         self.views = Views(self.broker)
 
