@@ -34,7 +34,6 @@ def test_a_silent_job_leaves_three_inodes(path):
     for name in ("stdout.log", "stderr.log"):
         os.close(directory.open_log(name))
     assert owner(path) == ONE
-    directory.drop_empty_logs()
     assert directory.publish(line(ONE), durable=False)
     assert inodes(path) == [".xpm", ".xpm/result.json"]
     assert read_record(path).fence == ONE
@@ -45,7 +44,7 @@ def test_a_log_that_was_written_stays(path):
     log = directory.open_log("stdout.log")
     os.write(log, b"x")
     os.close(directory.open_log("stderr.log"))
-    directory.drop_empty_logs()
+    directory.abandon()
     assert [name for name in inodes(path) if name.endswith(".log")] == ["stdout.log"]
 
 

@@ -184,7 +184,6 @@ class Execution:
             result=result,
             fence=request.fence,
         )
-        directory.drop_empty_logs()
         first = directory.publish(pack_record(record), durable=ended - self.started > DURABLE_AFTER)
         self._tell_done(self.started, ended, request.fence, reused=not first)
 
@@ -199,7 +198,6 @@ class Execution:
     def _note(self, failure: Failure, ended: float) -> None:
         request, directory = self.request, cast(JobDirectory, self._directory)
         directory.abandon()
-        directory.drop_empty_logs()
         attempt = Attempt(
             n=request.attempt,
             execution=request.execution,

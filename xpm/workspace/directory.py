@@ -77,18 +77,8 @@ class JobDirectory:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         return os.open(name, flags, 0o666, dir_fd=self.descriptor)
 
-    def drop_empty_logs(self) -> None:
-        """Removes the logs that nothing was written to."""
-        self._recover()
-        for name in LOGS:
-            try:
-                if os.stat(name, dir_fd=self.descriptor).st_size == 0:
-                    os.unlink(name, dir_fd=self.descriptor)
-            except FileNotFoundError:
-                continue  # the task removed it
-
     def publish(self, line: bytes, *, durable: bool) -> bool:
-        """Makes `line` the record; False when there is one already, which stays.
+        """Makes `line` the record; False when there is one already, which stays. Empty logs are removed.
 
         Args:
             line: the record.
@@ -99,6 +89,7 @@ class JobDirectory:
             OSError: the record or a file could not be written; nothing is published.
         """
         self._recover()
+        self._drop_empty_logs()
         self._write(line)
         if durable:
             self._sync()
@@ -113,8 +104,9 @@ class JobDirectory:
         return first
 
     def abandon(self) -> None:
-        """Removes the unpublished record; the directory stays for those who look into it."""
+        """Removes the unpublished record and empty logs; the directory stays for those who look into it."""
         self._recover()
+        self._drop_empty_logs()
         self._remove_draft()
 
     def close(self) -> None:
@@ -130,8 +122,15 @@ class JobDirectory:
             return False
         return (found.st_dev, found.st_ino) == self._identity[0]
 
+    def _drop_empty_logs(self) -> None:
+        for name in LOGS:
+            try:
+                if os.stat(name, dir_fd=self.descriptor).st_size == 0:
+                    os.unlink(name, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                continue  # the task removed it
+
     def _write(self, line: bytes) -> None:
-        os.ftruncate(self._draft, 0)
         at = 0
         while at < len(line):
             at += os.pwrite(self._draft, line[at:], at)
