@@ -79,10 +79,20 @@ def _text(raw: _Raw) -> str:
     return raw.value.strip()
 
 
+QUEUE_NAME = "expected letters, digits, '_', '-' and '.'"
+
+
+def is_queue(name: str) -> bool:
+    """Whether a queue can have this name: it becomes a part of keys in the broker."""
+    return bool(name) and all(
+        character.isascii() and (character.isalnum() or character in "_-.") for character in name
+    )
+
+
 def _queue(raw: _Raw) -> str:
     text = _text(raw)
-    if not all(character.isalnum() or character in "_-." for character in text):
-        raise _Invalid("letters, digits, '_', '-' and '.'")
+    if not is_queue(text):
+        raise _Invalid(QUEUE_NAME.removeprefix("expected "))
     return text
 
 

@@ -356,6 +356,55 @@ def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:
     assert script.ledger == list(range(8))
 
 
+FAILING = """
+import sys, time
+from xpm import Param, Task, experiment
+
+class Some(Task):
+    n: Param[int]
+    def execute(self) -> int:
+        time.sleep(0.05)
+        if self.n == 9:
+            raise ValueError("a bad one")
+        return self.n
+
+if __name__ == "__main__":
+    with experiment("twice"):
+        for n in range(16):
+            Some.C(n=n).submit()
+            time.sleep(0.02)
+"""
+
+
+def test_a_run_whose_jobs_a_later_one_took_over_tells_their_failure_too(script: Script) -> None:
+    (script.folder / "failing.py").write_text(FAILING)
+    started = []
+    for _ in range(2):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "failing.py"],
+                cwd=script.folder,
+                env=script.environ,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        time.sleep(0.6)
+    told = [process.communicate(timeout=100)[1] for process in started]
+    assert [process.returncode for process in started] == [1, 1], told
+    assert all("1 failed, 15 done" in text for text in told), told
+
+
+def test_a_queue_that_cannot_be_is_refused(script: Script) -> None:
+    text = FAILING.replace(".submit()", ".submit(queue='a b')")
+    (script.folder / "failing.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "failing.py"], cwd=script.folder, env=script.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "queue 'a b': expected letters, digits" in done.stderr
+
+
 def test_a_broker_that_loses_its_memory_is_told_again(script: Script) -> None:
     process = script.start(4, 60)
     until(lambda: len(script.ledger) == 2)

@@ -27,7 +27,7 @@ from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
 from xpm.broker.idle import idle
-from xpm.errors import BrokerError, SettingsError, XpmError
+from xpm.errors import BrokerUnreachable, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
@@ -305,7 +305,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return _serve(_parse(args))
     except XpmError as error:
         sys.stderr.write(f"xpm: error: {error}\n")
-        return 3 if isinstance(error, BrokerError) else 2
+        return 3 if isinstance(error, BrokerUnreachable) else 2
 
 
 def _serve(given: argparse.Namespace) -> int:

@@ -128,13 +128,15 @@ class Reach:
             BrokerUnreachable: It does not.
         """
         from xpm.broker.broker import Broker
-        from xpm.broker.connect import open_client, safe
+        from xpm.broker.connect import check, open_client, safe
 
         workspace = self.workspace
         url = self.url
         lease = self.settings.lease
         with open_client(url, timeout=lease / 6, patience=PATIENCE) as first:
             try:
+                if self.shared:
+                    check(first, url)  # before a script of ours runs there
                 Broker(first, workspace.namespace, lease=lease).hello()
             except BrokerUnreachable as error:
                 where = self.settings.source("broker") if self.shared else "the workspace's own"

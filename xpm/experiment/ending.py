@@ -10,6 +10,7 @@ from xpm.core.state import State
 from xpm.errors import (
     BrokerError,
     BrokerUnreachable,
+    BrokerUnsuitable,
     ExperimentFailed,
     SettingsError,
     UsageError,
@@ -45,7 +46,8 @@ def exit_status(error: BaseException) -> int:
         return error.status
     if isinstance(error, BrokerUnreachable):
         return UNREACHABLE
-    return USAGE if isinstance(error, (SettingsError, UsageError, WorkspaceError)) else FAILED
+    wrong = (BrokerUnsuitable, SettingsError, UsageError, WorkspaceError)
+    return USAGE if isinstance(error, wrong) else FAILED
 
 
 def plainly() -> None:

@@ -93,10 +93,10 @@ class Link:
             self._url = self._server().ensure()
         else:
             self._url = self.settings.broker
+            with open_client(self._url, timeout=TIMEOUT) as first:  # before a script of ours runs there
+                for warning in check(first, self._url):
+                    self._voice.once(warning)
         self._open()
-        if not self.embedded:
-            for warning in check(self.broker.client, self._url):
-                self._voice.once(warning)
 
     def find(self) -> bool:
         """Opens a connection to a broker that runs already; False when there is none. Starts nothing."""

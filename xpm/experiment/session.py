@@ -25,7 +25,7 @@ from xpm.experiment.others import Today, about_others
 from xpm.experiment.outbox import Outbox
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
-from xpm.settings import Settings, load
+from xpm.settings import QUEUE_NAME, Settings, is_queue, load
 from xpm.types import JobId, Namespace
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record
@@ -166,6 +166,8 @@ class Experiment:
         """Takes a task; it goes out with others a few milliseconds later."""
         if options.priority is not None:
             _valid(options.priority)
+        if options.queue is not None and not is_queue(options.queue):
+            raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
         self._outbox.put((prepare(task), options))
 
     def jobpath(self, task: Task) -> Path:

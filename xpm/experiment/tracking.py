@@ -105,8 +105,11 @@ class Tracked:
         return found
 
     def _taken_over(self, view: RunView) -> bool:
-        """Whether a later run of the experiment lists jobs of this one, which then counts them no longer."""
-        if self._ids is None and not view.ended and time.monotonic() - self._looked >= LOOK:
+        """Whether a later run of the experiment lists jobs of this one, which then counts them no longer.
+
+        An end is never believed without this look: the jobs that are left to the run may be the done ones.
+        """
+        if self._ids is None and (view.ended or time.monotonic() - self._looked >= LOOK):
             self._looked = time.monotonic()
             tokens = self._link.views.runs(self.experiment)
             if tokens and tokens[-1] != view.token:
