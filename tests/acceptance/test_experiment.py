@@ -509,7 +509,7 @@ def test_on_a_terminal_a_second_ctrl_c_asks_first(script: Script) -> None:
 
 
 def test_a_log_gets_few_lines(script: Script) -> None:
-    done = script.run(8, 0.5)
+    done = script.run(8, 0.8)
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert re.fullmatch(r"plain: \d of 9 done, \d running, .*1 waiting(; about \d.* left)?", lines[0])
