@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from xpm.workspace.code import read_code
 from xpm_workers import frames
 
 log = logging.getLogger("xpm.nursery")
@@ -29,10 +30,15 @@ class _Zygote:
 class Nursery:
     """Starts zygotes and knows where they listen.
 
+    Args:
+        workspace: where the code of runs lies.
+        local: whether runs are submitted on this host too: then each runs on the interpreter of its script.
+
     A zygote ends when this process does: it holds the reading end of a pipe that nobody else can write to.
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, *, local: bool = False) -> None:
+        self._local = local
         self._workspace = workspace
         self._folder = Path(tempfile.mkdtemp(prefix="xpm-"))
         self._reading, self._writing = os.pipe()
@@ -62,7 +68,7 @@ class Nursery:
         with listener:
             process = subprocess.Popen(
                 [
-                    sys.executable,
+                    self._interpreter(code),
                     "-P",
                     "-m",
                     "xpm_workers.zygote",
@@ -76,6 +82,10 @@ class Nursery:
             )
         log.info("zygote %d serves code %s", process.pid, code)
         return _Zygote(process, path)
+
+    def _interpreter(self, code: str) -> str:
+        python = read_code(self._workspace, code).python if self._local else sys.executable
+        return python if os.access(python, os.X_OK) else sys.executable
 
     def _retire(self, zygote: _Zygote) -> None:
         """It ends as soon as no worker is connected."""

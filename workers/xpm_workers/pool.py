@@ -76,15 +76,24 @@ class Pool:
         slots: how many there are.
         revive: starts an embedded server again; called in workers.
         idle_stop: end when nothing was to do for so many seconds; 0: never.
+        local: whether it is the pool of the scripts of this host.
     """
 
-    def __init__(self, duty: Duty, slots: int, revive: Callable[[], None], idle_stop: float = 0.0) -> None:
+    def __init__(
+        self,
+        duty: Duty,
+        slots: int,
+        revive: Callable[[], None],
+        idle_stop: float = 0.0,
+        *,
+        local: bool = False,
+    ) -> None:
         self._duty = duty
         self._count = slots
         self._revive = revive
         self._idle_stop = idle_stop
         self._slots: dict[int, Slot] = {}
-        self._nursery = Nursery(duty.workspace)
+        self._nursery = Nursery(duty.workspace, local=local)
         self._stops = 0
         self._hasty = 0
         self._failed = False
@@ -337,7 +346,9 @@ def _serve(given: argparse.Namespace) -> int:
         given.burst,
         f"{socket.gethostname()}.{os.getpid()}",
     )
-    return Pool(duty, slots, _reviver(workspace, settings, given.embedded), given.idle).run()
+    return Pool(
+        duty, slots, _reviver(workspace, settings, given.embedded), given.idle, local=given.lock is not None
+    ).run()
 
 
 if __name__ == "__main__":

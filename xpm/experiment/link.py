@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from xpm.workspace.layout import Workspace
 
 T = TypeVar("T")
 
-POOL_LOCK = "pool.lock"
+POOL_LOCK = "pool-{}.lock"
 """The file in the state directory of a namespace that its local pool holds locked."""
 
 POOL_LOOK = 2.0
@@ -116,7 +117,7 @@ class Link:
 
     def close(self) -> None:
         """Closes the connections."""
-        if self._url:
+        if hasattr(self, "broker"):  # else it was refused
             self.broker.client.close()
 
     def mend(self, error: BrokerUnreachable) -> None:
@@ -171,7 +172,9 @@ class Link:
         if now - self._looked < POOL_LOOK and self._looked:
             return
         self._looked = now
-        lock = dirs.data(places(), self.workspace.namespace) / POOL_LOCK
+        # Another broker for the same workspace needs workers of its own.
+        broker = "own" if self.embedded else hashlib.sha256(self._url.encode()).hexdigest()[:12]
+        lock = dirs.data(places(), self.workspace.namespace) / POOL_LOCK.format(broker)
         if not _held(lock):
             self._start_pool(lock)
 
