@@ -115,6 +115,20 @@ def test_a_bare_python_is_enough(pip_of_the_user: None, clone: Path, home: Path,
     assert set(home.rglob("*")) == before
     again = run(clone, bare, "python3", "tools/setup.py", "demo")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    # README's first command, and what it says the second time; its server's data lies in the state directory.
+    demo = run(clone, bare, "make", "demo")
+    assert demo.returncode == 0, demo.stderr
+    assert "digits: all 66 jobs done" in demo.stdout + demo.stderr
+    assert "the best:" in demo.stdout and "to look closer:" in demo.stdout
+    again = run(clone, bare, "make", "demo")
+    assert again.returncode == 0, again.stderr
+    assert "digits: nothing to do: all 66 jobs were done before" in again.stdout + again.stderr
+    assert {path.name for path in set(home.rglob("*")) - before if path.parent == home} <= {
+        "state",
+        "runtime",
+        "tmp",
+    }
+    run(clone, bare, ".venv/bin/xpm", "broker", "stop", "--force")
     # A clone that moved is set up anew.
     moved = clone.rename(clone.with_name("moved"))
     alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
