@@ -28,7 +28,8 @@ def private(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise BrokerError(f"{path}: cannot be made: {error.strerror}") from error
+        hint = "set XDG_STATE_HOME and XDG_RUNTIME_DIR to folders that you may write to"
+        raise BrokerError(f"{path}: cannot be made: {error.strerror}; {hint}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise BrokerError(f"{path}: not a directory that only this user can open; remove it")
     return path
