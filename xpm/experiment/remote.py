@@ -129,7 +129,10 @@ class Remote:
             under.settings.project, under.workspace, under.start, copy=under.settings.snapshot
         )
         self._link.connect()
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        now = time.time_ns()
+        second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now // 10**9))
+        # Names sort by time, also within a second: the last is the newest run.
+        name = f"{second}-{now // 1000 % 10**6:06}{secrets.token_hex(1)}"
         origin = self._origin(name)
         folder = under.workspace.experiment_dir(under.experiment) / name
         facts = {
