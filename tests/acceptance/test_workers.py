@@ -366,6 +366,7 @@ def test_a_pool_whose_broker_is_gone_stops_at_the_first_word(
         assert pool.wait(20) == 0
 
 
+@pytest.mark.soak
 def test_a_pool_that_may_end_when_idle_ends_without_its_broker(
     tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
