@@ -16,6 +16,9 @@ BATCH = 500
 PAUSE = 0.003
 """Seconds for which the first waits for others."""
 
+QUIET = 0.05
+"""After so many seconds without a submission the first of them goes out at once."""
+
 
 class Outbox(Generic[T]):
     """Hands what is put in to `send`, in order and in batches, on a thread of its own.
@@ -30,7 +33,8 @@ class Outbox(Generic[T]):
         self._wake = threading.Event()
         self._state = threading.Condition()
         self._busy = False
-        self._urgent = False
+        self._urgent = threading.Event()
+        self._sent = float("-inf")
         self._closed = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -50,10 +54,10 @@ class Outbox(Generic[T]):
         with self._state:
             if self._waiting and self._thread is None:
                 self._start()
-            self._urgent = True
+            self._urgent.set()
             self._wake.set()
             self._state.wait_for(lambda: self._error is not None or not (self._waiting or self._busy))
-            self._urgent = False
+            self._urgent.clear()
         if self._error is not None:
             raise self._error
 
@@ -74,8 +78,8 @@ class Outbox(Generic[T]):
     def _run(self) -> None:
         while not self._closed and self._error is None:
             self._wake.wait()
-            if not self._urgent and len(self._waiting) < BATCH:
-                time.sleep(PAUSE)
+            if len(self._waiting) < BATCH and time.monotonic() - self._sent < QUIET:
+                self._urgent.wait(PAUSE)
             self._wake.clear()
             while batch := self._take():
                 try:
@@ -83,6 +87,7 @@ class Outbox(Generic[T]):
                 except BaseException as error:  # it belongs to the caller's thread, which raises it
                     self._error = error
                     break
+            self._sent = time.monotonic()
             with self._state:
                 self._busy = False
                 self._state.notify_all()
