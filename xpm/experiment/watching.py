@@ -61,8 +61,9 @@ def _wants_cancel(experiment: str, left: int, voice: Voice) -> bool:
     """Whether a second Ctrl-C soon after the first asks to cancel."""
     if not left:
         return False
-    voice.say(f"Ctrl-C again within {SOON:.0f} s cancels what is left of it: {jobs(left)}")
     try:
+        # Inside: who reads this may be quicker than the next line.
+        voice.say(f"Ctrl-C again within {SOON:.0f} s cancels what is left of it: {jobs(left)}")
         time.sleep(SOON)
     except KeyboardInterrupt:
         return _confirmed(experiment, left)
