@@ -11,7 +11,8 @@ import pytest
 from commands import XPM, Lab
 
 from xpm.cli.main import COMMANDS, xpm
-from xpm.cli.words import ago, duration, unserved
+from xpm.cli.words import ago, unserved
+from xpm.core.lengths import duration
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from xpm.broker.views import RunView
+from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.experiment import display
 from xpm.experiment.display import ORDER, Lines, Pace, counts
 from xpm.experiment.live import Live
-from xpm.experiment.voice import Voice, all_jobs, duration, jobs, nothing_to_do
+from xpm.experiment.voice import Voice, all_jobs, jobs, nothing_to_do
 from xpm.experiment.waiting import RunningJob
 from xpm.types import JobId
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq.command import parse_payload
 from rq.worker import Worker as RQWorker
 
@@ -130,7 +131,7 @@ class Worker(RQWorker):
             self.connection.delete(self.key)  # whoever had this name is dead: it holds a live process id
             self.register_birth()
             self.subscribe()
-        except Exception as error:
+        except (RedisError, ValueError) as error:  # the second: a worker of this name is alive
             raise BrokerError(f"not registered with RQ: {error}") from error
         facts = {
             "host": socket.gethostname(),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from xpm.cli.options import nearest
 from xpm.cli.select import last_part, of_task
-from xpm.cli.words import ORDER, duration, plural, unserved
+from xpm.cli.words import ORDER, plural, unserved
+from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import short

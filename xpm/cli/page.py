@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from xpm.cli.render import Cell, Column, Screen, state_cell
 from xpm.cli.sheet import Relative, Sheet, Try, first_line
-from xpm.cli.words import brief, duration, moment, size, tags_line
+from xpm.cli.words import brief, moment, size, tags_line
+from xpm.core.lengths import duration
 from xpm.core.state import State
 
 DEPENDENTS = 20

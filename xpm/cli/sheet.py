@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpm.cli.listing import experiments_of, rows
 from xpm.cli.select import Found
-from xpm.cli.words import duration
+from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, references, type_keys
 from xpm.core.state import State
 from xpm.errors import MessageError, WorkspaceError

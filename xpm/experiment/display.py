@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from xpm.broker.views import RunView
+from xpm.core.lengths import duration
 from xpm.core.state import State
-from xpm.experiment.voice import Voice, duration
+from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import Display, RunningJob
 
 FIRST_LINE, LAST_PAUSE = 2.0, 60.0

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xpm.broker.views import RunView
+from xpm.core.lengths import duration
 from xpm.experiment.display import ORDER, Pace
-from xpm.experiment.voice import Voice, duration
+from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import RunningJob
 
 PER_SECOND = 4

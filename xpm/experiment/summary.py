@@ -10,12 +10,13 @@ from pathlib import Path
 
 from xpm.broker.broker import Failure
 from xpm.broker.views import JobView, RunView, Views
+from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.others import about_others
-from xpm.experiment.voice import Voice, all_jobs, duration, nothing_to_do
+from xpm.experiment.voice import Voice, all_jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 
