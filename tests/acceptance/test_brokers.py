@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -10,7 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from servers import Server
+from servers import Server, free_port
+
+from xpm.workspace.layout import Workspace
+
+XPM = (sys.executable, "-m", "xpm.cli")
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 SCRIPT = """
 import sys
@@ -44,8 +51,7 @@ def test_an_unsuitable_broker_is_refused_by_script_and_command(
     tmp_path: Path, start_server: Callable[..., Server], options: tuple[str, ...], told: str
 ) -> None:
     server = start_server(binary="redis-server", options=options)
-    xpm = [sys.executable, "-m", "xpm.cli"]
-    for command in ([sys.executable, "plan.py", "1"], [*xpm, "jobs"], [*xpm, "worker", "start", "--burst"]):
+    for command in ([sys.executable, "plan.py", "1"], [*XPM, "jobs"], [*XPM, "worker", "start", "--burst"]):
         done = run(tmp_path, *command, XPM_BROKER=server.url)
         assert done.returncode == 2, (command, done.stderr)
         assert told in done.stderr and "Traceback" not in done.stderr and "script" not in done.stderr.lower()
@@ -68,3 +74,114 @@ def test_a_job_runs_on_the_interpreter_of_its_script(tmp_path: Path) -> None:
     for n, python in enumerate((sys.executable, str(other))):
         done = run(tmp_path, python, "plan.py", str(n))
         assert (done.returncode, done.stdout.strip()) == (0, python), done.stderr
+
+
+def certificates(folder: Path) -> None:
+    """An authority of our own, `ca.pem`, and `server.pem` with `server.key`, which it has signed for 127.0.0.1."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on PATH")
+    folder.mkdir()
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    for line in (
+        f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+        f"req {key} -keyout server.key -out server.csr -subj /CN=broker",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+    ):
+        subprocess.run([openssl, *line.split()], cwd=folder, capture_output=True, check=True)
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path, start_server: Callable[..., Server]) -> str:
+    """`host:port` of a server that speaks TLS only; its authority is in `tls/ca.pem`, a stranger in `other/ca.pem`."""
+    certificates(tmp_path / "tls")
+    certificates(tmp_path / "other")
+    port = free_port()
+    files = ("--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem")
+    at = [str(tmp_path / "tls" / word) if "." in word else word for word in files]
+    start_server(binary="redis-server", options=("--tls-port", str(port), "--tls-auth-clients", "no", *at))
+    return f"127.0.0.1:{port}"
+
+
+@pytest.mark.redis_server
+@pytest.mark.openssl
+def test_an_experiment_over_tls(tmp_path: Path, encrypted: str) -> None:
+    url = f"rediss://{encrypted}/0?ssl_ca_certs={tmp_path}/tls/ca.pem"
+    done = run(tmp_path, sys.executable, "plan.py", "1", XPM_BROKER=url, XPM_WORKERS="1")
+    assert (done.returncode, done.stdout.strip()) == (0, sys.executable), done.stderr
+    # What Python trusts in general, it trusts here.
+    trusted = {"XPM_BROKER": f"rediss://{encrypted}/0", "SSL_CERT_FILE": f"{tmp_path}/tls/ca.pem"}
+    jobs = run(tmp_path, *XPM, "jobs", **trusted)
+    assert jobs.returncode == 0 and "1 job: 1 DONE" in jobs.stdout, jobs.stderr
+
+
+@pytest.mark.redis_server
+@pytest.mark.openssl
+@pytest.mark.parametrize(
+    ("option", "status", "told"),
+    [
+        ("", 3, "its certificate is not trusted: .*ssl_ca_certs=/path/to/ca.pem$"),
+        (
+            "?ssl_ca_certs={}/other/ca.pem",
+            3,
+            "its certificate is not trusted: .*ssl_ca_certs=/path/to/ca.pem$",
+        ),
+        ("?ssl_ca_certs={}/none.pem", 2, r"ssl_ca_certs: no file .*/none\.pem$"),
+        ("?ssl_ca_cert={}/tls/ca.pem", 2, "no option ssl_ca_cert$"),
+    ],
+)
+def test_a_broker_whose_certificate_is_not_trusted_is_refused(
+    tmp_path: Path, encrypted: str, option: str, status: int, told: str
+) -> None:
+    url = f"rediss://{encrypted}/0{option.format(tmp_path)}"
+    refused_everywhere(tmp_path, url, status, told)
+
+
+@pytest.mark.parametrize("secret", ["ada:s3kret@", ":s3kret@", ""])
+def test_a_wrong_password_is_refused_in_one_line_that_does_not_tell_it(
+    tmp_path: Path, start_server: Callable[..., Server], secret: str
+) -> None:
+    server = start_server(port=free_port())
+    with server.client() as admin:
+        admin.execute_command("ACL SETUSER ada on >right ~* &* +@all")
+        admin.execute_command("ACL SETUSER default off")
+    told = "wrong or missing user name or password$"
+    refused_everywhere(tmp_path, f"redis://{secret}127.0.0.1:{server.port}/0", 3, told, hidden="s3kret")
+
+
+def test_a_user_with_no_more_rights_than_documented(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    server = start_server(port=free_port())
+    rights = re.search(r"ACL SETUSER ada (.*)$", OPERATIONS.read_text(), re.MULTILINE)
+    assert rights is not None
+    with server.client() as admin:
+        admin.execute_command(f"ACL SETUSER ada {rights[1].replace('SECRET', 's3kret')}")
+    url = f"redis://ada:s3kret@127.0.0.1:{server.port}/0"
+    done = run(tmp_path, sys.executable, "plan.py", "1", XPM_BROKER=url, XPM_WORKERS="1")
+    assert (done.returncode, done.stdout.strip()) == (0, sys.executable), done.stderr
+    for words in ("jobs", "worker", "experiments", "broker", "doctor"):
+        looked = run(tmp_path, *XPM, words, XPM_BROKER=url)
+        assert looked.returncode == 0, looked.stdout + looked.stderr
+        assert "s3kret" not in looked.stdout + looked.stderr
+    with server.client() as admin:
+        assert admin.execute_command("ACL LOG") == []
+    files = (path for path in (tmp_path / "runs").rglob("*") if path.is_file())
+    assert not [path for path in files if b"s3kret" in path.read_bytes()]
+
+
+def refused_everywhere(folder: Path, url: str, status: int, told: str, hidden: str = "Traceback") -> None:
+    """A script and commands say why they don't take the broker at `url`, in one line, with the status."""
+    Workspace.open(folder / "runs")
+    for command in (
+        [sys.executable, "plan.py", "1"],
+        [*XPM, "jobs"],
+        [*XPM, "broker"],
+        [*XPM, "worker", "start"],
+    ):
+        done = run(folder, *command, XPM_BROKER=url)
+        line = done.stderr.splitlines()[-1]
+        assert done.returncode == status and re.search(told, line), (command, done.stderr)
+        said = [one for one in done.stderr.splitlines() if not one.startswith("xpm: workspace ")]
+        assert said == [line] and hidden not in done.stdout + done.stderr, (command, done.stderr)

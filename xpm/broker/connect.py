@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import ssl
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -27,6 +29,13 @@ FORM = (
 )
 PATIENCE = 4.0
 """Seconds for which a call is tried again by default, with pauses that grow from 0.1 to 1 s."""
+
+PRIVATE = "if its authority is a private one, name that: rediss://...?ssl_ca_certs=/path/to/ca.pem"
+UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
+"""OpenSSL's numbers for a certificate that nobody known has signed."""
+
+FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+"""Options of a URL that name files."""
 
 T = TypeVar("T")
 
@@ -61,8 +70,10 @@ class Patience(Retry):
                     return do()
                 except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                     fail(error, failures) if with_failure_count else fail(error)
-                    final = isinstance(error, AuthenticationError) or (
-                        is_retryable and not is_retryable(error)
+                    final = (
+                        isinstance(error, AuthenticationError)
+                        or _distrust(error) is not None
+                        or (is_retryable and not is_retryable(error))
                     )
                     if final or not outermost or time.monotonic() > until:
                         raise
@@ -77,12 +88,13 @@ def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port,host:port/master/db`; for
-            the last, name and password are the broker's, `?sentinel_password=` is the sentinels'.
+            the last, name and password are the broker's, `?sentinel_password=` is the sentinels'. The
+            library's other options may follow as a query, as in `?ssl_ca_certs=/etc/ca.pem`.
         timeout: Seconds that the socket waits for an answer; a sixth of the lease.
         patience: Seconds for which a call is tried again while there is no connection.
 
     Raises:
-        SettingsError: The URL is none of these.
+        SettingsError: The URL is none of these, or has an option that there is not.
     """
     options: dict[str, Any] = {
         "decode_responses": False,
@@ -99,10 +111,29 @@ def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -
             options["socket_keepalive"] = True
         else:
             del options["socket_connect_timeout"]
-        return Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
+        client = Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
     except ValueError as error:
         # Not the error's own text: a misread password may be in it.
         raise SettingsError(f"broker: {safe(url)}: cannot be read; the form is {FORM}") from error
+    _refuse_options(client, url)
+    return client
+
+
+def _refuse_options(client: Redis, url: str) -> None:
+    """Refuses what the library would choke on when it connects, and call a connection that failed."""
+    place = f"broker: {safe(url).partition('?')[0]}"  # a misspelt option may be one that holds a password
+    pool: Any = client.connection_pool
+    given: Mapping[str, Any] = pool.connection_kwargs
+    for name in FILES:
+        if given.get(name) and not Path(given[name]).exists():
+            raise SettingsError(f"{place}: {name}: no file {given[name]}")
+    try:
+        pool.connection_class(**given)
+    except TypeError as error:
+        unknown = re.search(r"argument '(\w+)'", str(error))
+        raise SettingsError(f"{place}: no option {unknown[1] if unknown else 'like one of these'}") from error
+    except RedisError as error:
+        raise SettingsError(f"{place}: {_line(error)}") from error
 
 
 def _behind_sentinel(url: str, options: dict[str, Any]) -> Redis:
@@ -113,7 +144,9 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> Redis:
     if not hosts or not 1 <= len(path) <= 2:
         raise ValueError(url)
     query = dict(parse_qsl(parts.query))
-    access = {"username": query.get("sentinel_username"), "password": query.get("sentinel_password")}
+    access = {name: query.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    if query:
+        raise ValueError(url)
     short = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": None, "protocol": 2}
     sentinel = Sentinel([_address(host) for host in hosts.split(",")], sentinel_kwargs={**short, **access})
     return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
@@ -200,11 +233,25 @@ def translated(url: str) -> Generator[None]:
     except RedisTimeoutError as error:
         raise BrokerUnreachable(f"{name}: no answer: {_line(error)}") from error
     except RedisConnectionError as error:
+        distrust = _distrust(error)
+        if distrust is not None:
+            raise BrokerUnreachable(f"{name}: its certificate is not trusted: {distrust}") from error
         raise BrokerUnreachable(f"{name}: no connection: {_line(error)}") from error
     except ResponseError as error:
         raise BrokerError(f"{name}: refused: {_line(error)}") from error
     except RedisError as error:
         raise BrokerError(f"{name}: {_line(error)}") from error
+
+
+def _distrust(error: BaseException) -> str | None:
+    """Why the server's certificate was refused, and what to do; None if that isn't what went wrong."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    said = cause.verify_message.rstrip(".")
+    return f"{said}; {PRIVATE}" if cause.verify_code in UNKNOWN_AUTHORITY else said
 
 
 def _line(error: Exception) -> str:

@@ -43,11 +43,11 @@ def status(context: click.Context) -> int:
 
 
 def _status(reach: Reach) -> int:
-    reach.say_where()
     return _shared_status(reach) if reach.shared else _own_status(reach)
 
 
 def _own_status(reach: Reach) -> int:
+    reach.say_where()
     found = reach.embedded.status()
     if reach.options.json:
         print_json(

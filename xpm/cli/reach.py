@@ -140,7 +140,8 @@ class Reach:
                 Broker(first, workspace.namespace, lease=lease).hello()
             except BrokerUnreachable as error:
                 where = self.settings.source("broker") if self.shared else "the workspace's own"
-                raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {_cause(error)}") from error
+                why = str(error).removeprefix(f"{safe(url)}: ").rstrip(".")
+                raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {why}") from error
         # Once it has answered, it is given more time: a command that watches outlives a restart.
         return Broker(open_client(url, timeout=lease / 6), workspace.namespace, lease=lease)
 
@@ -165,10 +166,6 @@ class Reach:
 
                 shared = f", broker {safe(self.settings.broker)}"
             self.say(f"workspace {self.workspace.path}{shared}")
-
-
-def _cause(error: BaseException) -> str:
-    return str(error.__cause__ or error).rstrip(".")
 
 
 def _answers(path: str) -> bool:
