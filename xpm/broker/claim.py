@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from xpm.errors import BrokerError, WorkspaceError
+from xpm.errors import BrokerUnreachable, WorkspaceError
 
 FORMAT = 1
 
@@ -118,12 +118,12 @@ def refuse_foreign(path: Path, claim: Claim) -> None:
     """Refuses to go on where the server is another host's or another user's.
 
     Raises:
-        BrokerError: It is; the message names it and the two ways out.
+        BrokerUnreachable: It is; the message names it and the two ways out.
     """
     if claim.here:
         return
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(claim.start))
-    raise BrokerError(
+    raise BrokerUnreachable(
         f"{path.parent.parent}: its server runs on host {claim.host} (user {claim.user}, since {since}): "
         "go there, or share one broker by XPM_BROKER=redis://..., or, if that server is gone for good, "
         "run 'xpm broker takeover' here"

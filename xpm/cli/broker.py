@@ -169,12 +169,11 @@ def stop(context: click.Context, force: bool) -> None:
     """
     reach = Reach(options_of(context))
     _own(reach)
-    stopped = False
     if reach.embedded.status().running:
         if not force:
             _refuse_busy(reach)
         _stop_pools(reach, at_once=force)
-        stopped = reach.embedded.stop(force=force, ignore=(WORKER,))
+    stopped = reach.embedded.stop(force=force, ignore=(WORKER,))
     if reach.options.json:
         print_json(stopped=stopped)
     else:
