@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform, overload
 
 from xpm.core.copying import copy_of
+from xpm.core.cycles import way_back
 from xpm.core.description import maker_of
 from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm.core.info import (
@@ -23,7 +24,7 @@ from xpm.core.info import (
 )
 from xpm.core.live import instance_of
 from xpm.core.schema import refuse_reserved
-from xpm.core.sealing import Sealing, seal
+from xpm.core.sealing import Sealing, seal, steps
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, current
 from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted
@@ -86,7 +87,13 @@ class Config(Described):
     @property
     def tags(self) -> Mapping[str, Scalar]:
         """Its own tags and those of its parameters, dependencies included; its own win."""
-        return MappingProxyType(tags_of(_description(self, "tags")))
+        try:
+            return MappingProxyType(tags_of(_description(self, "tags")))
+        except RecursionError:
+            cycle = way_back(self, {id(self)})
+            if cycle is None:
+                raise
+            raise ConfigError(f"{type(self).__name__}{steps(cycle)}: contains itself") from None
 
     def copy(self, **changes: Any) -> Self:
         """A copy that can be changed, also of a submitted description; configs in it are copied, tasks shared."""

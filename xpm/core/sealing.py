@@ -5,12 +5,13 @@ All or nothing: when something below it is wrong, nothing has been sealed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
 from xpm.core.canonical import PLAIN
+from xpm.core.cycles import Step, way_back
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze
 from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, Info, Submittable, own_info
@@ -149,8 +150,7 @@ class Sealing:
         if isinstance(value, Submittable):
             info = value.__dict__.get(HIDDEN)
             if info is None or info.session is None:
-                name = type(value).__name__
-                raise SubmissionError(f"{_text(self.label, place)}: the task {name} must be submitted first")
+                raise SubmissionError(self._not_submitted(value, place))
             return False
         if isinstance(value, Description):
             return self._config(value, place)
@@ -159,6 +159,13 @@ class Sealing:
             if type(each) not in PLAIN:
                 generates |= self._value(each, (place, key, False))
         return generates
+
+    def _not_submitted(self, task: Any, place: _Place) -> str:
+        name = type(task).__name__
+        back = () if id(task) in self.open else way_back(task, {id(task), *self.open})
+        if back is None:
+            return f"{_text(self.label, place)}: the task {name} must be submitted first"
+        return f"{_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
 
     def _home(self, info: Info, schema: Schema, place: _Place | None) -> None:
         if self.task is None:
@@ -188,18 +195,23 @@ def _elements(value: Any) -> Iterator[tuple[object, Any]]:
             yield (identifier(each)[:16] if isinstance(each, Description) else ""), each
 
 
-def _path(place: _Place | None) -> list[tuple[object, bool]]:
+def _path(place: _Place | None) -> list[Step]:
     """The parameters and keys that lead to `place`."""
-    found: list[tuple[object, bool]] = []
+    found: list[Step] = []
     while place is not None:
         place, key, parameter = place
         found.append((key, parameter))
     return found[::-1]
 
 
+def steps(path: Iterable[Step]) -> str:
+    """A way for a message: `.models[0].layers`."""
+    return "".join(f".{key}" if parameter else f"[{shown(key)}]" for key, parameter in path)
+
+
 def _text(label: str, place: _Place | None) -> str:
     """The place for a message: `Train.models[0].layers`."""
-    return label + "".join(f".{key}" if parameter else f"[{shown(key)}]" for key, parameter in _path(place))
+    return label + steps(_path(place))
 
 
 def _folder(folder: str, place: _Place | None) -> str:
