@@ -27,6 +27,12 @@ SCHEMA = 1
 BATCH_JOBS = 100
 """Jobs that one call submits or cancels at most."""
 
+BATCH_BYTES = 4 << 20
+"""Bytes of payloads that one call submits at most, if it submits more than one job."""
+
+PIPELINED = 16
+"""Calls that are sent before the first is answered."""
+
 T = TypeVar("T")
 Known = Literal["no", "removed", "recorded"]
 
@@ -226,13 +232,14 @@ class Broker:
             self.ask(lambda: self.client.hset(f"{self.prefix}types", mapping=cast(dict[Any, Any], fresh)))
             self._known_types.update(fresh)
         outcomes: list[Outcome] = []
-        for batch in _batches(entries, self._budget):
-            packed = pack([_row(entry) for entry in batch])
-            replies = self._scripts.run("submit", run.token, run.start, run.code, packed)
-            for entry, (state, action, code) in zip(batch, replies, strict=True):
-                if action == b"clash":
-                    raise BrokerError(f"job {entry.id}: another job has the same first 32 digits")
-                outcomes.append(Outcome(entry.id, State(state.decode()), action.decode(), code.decode()))
+        batches = list(_batches(entries, self._budget))
+        for at in range(0, len(batches), PIPELINED):
+            some = batches[at : at + PIPELINED]
+            calls = [
+                (run.token, run.start, run.code, pack([_row(entry) for entry in batch])) for batch in some
+            ]
+            for batch, replies in zip(some, self._scripts.run_all("submit", calls), strict=True):
+                outcomes += map(_outcome, batch, replies)
         return outcomes
 
     def drain(self) -> int:
@@ -365,14 +372,22 @@ class Broker:
 
 
 def _batches(entries: Sequence[Entry], budget: int) -> Iterator[Sequence[Entry]]:
-    first, edges = 0, 0
+    first = edges = size = 0
     for at, entry in enumerate(entries):
-        if at > first and (at - first >= BATCH_JOBS or edges + len(entry.inputs) > budget):
-            yield entries[first:at]
-            first, edges = at, 0
         edges += len(entry.inputs)
+        size += len(entry.payload)
+        if at > first and (at - first >= BATCH_JOBS or edges > budget or size > BATCH_BYTES):
+            yield entries[first:at]
+            first, edges, size = at, len(entry.inputs), len(entry.payload)
     if first < len(entries):
         yield entries[first:]
+
+
+def _outcome(entry: Entry, reply: list[bytes]) -> Outcome:
+    state, action, code = reply
+    if action == b"clash":
+        raise BrokerError(f"job {entry.id}: another job has the same first 32 digits")
+    return Outcome(entry.id, State(state.decode()), action.decode(), code.decode())
 
 
 _KNOWN = {"no": 0, "removed": 1, "recorded": 2}

@@ -7,6 +7,8 @@ front of it, so that Redis gets one self-contained script. `lua/README.md` is th
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -74,16 +76,43 @@ class Scripts:
             BrokerUnreachable: there is no connection.
             BrokerError: the server refused the call.
         """
-        try:
+        with _told_as_ours(name):
             try:
-                return self._client.execute_command(
-                    "EVALSHA", digest(name, self._budget), 0, self._prefix, *args
-                )
+                return self._client.execute_command(*self._by_digest(name), *args)
             except NoScriptError:
                 return self._client.execute_command(
                     "EVAL", source(name, self._budget), 0, self._prefix, *args
                 )
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
-        except RedisError as error:
-            raise BrokerError(f"the broker refused '{name}': {error}") from error
+
+    def run_all(self, name: str, calls: Sequence[Sequence[bytes | str | int | float]]) -> list[Any]:
+        """Run a script once for each of `calls`, in one round trip; others' calls may come between them.
+
+        Raises:
+            BrokerUnreachable: there is no connection.
+            BrokerError: the server refused a call.
+        """
+        with _told_as_ours(name):
+            pipe = self._client.pipeline(transaction=False)
+            for args in calls:
+                pipe.execute_command(*self._by_digest(name), *args)
+            replies: list[Any] = pipe.execute(raise_on_error=False)
+            for at, reply in enumerate(replies):
+                if isinstance(reply, NoScriptError):
+                    replies[at] = self.run(name, *calls[at])
+                elif isinstance(reply, RedisError):
+                    raise reply
+            return replies
+
+    def _by_digest(self, name: str) -> tuple[str | int, ...]:
+        return ("EVALSHA", digest(name, self._budget), 0, self._prefix)
+
+
+@contextmanager
+def _told_as_ours(name: str) -> Generator[None]:
+    """The client's errors, made ours."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise BrokerUnreachable(f"the broker does not answer: {error}") from error
+    except RedisError as error:
+        raise BrokerError(f"the broker refused '{name}': {error}") from error

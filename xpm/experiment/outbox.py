@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-BATCH = 500
+BATCH = 1000
 """What goes out at once, at most."""
 
 PAUSE = 0.003

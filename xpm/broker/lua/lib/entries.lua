@@ -3,7 +3,7 @@
 local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
-local tags, listed, states, slots_seen = {}, 0, {}, {}
+local tags, listed, states, slots_seen, links = {}, 0, {}, {}, {}
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on.
@@ -34,8 +34,9 @@ local function enlist(j, id, packed)
   return mine
 end
 
--- What the run lists, written at the end of the call.
+-- What the run lists and the edges of its new jobs, written at the end of the call: what goes to one key goes in one.
 local function enter_run()
+  for parent, successors in pairs(links) do call('APPEND', key('out', parent), table.concat(successors)) end
   for i = 1, #tags, 1000 do call('HSET', key('tags', run), unpack(tags, i, math.min(i + 999, #tags))) end
   if listed > 0 then call('HINCRBY', key('run', run), 'total', listed) end
   call('HSET', P .. 'meta', 'order', order)
@@ -67,7 +68,8 @@ local function create(id, entry)
     local bytes = {}
     for i = 1, inline and n or 0 do
       local parent = hex(entry[5], i * 16 - 15)
-      link(parent, id, i - 1)
+      links[parent] = links[parent] or {}
+      table.insert(links[parent], successor(id, i - 1))
       bytes[i] = edge_state(state_of(parent))
       if bytes[i] == '2' then j.w = j.w - 1 elseif bytes[i] == '3' then j.b = j.b + 1 end
     end

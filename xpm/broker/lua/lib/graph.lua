@@ -52,8 +52,9 @@ local function edge(child, index, target)
   end
 end
 
-local function link(parent, child, index)
-  call('APPEND', key('out', parent), child .. struct.pack('>I4', index))
+-- How `out` of a job names that input number `index` of `child` is this job.
+local function successor(child, index)
+  return child .. struct.pack('>I4', index)
 end
 
 -- Tell the successors of `id`, from the `offset`-th on, what its state now is.
@@ -95,7 +96,7 @@ local function register(child, index)
   for i, parent in ipairs(allowed > 0 and inputs(child, total, index, allowed) or {}) do
     local place_in = index + i - 1
     if call('GETRANGE', key('in', child), place_in, place_in) == '0' then
-      link(parent, child, place_in)
+      call('APPEND', key('out', parent), successor(child, place_in))
       edge(child, place_in, edge_state(call('HGET', key('j', parent), 's')))
     end
   end
