@@ -18,6 +18,7 @@ from servers import Server
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Run
 from xpm.core.state import State
+from xpm_workers.sweeper import SHOWN_AT_ONCE, Sweeper
 
 pytest.importorskip("rq_dashboard")
 
@@ -203,6 +204,12 @@ def test_the_window_moves_when_it_is_empty(broker: Broker, run: Run, hands: Hand
 def test_the_first_that_wait_are_shown(broker: Broker, run: Run, hands: Hands, queue: str) -> None:
     client, name = broker.client, f"rq:deferred:{queue}"
     broker.submit(run, [entry("root"), *(entry(n, "root") for n in range(10_050)), entry("late", "root")])
+    assert client.zcard(name) == SHOWN_AT_ONCE == 1_000, "submission doesn't wait for more"
+    sweeper = Sweeper(broker)
+    sweeper.project()
+    assert client.zcard(name) >= 9_900, "all but what one call of the submission left out of order"
+    for _ in range(10):
+        sweeper.project()
     assert client.zcard(name) == 10_000
     assert len(client.keys(f"rq:job:{broker.namespace}-*")) == 10_001
     assert broker.repair(State.WAITING, 9_900, 250) == 0 == broker.repair(State.WAITING, 10_000, 50)

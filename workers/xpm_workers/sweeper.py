@@ -22,6 +22,9 @@ PAGE = 100
 WINDOW = 10_000
 """The registries show so many jobs; beyond them nothing is repaired."""
 
+SHOWN_AT_ONCE = 1_000
+"""Of the waiting jobs their submission shows so many; the rest of the window is filled here."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -76,10 +79,19 @@ class Sweeper:
             self._broker.refill(slot)
         self._broker.repair(State.RUNNING, 0, 250)
         shown = sum(
-            self._broker.repair(state, self._page, PAGE)
-            for state in State
-            if state not in (State.READY, State.RUNNING)
+            self._show(state, self._page) for state in State if state not in (State.READY, State.RUNNING)
         )
+        shown += self._show(State.WAITING, SHOWN_AT_ONCE)
         self._page = self._page + PAGE if self._page + PAGE < WINDOW else 0
         if shown:
             log.info("showed %d jobs to RQ again", shown)
+
+    def _show(self, state: State, first: int) -> int:
+        """Repair a page of a state, and the next ones until one is right."""
+        shown = 0
+        for page in range(first, WINDOW, PAGE):
+            found = self._broker.repair(state, page, PAGE)
+            shown += found
+            if not found:
+                break
+        return shown

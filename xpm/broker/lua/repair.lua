@@ -14,7 +14,7 @@ for i = 1, #page, 2 do
       rq_started(id, j, nil, tonumber(j.t1))
       rq_worker(j.u, id, j.f)
     else
-      rq_show(id, j, nil, state, tonumber(page[i + 1]))
+      rq_show(id, j, nil, state, tonumber(page[i + 1]), WINDOW)
     end
     if rq_shown(id, j, state) then shown = shown + 1 end
   end

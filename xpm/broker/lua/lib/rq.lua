@@ -1,6 +1,7 @@
 -- rq: the projection into RQ's keys: jobs (one file, so that it is over 80 lines). Needs base, dates.
 -- Nothing here decides anything; all of it may be deleted and is repaired.
--- Windows of a queue: 1,000 ready jobs, the first 10,000 waiting ones, about the last 10,000 of each that ended.
+-- Windows of a queue: 1,000 ready jobs, the first 10,000 waiting ones, about the last 10,000 of each that ended. Of
+-- the waiting ones a transition shows the first 1,000 only; the sweeper adds the rest (repair).
 local NS = string.sub(P, 5, -2)
 local QUEUE_WINDOW, WINDOW = 1000, 10000
 local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}], up to the id
@@ -94,9 +95,9 @@ local function rq_enlist(id, j, known)
   end
 end
 
-local function rq_defer(id, j, known, since)
+local function rq_defer(id, j, known, since, limit)
   local name = rq_registry('deferred', j.q)
-  if rq_wait(id, j, known, name, rq_size(name, 'ZCARD'), WINDOW, 'deferred') then
+  if rq_wait(id, j, known, name, rq_size(name, 'ZCARD'), limit, 'deferred') then
     call('ZADD', name, since / 1000, rq_id(id))
   end
 end
@@ -113,12 +114,12 @@ local function rq_end(id, j, known, registry, status, since)
 end
 
 -- Show job `id`, which left state `from` (nil: it is new) for `to`. RUNNING is entered by rq_started. `since`: when it
--- came to `to`, if not now.
-local function rq_show(id, j, from, to, since)
+-- came to `to`, if not now. `limit`: of the window of waiting jobs, if not QUEUE_WINDOW.
+local function rq_show(id, j, from, to, since, limit)
   local old, new, known = REGISTRY[from], REGISTRY[to], from == 'RUNNING'
   if from and old == new then return end
   if from == 'READY' then known = rq_unlist(id, j.q) elseif old then known = rq_leave(rq_registry(old, j.q), id) end
   if to == 'READY' then rq_enlist(id, j, known)
-  elseif new == 'deferred' then rq_defer(id, j, known, since or now)
+  elseif new == 'deferred' then rq_defer(id, j, known, since or now, limit or QUEUE_WINDOW)
   elseif new then rq_end(id, j, known, new, STATUS[to], since or now) end
 end
