@@ -45,11 +45,7 @@ class Wait(Task):
     n: Param[int]
     ledger: Meta[Path]
     until: Meta[Path]
-    ignore: Meta[bool] = field(default=False)
     def execute(self) -> int:
-        if self.ignore:
-            import signal
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with open(self.ledger, "a") as file:
             file.write(f"{os.getpid()}\\n")
         progress(0.25, "waiting")
@@ -212,38 +208,6 @@ def test_a_whole_pool_killed_by_9_takes_grandchildren_along_and_its_job_runs_els
     assert int(lines(ledger)[0]) != grandchild
 
 
-def test_first_sigterm_lets_the_job_end(works: Farm, tmp_path: Path) -> None:
-    ledger, until = tmp_path / "ledger", tmp_path / "until"
-    works.send(
-        works.run(),
-        works.tasks.Wait.C(n=1, ledger=ledger, until=until),
-        works.tasks.Wait.C(n=2, ledger=ledger, until=until),
-    )
-    pool = works.pool()
-    works.until(lambda: lines(ledger))
-    pool.terminate()
-    works.until(lambda: "jobs may end" in works.told())
-    until.touch()
-    assert pool.wait(30) == 0
-    assert works.job("Wait n=1").state is State.DONE
-    assert works.job("Wait n=2").state is State.READY
-
-
-@pytest.mark.parametrize("ignore", [False, True])
-def test_second_sigterm_hands_the_job_back_uncounted(works: Farm, tmp_path: Path, ignore: bool) -> None:
-    ledger, until = tmp_path / "ledger", tmp_path / "until"
-    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until, ignore=ignore))
-    pool = works.pool()
-    works.until(lambda: lines(ledger))
-    pool.terminate()
-    works.until(lambda: "jobs may end" in works.told())
-    pool.terminate()
-    assert pool.wait(30) == 0
-    job = works.job("Wait n=1")
-    assert (job.state, job.attempt, job.crashes) == (State.READY, 0, 0)
-    assert not psutil.pid_exists(int(lines(ledger)[0]))
-
-
 def test_a_lease_outlives_itself_while_the_job_runs(works: Farm, tmp_path: Path) -> None:
     ledger, until = tmp_path / "ledger", tmp_path / "until"
     works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
@@ -398,3 +362,17 @@ def test_a_pool_of_all_queues_takes_a_queue_that_comes_later_at_once(works: Farm
     (worker,) = works.views.workers()
     assert worker.serves("gpu") and not worker.serves("gpu", 99)
     assert pool.poll() is None
+
+
+def test_a_zygote_that_died_between_two_jobs_costs_the_next_one_nothing(works: Farm, tmp_path: Path) -> None:
+    run, ledger = works.run(), tmp_path / "ledger"
+    works.send(run, works.tasks.Note.C(n=1, ledger=ledger))
+    pool = works.pool()
+    works.until(works.in_state("Note n=1", State.DONE))
+    workers = {worker.pid for worker in works.workers(pool)}
+    (zygote,) = [child for child in psutil.Process(pool.pid).children() if child.pid not in workers]
+    zygote.kill()
+    works.until(lambda: not zygote.is_running())  # the pool has noticed
+    works.send(run, works.tasks.Note.C(n=2, ledger=ledger))
+    job = works.until(works.in_state("Note n=2", State.DONE))
+    assert (job.execution, job.attempt) == (1, 1)

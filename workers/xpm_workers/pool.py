@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import logging
-import mmap
 import os
 import select
 import signal
@@ -21,7 +20,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import FrameType
 
 from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client
@@ -31,6 +29,7 @@ from xpm.errors import BrokerUnreachable, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
+from xpm_workers.board import Board, Wish
 from xpm_workers.cpus import cpus
 from xpm_workers.nursery import Nursery
 from xpm_workers.serving import UNREACHED, Duty
@@ -50,6 +49,8 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 @dataclass(slots=True)
 class Slot:
@@ -58,14 +59,16 @@ class Slot:
     number: int
     pid: int
     control: socket.socket
-    board: mmap.mmap
-    """Memory shared with the worker, which writes the process id of its job there."""
+    board: Board
     born: float = field(default_factory=time.monotonic)
 
-    @property
-    def job(self) -> int:
-        """Process id of the job that it runs, 0 if none."""
-        return int.from_bytes(self.board[:8], "little")
+    def ask(self, wish: Wish) -> None:
+        """Tell the worker what is wanted of it.
+
+        Not by SIGTERM: a service manager sends that to all processes of a pool, and from here it would come again.
+        """
+        self.board.wish = max(wish, self.board.wish)
+        tree.send(self.pid, signal.SIGUSR1)
 
 
 class Pool:
@@ -106,8 +109,11 @@ class Pool:
         """Serve until told to stop; returns the exit status."""
         tree.adopt_orphans()
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.signal(signal.SIGUSR1, _ignore)  # until a worker, just forked, has a handler of its own
+        for number in _STOPS:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else: by nohup
+                signal.signal(number, self._on_stop)
         for number in range(self._count):
             self._start(number)
         log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
@@ -122,20 +128,20 @@ class Pool:
 
     def _start(self, number: int) -> None:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        board = mmap.mmap(-1, 8)
+        board = Board()
         pid = os.fork()
         if pid == 0:
             self._become_worker(number, mine, theirs, board)
         theirs.close()
-        self._slots[pid] = Slot(number, pid, mine, board)
+        slot = self._slots[pid] = Slot(number, pid, mine, board)
+        if self._stops:  # told between the fork and here
+            slot.ask(self._wish)
 
-    def _become_worker(
-        self, number: int, mine: socket.socket, theirs: socket.socket, board: mmap.mmap
-    ) -> None:
+    def _become_worker(self, number: int, mine: socket.socket, theirs: socket.socket, board: Board) -> None:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for each in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            for each in (*_STOPS, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
             mine.close()
             for slot in self._slots.values():
@@ -151,13 +157,19 @@ class Pool:
             logging.shutdown()
             os._exit(status)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGCHLD:
-            return
+    @property
+    def _wish(self) -> Wish:
+        """What is wanted of all workers."""
+        return (Wish.GO_ON, Wish.STOP, Wish.STOP_NOW)[min(self._stops, 2)]
+
+    def _on_stop(self, *_: object) -> None:
         self._stops += 1
         log.info("stopping: %s", "jobs may end" if self._stops == 1 else "jobs are handed back")
-        for pid in self._slots:
-            os.kill(pid, signal.SIGTERM)
+        self._ask_all()
+
+    def _ask_all(self) -> None:
+        for slot in self._slots.values():
+            slot.ask(self._wish)
 
     def _wait(self) -> None:
         controls = {slot.control: slot for slot in self._slots.values()}
@@ -206,7 +218,7 @@ class Pool:
 
     def _bury(self, slot: Slot, status: int) -> None:
         slot.control.close()
-        job = slot.job
+        job = slot.board.job
         slot.board.close()
         died = os.waitstatus_to_exitcode(status)
         if died:
@@ -217,13 +229,12 @@ class Pool:
                 self._sign_off(slot)
         if self._stops or (died == 0 and self._duty.burst):
             return
-        self._hasty = self._hasty + 1 if time.monotonic() - slot.born < HASTY else 0
+        self._hasty = self._hasty + 1 if died and time.monotonic() - slot.born < HASTY else 0
         if self._hasty >= HASTY_LIMIT:
             log.error("%d workers in a row died at birth: giving up", self._hasty)
             self._failed = True
             self._stops += 1
-            for pid in self._slots:
-                os.kill(pid, signal.SIGTERM)
+            self._ask_all()
             return
         self._start(slot.number)
 
@@ -245,14 +256,18 @@ class Pool:
             self._used = time.monotonic()
         elif time.monotonic() - self._used >= self._idle_stop:
             log.info("nothing to do for %d s: ending", self._idle_stop)
-            self._on_signal(signal.SIGTERM, None)
+            self._on_stop()
 
     def _busy(self) -> bool:
         try:
             with open_client(self._duty.url, timeout=2.0) as client:
                 return not idle(Broker(client, self._duty.namespace, lease=self._duty.lease), CLIENT)
         except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
-            return any(slot.job for slot in self._slots.values())
+            return any(slot.board.job for slot in self._slots.values())
+
+
+def _ignore(*_: object) -> None:
+    """Only so that the signal wakes the loop, or does no harm."""
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:

@@ -18,6 +18,7 @@ from xpm.core.message import PAYLOAD_VERSION, references, type_keys
 from xpm.errors import BrokerError, BrokerUnreachable, XpmError
 from xpm.types import Fence, Namespace
 from xpm_workers import frames
+from xpm_workers.board import Wish
 from xpm_workers.running import Ended, Running
 
 log = logging.getLogger("xpm.worker")
@@ -32,6 +33,9 @@ EVERY = "*"
 
 KEPT = 4
 """Zygotes that a worker stays connected to."""
+
+TOGETHER = 1.0
+"""Seconds within which a signal for all processes of a pool reaches the worker after its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Serving:
         self._types: dict[str, bytes] = {}
         self._channels: dict[str, socket.socket] = {}
         self._current: Claim | None = None
+        self._wish = Wish.GO_ON
         self._stops = 0
         self._orders: list[str] = []
         self._wake, self._bell = os.pipe()
@@ -100,16 +105,28 @@ class Serving:
     @property
     def stopping(self) -> bool:
         """Whether no further job is wanted."""
-        return self._stops > 0
+        return self._wish > Wish.GO_ON
 
     def stop(self) -> None:
         """Take no new job; the current one may end within the grace time. Again: hand it back at once."""
         self._stops += 1
-        self._order("return" if self._stops == 1 else "return now")
+        self.obey(Wish.STOP if self._stops == 1 else Wish.STOP_NOW)
+
+    def obey(self, wish: Wish) -> None:
+        """Do what the pool wants.
+
+        A signal for all processes of a pool comes twice to a worker, once by way of the pool, and is one wish.
+        """
+        if wish <= self._wish:
+            return
+        self._wish = wish
+        if wish >= Wish.STOP:
+            self._order("return now" if wish is Wish.STOP_NOW else "return")
 
     def stop_job(self, job: str = "") -> None:
         """End the current job, if it is `job` (RQ's id; any, if empty)."""
-        self._order(f"stop {job}".strip())
+        if self._current is not None:  # an order waits for a job to attend to it; this is not for the next
+            self._order(f"stop {job}".strip())
 
     def _order(self, order: str) -> None:
         self._orders.append(order)
@@ -127,7 +144,9 @@ class Serving:
         for order in orders:
             verb, _, what = order.partition(" ")
             if verb == "return":
-                running.hand_back(0.0 if what else self.duty.grace, "its worker was stopped")
+                grace = 0.0 if what else self.duty.grace
+                log.info("stopping: the job may end within %g s", grace)
+                running.hand_back(grace, "its worker was stopped")
             elif self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
                 running.stop()
 
@@ -146,14 +165,14 @@ class Serving:
                 return call()
             except BrokerError as error:
                 self.trouble(error)
-                if self._stops:
+                if self._wish >= Wish.STOP:
                     raise SystemExit(UNREACHED) from error
                 self._rest(pause)
                 pause = min(pause * 2, 5.0)
 
     def _rest(self, seconds: float) -> None:
         """Sleep, unless an order comes."""
-        if select.select([self._wake], [], [], seconds)[0] and not self._stops:
+        if select.select([self._wake], [], [], seconds)[0] and self._wish < Wish.STOP:
             time.sleep(seconds)  # orders about the job stay until it is attended to
 
     def trouble(self, error: BrokerError) -> None:
@@ -176,7 +195,7 @@ class Serving:
         reply = self.broker.take(self.name, self._next(), job)
         if reply.claim is None:
             return reply.outcome
-        self._stops = 1  # nothing further is wanted
+        self.obey(Wish.LEAVE)  # nothing further is wanted
         return self.serve(reply.claim).outcome
 
     def _next(self) -> int:
@@ -184,7 +203,7 @@ class Serving:
         return self._number
 
     def _wanted(self) -> str:
-        return "" if self._stops else self.duty.slots
+        return "" if self.stopping else self.duty.slots
 
     # One job
 
@@ -205,8 +224,7 @@ class Serving:
 
     def _run(self, claim: Claim) -> Ended:
         try:
-            channel = self._channel(claim.code)
-            frames.send_request(channel, self._request(claim))
+            channel = self._ask(claim)
         except XpmError as error:
             return Ended("failed", failure=Failure("refused", type(error).__name__, str(error)))
         except OSError as error:
@@ -219,7 +237,18 @@ class Serving:
         self._note(0)
         if ended.kind == "crashed":
             self._forget(claim.code)
+            if self._ends_too():
+                return Ended("returned", text="its pool was stopped")
         return ended
+
+    def _ends_too(self) -> bool:
+        """The job was killed: whether that is a part of this worker's end, and so not the job's doing.
+
+        Service managers and batch systems signal all processes at once, in an order of their own.
+        """
+        if self._wish < Wish.STOP:
+            select.select([self._wake], [], [], TOGETHER)
+        return self._wish >= Wish.STOP
 
     def _renew(self, claim: Claim, progress: bytes) -> str:
         self._meanwhile()
@@ -271,6 +300,25 @@ class Serving:
         return self.broker.claim(me, number, slots)
 
     # Zygotes
+
+    def _ask(self, claim: Claim) -> socket.socket:
+        """Ask a zygote to run the job; returns the connection on which it will tell.
+
+        Raises:
+            XpmError: the code cannot be loaded.
+            OSError: there is no zygote.
+        """
+        request = self._request(claim)
+        known = self._channels.get(claim.code)
+        if known is not None:
+            try:
+                frames.send_request(known, request)
+                return known
+            except OSError:  # it ended since the last job, which is not this one's fault
+                self._forget(claim.code)
+        channel = self._channel(claim.code)
+        frames.send_request(channel, request)
+        return channel
 
     def _channel(self, code: str) -> socket.socket:
         channel = self._channels.get(code)

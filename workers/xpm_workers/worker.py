@@ -7,7 +7,6 @@ which lease is the engine's. A report of one job's end fetches the next job in t
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import select
 import signal
@@ -25,6 +24,7 @@ from xpm.broker.broker import Broker, Reply
 from xpm.broker.connect import open_client
 from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
+from xpm_workers.board import Board
 from xpm_workers.serving import EVERY, Duty, Serving
 from xpm_workers.sweeper import Sweeper
 
@@ -52,7 +52,8 @@ class Worker(RQWorker):
     Args:
         duty: what to serve.
         supervisor: the connection to the pool, which starts zygotes on request; its end is the worker's end.
-        board: memory shared with the supervisor: the process id of the running job, for the case that this one dies.
+        board: tells the supervisor the process of the running job, for the case that this one dies, and this one what
+            the supervisor wants.
         revive: called when the broker does not answer; starts an embedded server again.
         sweeps: whether it is the one of its pool that also sweeps.
     """
@@ -61,7 +62,7 @@ class Worker(RQWorker):
         self,
         duty: Duty,
         supervisor: socket.socket,
-        board: mmap.mmap,
+        board: Board,
         revive: Callable[[], None],
         *,
         sweeps: bool,
@@ -89,7 +90,10 @@ class Worker(RQWorker):
     def work(self, *_: Any, **__: Any) -> bool:
         """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended."""
         signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's business
+        signal.signal(signal.SIGUSR1, self._on_wish)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # Ctrl-C and the terminal are the pool's business
+        self._serving.obey(self._board.wish)  # it may have changed before anybody here listened
         self._serving.patiently(self._enrol)
         worked = False
         try:
@@ -154,7 +158,14 @@ class Worker(RQWorker):
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._serving.stop()
-        if self._waiting:
+        self._rouse()
+
+    def _on_wish(self, _number: int, _frame: FrameType | None) -> None:
+        self._serving.obey(self._board.wish)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._waiting and self._serving.stopping:
             self._waiting = False
             raise _Roused
 
@@ -172,15 +183,21 @@ class Worker(RQWorker):
     def _idle(self) -> None:
         """Wait for the bell; the call that follows is the heartbeat."""
         try:
-            self._waiting = True
-            self._bell.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
-        except _Roused:
+            self._wait_for_bell()
+        except _Roused:  # wherever in the wait the signal came
             return
+        self._duties()
+
+    def _wait_for_bell(self) -> None:
+        self._waiting = True
+        try:
+            if not self._serving.stopping:  # the signal may have come before `_waiting` was set
+                self._bell.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
         except BrokerError as error:
+            self._waiting = False
             self._serving.trouble(error)
         finally:
             self._waiting = False
-        self._duties()
 
     def _duties(self) -> None:
         """What is to be done now and then, also while a job runs."""
@@ -196,7 +213,7 @@ class Worker(RQWorker):
             log.warning("%s", error)
 
     def _note(self, pid: int) -> None:
-        self._board[:8] = pid.to_bytes(8, "little")
+        self._board.job = pid
 
     def _zygote(self, code: str) -> str:
         frames.send(self._supervisor, ["zygote", code])
