@@ -95,6 +95,7 @@ class Worker(RQWorker):
             signal.signal(number, signal.SIG_IGN)  # Ctrl-C and the terminal are the pool's business
         self._serving.obey(self._board.wish)  # it may have changed before anybody here listened
         self._serving.patiently(self._enrol)
+        self._serving.patiently(self._listen)
         worked = False
         try:
             reply = self._serving.claim()
@@ -122,6 +123,10 @@ class Worker(RQWorker):
 
     def _without_job(self, reply: Reply) -> Reply | None:
         """There was no job: the next reply, or None when it is time to end."""
+        if reply.outcome == "stranger" and not self._serving.stopping:
+            log.warning("the broker has lost its memory: enrolling again")
+            self._serving.patiently(self._enrol_again)
+            return self._serving.claim()
         if self._serving.stopping or (self.duty.burst and not reply.backlog):
             return None
         if not reply.backlog:
@@ -134,7 +139,6 @@ class Worker(RQWorker):
         try:
             self.connection.delete(self.key)  # whoever had this name is dead: it holds a live process id
             self.register_birth()
-            self.subscribe()
         except (RedisError, ValueError) as error:  # the second: a worker of this name is alive
             raise BrokerError(f"not registered with RQ: {error}") from error
         facts = {
@@ -144,6 +148,16 @@ class Worker(RQWorker):
             "slots": self.duty.slots,
         }
         self.broker.enrol(self.name, facts)
+
+    def _enrol_again(self) -> None:
+        self.broker.client.connection_pool.disconnect()  # a new connection says hello: fences must go on growing
+        self._enrol()
+
+    def _listen(self) -> None:
+        try:
+            self.subscribe()
+        except RedisError as error:
+            raise BrokerError(f"RQ's commands are not heard: {error}") from error
 
     def _leave(self) -> None:
         self._serving.close()

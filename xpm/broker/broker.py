@@ -119,7 +119,8 @@ class Reply:
     """What a worker's call brought."""
 
     outcome: str
-    """What became of the report: `ok`, `done`, a state, `fenced`, `refused` or `stale`."""
+    """What became of the report: `ok`, `done`, a state, `fenced`, `refused` or `stale`; or `stranger`: the broker does not
+    know the worker, which must enrol again."""
     claim: Claim | None
     backlog: int
     """Continuations left: if there is no claim, the worker calls again at once."""

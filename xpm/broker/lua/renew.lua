@@ -2,9 +2,11 @@
 -- ARGV: 2 worker, 3 job, 4 execution, 5 lease in ms, 6 packed progress or ''.
 -- Returns 'ok', 'fenced', or 'stop' when somebody asked for the job's end.
 local worker, id = ARGV[2], ARGV[3]
-call('HSET', key('w', worker), 'seen', now)
-call('PEXPIRE', key('w', worker), 86400000)
-call('ZADD', P .. 'workers', now, worker)
+if call('EXISTS', key('w', worker)) == 1 then  -- else it has to enrol again
+  call('HSET', key('w', worker), 'seen', now)
+  call('PEXPIRE', key('w', worker), 86400000)
+  call('ZADD', P .. 'workers', now, worker)
+end
 local j = held(id, ARGV[4], worker)
 if not j then return 'fenced' end
 call('ZADD', P .. 'leases', now + tonumber(ARGV[5]), id)

@@ -1,6 +1,6 @@
 -- calls: the numbered calls of a worker. Needs graph, rqlive, slots.
 -- All return {outcome of the report, packed grant or '', whether to call again at once}.
-local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat')
+local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born')
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
 local FENCES, BEAT, DAY = 250, 3000, 86400000

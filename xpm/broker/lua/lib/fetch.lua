@@ -32,8 +32,13 @@ local function best()
   return id, j, from
 end
 
--- Grant the next job, or register the worker as idle so that the next ready job rings it.
+-- Grant the next job, or register the worker as idle so that the next ready job rings it. A worker that nobody knows
+-- (the server lost its memory) gets nothing before it has enrolled again.
 local function fetch(outcome)
+  if not life[8] and slots ~= '' then
+    flush()
+    return { 'stranger', '', 0 }
+  end
   local more = drain()
   local id, j, slot
   if not rq_suspended() then id, j, slot = best() end
