@@ -223,7 +223,7 @@ def submit(lab, text, *start):
     out.with_suffix(".ended").unlink()
     requests = {}
     for number, submitted in enumerate(pickle.loads(out.read_bytes()), 1):
-        common = {"execution": number, "fence": f"{number:026}", "attempt": 1, "worker": "w", "label": ""}
+        common = {"fence": f"{number:026}", "attempt": 1}
         name = submitted["task"].rpartition(":")[2].rpartition(".")[2]
         requests[name] = {**submitted, **common, "workspace": str(lab.workspace.path)}
     lab._code = read_code(lab.workspace.path, requests["Above"]["code"])
@@ -352,8 +352,8 @@ def test_code_that_kills_who_imports_it_is_survived_without_preloading(lab):
     worker = lab.worker(lab.zygote("--no-preload"))
     worker.ask(lab.request(prepared))
     frames = worker.rest()
-    assert [frame[0] for frame in frames] == ["exit"]
-    assert os.WTERMSIG(frames[0][1]) == signal.SIGSEGV
+    assert [frame[0] for frame in frames] == ["started", "exit"]
+    assert os.WTERMSIG(frames[-1][1]) == signal.SIGSEGV
 
 
 THREADED = """

@@ -9,18 +9,24 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sessions import Recorder
 
+from xpm.broker.broker import Claim, Failure
 from xpm.core.submission import Prepared
 from xpm.workspace.code import Code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.snapshot import Entry, snapshot
+from xpm.workspace.spares import Spares
 from xpm_workers import frames
+from xpm_workers.premises import Premises
+from xpm_workers.process import WRITTEN
+from xpm_workers.running import Ended, ended_by
 
 WITHIN = 20.0
 """Seconds within which a frame must come."""
@@ -34,14 +40,27 @@ from xpm.core.session import progress
 
 
 class Worker:
-    """A worker's connection to a zygote."""
+    """A worker, as far as one job after another needs it: its connection to a zygote, and the job's directory."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, lab: Lab) -> None:
+        self._lab = lab
+        self._spares = Spares(lab.workspace.path, secrets.token_hex(4))
+        self._premises: Premises | None = None
+        self._word: list[Any] = []
+        self._pid = 0
+        self.ended: Ended | None = None
+        """How the last job ended."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.connect(path)
 
     def ask(self, request: dict[str, Any]) -> None:
-        frames.send_request(self.socket, request)
+        """Takes the job's directory and has the job run, unless it can't or needn't: then it has `ended`."""
+        claim = self._lab.claim(request)
+        taken = Premises.take(claim, request["types"], "tester", request["workspace"], self._spares)
+        self.ended = taken if isinstance(taken, Ended) else None
+        if isinstance(taken, Premises):
+            self._premises = taken
+            frames.send_request(self.socket, request)
 
     def signal(self, number: int) -> None:
         frames.send(self.socket, ["signal", number])
@@ -49,7 +68,31 @@ class Worker:
     def frame(self, within: float = WITHIN) -> list[Any] | None:
         readable, _, _ = select.select([self.socket], [], [], within)
         assert readable, f"no frame within {within} s"
-        return frames.receive(self.socket)
+        frame = frames.receive(self.socket)
+        if frame is None:
+            return None
+        if frame[0] == "started":
+            self._pid = frame[1]
+        elif frame[0] in ("done", "failed"):
+            self._word = frame
+        elif frame[0] in ("exit", "refused") and self._premises is not None:
+            self._leave(frame)
+        return frame
+
+    def _leave(self, frame: list[Any]) -> None:
+        assert self._premises is not None
+        word, self._word = self._word, []
+        written = frame[0] == "exit" and frame[1] == WRITTEN << 8
+        if word:
+            ended = ended_by(word)
+        else:
+            ended = (
+                Ended("failed", failure=Failure("exit", "", ""), written=True)
+                if written
+                else Ended("crashed")
+            )
+        self.ended = self._premises.leave(replace(ended, pid=self._pid))
+        self._premises = None
 
     def until(self, *names: str) -> list[Any]:
         """The next frame of one of these names."""
@@ -69,6 +112,7 @@ class Worker:
         return found
 
     def close(self) -> None:
+        self._spares.close()
         self.socket.close()
 
 
@@ -96,6 +140,7 @@ class Lab:
         self._module: ModuleType | None = None
         self._code: Code | None = None
         self._folder = folder
+        self._labels: dict[str, str] = {}
         self._prepared: dict[int, tuple[Any, Prepared]] = {}
 
     @property
@@ -126,30 +171,27 @@ class Lab:
 
     def request(self, prepared: Prepared, **changes: Any) -> dict[str, Any]:
         self.executions += 1
+        self._labels[prepared.id] = prepared.label
         return {
             "job": prepared.id,
             "task": prepared.task,
-            "label": prepared.label,
-            "execution": self.executions,
             "fence": f"{self.executions:026}",
             "attempt": 1,
             "payload": prepared.payload,
             "types": {key: info.pack() for key, info in prepared.types.items()},
             "workspace": str(self.workspace.path),
             "code": self.code.id,
-            "worker": "tester",
-            "inputs": [(ref.id, "") for ref in prepared.dependencies],
             "environ": {},
             **changes,
         }
 
-    def impatient_zygote(self) -> str:
-        """A zygote whose jobs wait a moment only for their inputs."""
-        program = (
-            "import sys; from xpm_workers import process, zygote; "
-            "process.INPUT_PATIENCE = 0.2; zygote.main(sys.argv[1:])"
-        )
-        return self.zygote(start=("-c", program))
+    def claim(self, request: dict[str, Any]) -> Claim:
+        """What a broker would have granted for `request`."""
+        job = request["job"]
+        return Claim(
+            job, request["task"], self._labels.get(job, ""), self.executions, request["fence"],
+            request["attempt"], request["payload"], request["code"], "default", 0, (),
+        )  # fmt: skip
 
     def zygote(self, *options: str, start: tuple[str, ...] = ("-m", "xpm_workers.zygote")) -> str:
         """Starts a zygote; returns the path of its socket."""
@@ -170,7 +212,7 @@ class Lab:
 
     def worker(self, path: str | None = None) -> Worker:
         """A connection to the zygote at `path`, else to a new one."""
-        self.workers.append(Worker(path or self.zygote()))
+        self.workers.append(Worker(path or self.zygote(), self))
         return self.workers[-1]
 
     def run(self, worker: Worker, task: Any, **changes: Any) -> list[list[Any]]:

@@ -35,7 +35,6 @@ def recording(workspace: str, out: str) -> Iterator[None]:
             "task": each.task,
             "payload": each.payload,
             "types": {key: info.pack() for key, info in each.types.items()},
-            "inputs": [(ref.id, "") for ref in each.dependencies],
             "code": code.id,
         }
         for each in recorder.prepared

@@ -8,8 +8,9 @@ import pytest
 
 from xpm.types import Fence
 from xpm.workspace.attempts import Attempt, Failure, read_attempts, write_attempt
-from xpm.workspace.directory import JobDirectory, Overtaken, owner
+from xpm.workspace.directory import JobDirectory, Overtaken, enter, make_durable, owner
 from xpm.workspace.results import Record, complete, pack_record, read_record
+from xpm.workspace.spares import Spares
 
 from .test_results import RECORD
 
@@ -25,37 +26,66 @@ def path(tmp_path):
     return str(tmp_path / "jobs" / "m.T" / "ab" / ("ab" * 32))
 
 
+@pytest.fixture
+def spares(tmp_path):
+    return Spares(tmp_path, "worker")
+
+
+@pytest.fixture
+def take(path, spares):
+    """Takes the directory for a fence."""
+    return lambda fence: JobDirectory.take(path, fence, spares)
+
+
 def inodes(path):
     return sorted(os.path.relpath(os.path.join(base, n), path) for base, d, f in os.walk(path) for n in d + f)
 
 
-def test_a_silent_job_leaves_three_inodes(path):
-    directory = JobDirectory.take(path, ONE)
-    for name in ("stdout.log", "stderr.log"):
-        os.close(directory.open_log(name))
+def test_a_silent_job_leaves_three_inodes(path, take):
+    directory = take(ONE)
+    assert inodes(path) == [".xpm", f".xpm/{ONE}.part", "stderr.log", "stdout.log"]
     assert owner(path) == ONE
     assert directory.publish(line(ONE), durable=False)
     assert inodes(path) == [".xpm", ".xpm/result.json"]
     assert read_record(path).fence == ONE
 
 
-def test_a_log_that_was_written_stays(path):
-    directory = JobDirectory.take(path, ONE)
-    log = directory.open_log("stdout.log")
-    os.write(log, b"x")
-    os.close(directory.open_log("stderr.log"))
+def test_a_log_that_was_written_stays(path, take):
+    directory = take(ONE)
+    Path(f"{path}/stdout.log").write_text("x")
     directory.abandon()
     assert [name for name in inodes(path) if name.endswith(".log")] == ["stdout.log"]
 
 
-def test_a_finished_job_is_given_back_not_taken(path):
-    JobDirectory.take(path, ONE).publish(line(ONE), durable=True)
-    taken = JobDirectory.take(path, TWO)
+def test_only_the_execution_that_has_a_directory_enters_it(path, take, monkeypatch):
+    monkeypatch.chdir("/")
+    with pytest.raises(Overtaken):
+        enter(path, ONE)
+    take(ONE)
+    enter(path, ONE)
+    assert os.path.samefile(".", path)
+    take(TWO)
+    assert os.getcwd() == f"{path}/.xpm/stale/1", "it was moved with who is in it"
+    with pytest.raises(Overtaken):
+        enter(path, ONE)
+
+
+def test_what_a_job_left_to_be_told_is_read_once(path, take):
+    directory = take(ONE)
+    assert directory.said() == b""
+    Path(f"{path}/.xpm/said").write_bytes(b"last words")
+    assert directory.said() == b"last words"
+    assert directory.said() == b""
+
+
+def test_a_finished_job_is_given_back_not_taken(take):
+    take(ONE).publish(line(ONE), durable=True)
+    taken = take(TWO)
     assert isinstance(taken, Record) and taken.fence == ONE
 
 
-def test_the_first_record_stays(path):
-    directory = JobDirectory.take(path, ONE)
+def test_the_first_record_stays(path, take):
+    directory = take(ONE)
     with open(f"{path}/.xpm/result.json", "wb") as file:
         file.write(line(TWO))
     assert directory.publish(line(ONE), durable=False) is False
@@ -63,19 +93,19 @@ def test_the_first_record_stays(path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", line(ONE)[:-5]])
-def test_a_damaged_record_does_not_count(path, damage):
-    JobDirectory.take(path, ONE)
+def test_a_damaged_record_does_not_count(path, damage, take):
+    take(ONE)
     with open(f"{path}/.xpm/result.json", "wb") as file:
         file.write(damage)
-    assert isinstance(JobDirectory.take(path, TWO), JobDirectory)
+    assert isinstance(take(TWO), JobDirectory)
     assert complete(path) is None
 
 
-def test_a_stale_execution_publishes_into_the_moved_directory_only(path):
-    stale = JobDirectory.take(path, ONE)
+def test_a_stale_execution_publishes_into_the_moved_directory_only(path, take):
+    stale = take(ONE)
     with open(f"{path}/weights", "w") as file:
         file.write("half")
-    fresh = JobDirectory.take(path, TWO)
+    fresh = take(TWO)
     with pytest.raises(Overtaken):
         stale.publish(line(ONE), durable=False)
     assert complete(path) is None
@@ -86,70 +116,61 @@ def test_a_stale_execution_publishes_into_the_moved_directory_only(path):
     assert os.path.exists(f"{path}/.xpm/stale/1/weights")
 
 
-def test_a_stale_execution_that_starts_late_is_refused(path):
-    JobDirectory.take(path, TWO)
+def test_a_stale_execution_that_starts_late_is_refused(path, take):
+    take(TWO)
     with pytest.raises(Overtaken):
-        JobDirectory.take(path, ONE)
+        take(ONE)
     assert owner(path) == TWO
 
 
-def test_attempts_and_older_directories_are_carried_flat(path):
+def test_attempts_and_older_directories_are_carried_flat(path, take):
     for n, fence in enumerate((ONE, TWO), 1):
-        directory = JobDirectory.take(path, fence)
+        directory = take(fence)
         open(f"{path}/file{n}", "w").close()
         write_attempt(path, attempt(n))
         directory.abandon()
-    JobDirectory.take(path, THREE)
+    take(THREE)
     assert [each.n for each in read_attempts(path)] == [1, 2]
     assert sorted(os.listdir(f"{path}/.xpm/stale")) == ["1", "2"]
     assert os.path.exists(f"{path}/.xpm/stale/1/file1") and os.path.exists(f"{path}/.xpm/stale/2/file2")
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_what_a_crash_half_way_left_is_taken_in(path, again):
-    JobDirectory.take(path, ONE)
+def test_what_a_crash_half_way_left_is_taken_in(path, again, take):
+    take(ONE)
     open(f"{path}/first", "w").close()
     os.rename(path, path + ".aside")
     if again:
         os.mkdir(path)
         open(f"{path}/second", "w").close()
-    JobDirectory.take(path, TWO)
+    take(TWO)
     found = {name for folder, _, names in os.walk(f"{path}/.xpm/stale") for name in names}
     assert found >= ({"first", "second"} if again else {"first"})
     assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
 
 
-def test_a_file_in_the_way_is_moved_aside(path):
+def test_a_file_in_the_way_is_moved_aside(path, take):
     os.makedirs(os.path.dirname(path))
     open(path, "w").close()
-    assert JobDirectory.take(path, ONE).publish(line(ONE), durable=False)
+    assert take(ONE).publish(line(ONE), durable=False)
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_removed_directory_is_told(path, durable):
-    directory = JobDirectory.take(path, ONE)
+def test_a_removed_directory_is_told(path, durable, take):
+    directory = take(ONE)
     shutil.rmtree(path)
     with pytest.raises(Overtaken):
         directory.publish(line(ONE), durable=durable)
     assert not os.path.exists(path)
 
 
-def test_closed_descriptors_are_opened_again(path):
-    directory = JobDirectory.take(path, ONE)
-    os.closerange(directory.descriptor, directory.descriptor + 20)
-    with open(f"{path}/theirs", "w+") as file:  # takes a number that was the directory's
-        assert directory.publish(line(ONE), durable=False)
-        file.write("theirs")
-    assert complete(path) == ONE
-    assert Path(f"{path}/theirs").read_text() == "theirs"
-
-
-def test_many_files_are_made_durable(path):
-    directory = JobDirectory.take(path, ONE)
+def test_many_files_are_made_durable(path, take):
+    directory = take(ONE)
     for n in range(100):
         open(f"{path}/{n}", "w").close()
     os.symlink("/nowhere", f"{path}/dangling")
     os.mkfifo(f"{path}/pipe")
+    make_durable(path)
     assert directory.publish(line(ONE), durable=True)
 
 

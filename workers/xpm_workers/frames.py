@@ -4,11 +4,11 @@
 | --- | --- | --- |
 | worker | `["run", {...}]` | run this job: see `Request` |
 | worker | `["signal", n]` | send signal n to all processes of the job |
-| job | `["started", pid, time]` | its inputs and its directory are there; the task begins |
 | job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
-| job | `["done", {"started", "ended", "reused", "fence"}]` | its record, that of `fence`, is published |
+| job | `["done", {"started", "ended", "result"}]` | the task is done; `result` is the text for its record |
 | job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
-| zygote | `["exit", status, maxrss]` | always last: `waitpid`'s status; no process of the job is left |
+| zygote | `["started", pid]` | the job has a process, which may have spoken already |
+| zygote | `["exit", status, maxrss, clean]` | always last: `waitpid`'s status; clean: no process of the job is left |
 | zygote | `["refused", reason]` | in place of all others: the job could not be started |
 
 A frame that is too long for one message travels as several `["part", more, bytes]`.
@@ -42,21 +42,16 @@ Frame = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One execution of a job."""
+    """One execution of a job, for the process that runs it."""
 
     job: JobId
     task: str
-    execution: int
     fence: Fence
     attempt: int
     payload: bytes
     types: dict[str, bytes]
     workspace: str
     code: str
-    worker: str
-    label: str = ""
-    inputs: list[tuple[JobId, Fence]] = field(default_factory=list[tuple[JobId, Fence]])
-    """Direct dependencies with the fence of their records; an empty fence accepts any."""
     environ: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod

@@ -7,15 +7,12 @@ once; done in a forked process, each job would do it again, and copy the memory 
 from __future__ import annotations
 
 import gc
-import os
 import socket
 
 from xpm.core import session
 from xpm.core.config import Param, Task
 from xpm.core.submission import prepare
 from xpm.types import Fence
-from xpm.workspace.directory import LOGS, JobDirectory
-from xpm.workspace.paths import job_dir
 from xpm_workers import frames, process
 from xpm_workers.loader import Loader
 
@@ -35,60 +32,34 @@ class Rehearsal(Task):
         return self.rate * self.count
 
 
-def practise(folder: str, loader: Loader) -> None:
-    """Runs a job `ROUNDS` times, with all but its effects on this process, in `folder`, which is removed again.
-
-    Raises:
-        OSError: the folder can't be written.
-    """
+def practise(loader: Loader) -> None:
+    """Runs a job `ROUNDS` times, with all but its effects on this process."""
     worker, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
+    with worker, channel:
         for number in range(ROUNDS):
-            _run(_request(folder, number), channel, loader)
+            _run(_request(number), channel, loader)
             while frames.unpack(frames.receive_message(worker))[0] != "done":
                 continue
-    finally:
-        worker.close()
-        channel.close()
-        _remove(folder)
-        session.current.set(None)
-        gc.disable()
+    session.current.set(None)
+    gc.disable()
 
 
-def _request(folder: str, number: int) -> frames.Request:
+def _request(number: int) -> frames.Request:
     prepared = prepare(Rehearsal.C(count=number))
     return frames.Request(
         job=prepared.id,
         task=prepared.task,
-        execution=1,
         fence=Fence("0" * 26),
         attempt=1,
         payload=prepared.payload,
         types={key: info.pack() for key, info in prepared.types.items()},
-        workspace=folder,
+        workspace="/nowhere",
         code="",
-        worker="",
-        label=prepared.label,
     )
 
 
 def _run(request: frames.Request, channel: socket.socket, loader: Loader) -> None:
     execution = process.Execution(request, channel, loader)
     execution.begin()
-    taken = JobDirectory.take(job_dir(request.workspace, request.task, request.job), request.fence)
-    assert isinstance(taken, JobDirectory)
-    for name in LOGS:
-        os.close(taken.open_log(name))
     value, _ = execution.execute()
-    execution.publish(taken, value)
-    taken.close()
-
-
-def _remove(folder: str) -> None:
-    # Not by shutil, which loads three libraries for archives: each makes every fork a little dearer.
-    for path, folders, names in os.walk(folder, topdown=False):
-        for name in names:
-            os.unlink(os.path.join(path, name))
-        for name in folders:
-            os.rmdir(os.path.join(path, name))
-    os.rmdir(folder)
+    execution.tell(value)

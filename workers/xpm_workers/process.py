@@ -2,6 +2,10 @@
 
 A zygote forks this process and has it run an `Execution`; where it must not fork, it starts a fresh interpreter with
 `python -m xpm_workers.process`, which comes to the same point.
+
+It does what is the task's own and no more: the worker has made the directory, and publishes the result that it is told.
+So little is done here because each page of memory that a forked process touches is copied first, and so that a task
+which closes descriptors, changes its user or dies late harms no record.
 """
 
 from __future__ import annotations
@@ -10,26 +14,22 @@ import atexit
 import faulthandler
 import gc
 import os
-import pwd
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from xpm.core import session
-from xpm.core.message import JobRef, TypeInfo, parameters, references
+from xpm.core.message import JobRef, TypeInfo
 from xpm.errors import ResultError
-from xpm.mounts import on_network
-from xpm.types import JobId
-from xpm.workspace.attempts import Attempt, Failure, write_attempt
+from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code
-from xpm.workspace.directory import LOGS, JobDirectory, Overtaken
+from xpm.workspace.directory import DURABLE_AFTER, LOGS, SAID, Overtaken, enter, make_durable
 from xpm.workspace.paths import job_dir
-from xpm.workspace.results import Record, complete, pack_record
+from xpm.workspace.results import result_text
 from xpm.workspace.values import encode_result
 from xpm_workers import frames, tree
 from xpm_workers.failures import describe
@@ -41,19 +41,10 @@ from xpm_workers.session import JobSession
 CHANNEL = 199
 """The descriptor of the connection to the worker, out of the way of the task's own."""
 
-DONE, FAILED, DONE_UNTOLD, FAILED_UNTOLD = 0, 1, 113, 114
-"""How the process exits. Untold: the task had closed the connection, so the zygote must tell."""
+DONE, FAILED, WRITTEN = 0, 1, 113
+"""How the process exits. Written: the task had closed the connection, so what is to be told lies in a file, `SAID`."""
 
-INPUT_PATIENCE = 1.0
-NETWORK_PATIENCE = 90.0
-"""Seconds in which the record of an input must be seen: network file systems remember for a while what was not there."""
-
-DURABLE_AFTER = 1.0
-"""A job that took more seconds survives a loss of power; a shorter one is run again."""
-
-_LONGEST_PAUSE = 1.0
-_UNCOUNTED = ("input", "moved")
-_HOST = os.uname().nodename
+_LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _ANNOUNCED = ("XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT", "XPM_WORKSPACE")
 _announced: dict[str, str] = {}
 """What is set already: some of it is the same for the next job."""
@@ -64,9 +55,9 @@ class _Unloadable(Exception):
 
 
 class Execution:
-    """One execution of a job, from the look at its inputs to the report of its end.
+    """One execution of a job, from its directory to the report of its end.
 
-    Made before the fork, where it is cheap; in the forked process each page that is written to is copied first.
+    Made before the fork, where it is cheap.
     """
 
     def __init__(self, request: Request, connected: socket.socket, loader: Loader) -> None:
@@ -78,9 +69,7 @@ class Execution:
         self._pid = 0
         self._path = job_dir(request.workspace, request.task, request.job)
         self._session = JobSession(request.workspace, request.job, self._path, loader, self._progress)
-        self._directory: JobDirectory | None = None
-        self._types: dict[str, TypeInfo] = {}
-        self._untold = False
+        self._written = False
 
     def begin(self) -> None:
         """Notes what is known only in the job's own process."""
@@ -104,32 +93,26 @@ class Execution:
             failure = describe(error, _kind(error), self._shown())
         if os.getpid() != self._pid:
             return FAILED  # a copy that the task forked came back from `execute`: the job itself reports
-        if failure is None:
-            return DONE_UNTOLD if self._untold else DONE
-        self._fail(failure)
-        return FAILED_UNTOLD if self._untold else FAILED
+        if failure is not None:
+            self._send(failed_frame(failure, self.started, time.time()))
+        return WRITTEN if self._written else DONE if failure is None else FAILED
 
     def _run(self) -> Failure | None:
-        missing = _await_inputs(self.request)
-        if missing:
-            return Failure("input", message=f"the result of {missing} did not appear", input=missing)
-        taken = JobDirectory.take(self._path, self.request.fence)
-        if isinstance(taken, Record):
-            self._tell_done(taken.started, taken.ended, taken.fence, reused=True)
-            return None
-        self._directory = taken
-        self._move_in(taken)
+        self._move_in()
         value, failure = self.execute()
         if os.getpid() != self._pid:
             return None
         trouble = _wind_up()
-        return failure or trouble or self.publish(taken, value)
+        if failure or trouble:
+            return failure or trouble
+        self.tell(value)
+        return None
 
-    def _move_in(self, directory: JobDirectory) -> None:
+    def _move_in(self) -> None:
         """Makes the directory this process's home."""
-        os.fchdir(directory.descriptor)
+        enter(self._path, self.request.fence)
         for number, name in enumerate(LOGS, 1):
-            log = directory.open_log(name)
+            log = os.open(name, _LOG, 0o666)
             os.dup2(log, number)
             os.close(log)
         for name, value in self.request.environ.items():
@@ -140,10 +123,9 @@ class Execution:
         """Builds the task and executes it: what it returned, or how it failed."""
         request = self.request
         try:
-            types = self._types = self._load()
+            types = self._load()
             session.current.set(self._session)
             task = self._session.own(JobRef(request.job, request.task), request.payload, types)
-            self._send(["started", self._pid, self.started])
             gc.enable()
             return task.execute(), None
         except _Unloadable as error:
@@ -160,69 +142,25 @@ class Execution:
             raise _Unloadable from error
         return types
 
-    def publish(self, directory: JobDirectory, value: Any) -> None:
-        """Makes `value` the job's result and tells the worker."""
-        request = self.request
-        result = encode_result(value, self._path)
+    def tell(self, value: Any) -> None:
+        """Hands the worker `value`, to be the job's result."""
+        text = result_text(self.request.task, encode_result(value, self._path))
         ended = time.time()
-        record = Record(
-            job=request.job,
-            task=request.task,
-            label=request.label,
-            parameters=parameters(request.payload, self._types),
-            payload=request.payload,
-            types=request.types,
-            execution=request.execution,
-            attempt=request.attempt,
-            host=_HOST,
-            user=_USER,
-            worker=request.worker,
-            pid=self._pid,
-            started=self.started,
-            ended=ended,
-            code=request.code,
-            result=result,
-            fence=request.fence,
-        )
-        first = directory.publish(pack_record(record), durable=ended - self.started > DURABLE_AFTER)
-        self._tell_done(self.started, ended, request.fence, reused=not first)
-
-    def _fail(self, failure: Failure) -> None:
-        ended = time.time()
-        if self._directory is not None and failure.kind not in _UNCOUNTED:
-            # A full disk is often the reason for the failure; the worker hears of it all the same.
-            with suppress(OSError, Overtaken):
-                self._note(failure, ended)
-        self._send(failed_frame(failure, self.started, ended))
-
-    def _note(self, failure: Failure, ended: float) -> None:
-        request, directory = self.request, cast(JobDirectory, self._directory)
-        directory.abandon()
-        attempt = Attempt(
-            n=request.attempt,
-            execution=request.execution,
-            fence=request.fence,
-            host=_HOST,
-            worker=request.worker,
-            started=self.started,
-            ended=ended,
-            failure=failure,
-        )
-        if directory.in_place():
-            write_attempt(self._path, attempt)
-
-    def _tell_done(self, started: float, ended: float, fence: str, *, reused: bool) -> None:
-        self._send(["done", {"started": started, "ended": ended, "reused": reused, "fence": fence}])
+        if ended - self.started > DURABLE_AFTER:
+            make_durable(self._path)
+        self._send(["done", {"started": self.started, "ended": ended, "result": text}])
 
     def _send(self, frame: frames.Frame) -> None:
-        """Tells the worker, unless the task has closed the connection or used its number for another file."""
-        if _identity(self._socket.fileno()) != self._channel:
-            self._untold = True
-            return
+        """Tells the worker; when the task has closed the connection, or used its number for another file, by a file."""
         try:
-            frames.send(self._socket, frame)
+            if _identity(self._socket.fileno()) == self._channel:
+                frames.send(self._socket, frame)
+                return
         except OSError:
-            self._untold = True  # the worker is gone; the zygote sees it too and ends this process
+            return  # the worker is gone; the zygote sees it too and ends this process
+        self._written = True
+        with open(f"{self._path}/{SAID}", "wb") as file:
+            file.write(frames.pack(frame))
 
     def _progress(self, value: float, desc: str | None, level: int) -> None:
         try:
@@ -264,26 +202,6 @@ def prepare_interpreter() -> None:
         cast(Any, stream).reconfigure(line_buffering=True, errors="backslashreplace")
 
 
-def _await_inputs(request: Request) -> JobId | None:
-    """Waits until the record of each input is that of its fence; returns the first that doesn't come."""
-    if not request.inputs:
-        return None
-    tasks = {ref.id: ref.task for ref in references(request.payload)}
-    deadline = None
-    for job, fence in request.inputs:
-        path = job_dir(request.workspace, tasks[job], job)
-        pause = 0.01
-        while (found := complete(path)) is None or (fence and found != fence):
-            if deadline is None:
-                remote = on_network(Path(request.workspace))
-                deadline = time.monotonic() + (NETWORK_PATIENCE if remote else INPUT_PATIENCE)
-            if time.monotonic() > deadline:
-                return job
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-    return None
-
-
 def _wind_up() -> Failure | None:
     """Ends what the task began as the interpreter would: threads, exit functions, buffers."""
     threading = sys.modules.get("threading")
@@ -313,16 +231,6 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino)
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-_USER = _user()
 
 
 def main() -> NoReturn:

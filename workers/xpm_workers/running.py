@@ -8,14 +8,15 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-from xpm.broker.broker import Claim, Failure
+from xpm.broker.broker import Failure
 from xpm.errors import MessageError
 from xpm_workers import frames
 from xpm_workers.frames import Frame
+from xpm_workers.process import WRITTEN
 
 log = logging.getLogger("xpm.worker")
 
@@ -33,16 +34,27 @@ class Ended:
     kind: str
     """`done`, `failed`, `crashed`, `missing` (an input), `returned` (handed back) or `fenced`."""
     fence: str = ""
+    """For `done`: the fence of the record that was published or found."""
     failure: Failure | None = None
     text: str = ""
     """For `crashed` and `returned`: why; for `missing`: the input."""
+    said: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For `done` and `failed`: what the job's process told."""
+    pid: int = 0
+    clean: bool = True
+    """No process of the job is left."""
+    written: bool = False
+    """The process left its last word in a file."""
+
+
+STOPPED = Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
+"""Somebody asked for its end."""
 
 
 class Running:
     """Follows one job until its last process is gone.
 
     Args:
-        claim: the job.
         channel: the connection to the zygote on which the request was sent.
         wake: readable when somebody wants something of the worker; see `attend`.
         renew: keeps the lease: called with packed progress, answers `ok`, `stop`, `fenced` or `away`.
@@ -52,20 +64,19 @@ class Running:
 
     def __init__(
         self,
-        claim: Claim,
         channel: socket.socket,
         wake: int,
         renew: Callable[[bytes], str],
         interval: float,
         note: Callable[[int], None],
     ) -> None:
-        self._claim = claim
         self._channel = channel
         self._wake = wake
         self._renew = renew
         self._interval = interval
         self._started = note
         self._renewed = time.monotonic()
+        self._pid = 0
         self._progress = b""
         self._word: Frame | None = None
         self._kill_at: float | None = None
@@ -111,7 +122,7 @@ class Running:
                 if frame is None:
                     return self._ended(None)
                 if frame[0] == "exit":
-                    return self._ended(int(frame[1]))
+                    return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[3]))
                 if frame[0] == "refused":
                     return Ended("crashed", text=f"it could not be started: {frame[1]}")
                 self._note(frame)
@@ -132,7 +143,8 @@ class Running:
 
     def _note(self, frame: Frame) -> None:
         if frame[0] == "started":
-            self._started(int(frame[1]))
+            self._pid = int(frame[1])
+            self._started(self._pid)
         elif frame[0] == "progress":
             self._progress = frames.pack(frame[1:3])
         elif frame[0] in ("done", "failed"):
@@ -162,42 +174,42 @@ class Running:
         if self._fenced:
             return Ended("fenced")
         if word and word[0] == "done":
-            return Ended("done", fence=word[1].get("fence") or self._claim.fence)
+            return ended_by(word)
         if self._stopping:
-            return Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
+            return STOPPED
         if self._kill_at is not None:
             return Ended("returned", text=self._returning)
         if word:
-            return _failed(word[1])
+            return ended_by(word)
         if status is None:
             return Ended("crashed", text="its zygote died")
         return _silent(status)
 
 
-def _failed(said: dict[str, Any]) -> Ended:
-    if said.get("kind") == "input":
-        return Ended("missing", text=str(said["input"]))
+def ended_by(word: Frame, *, clean: bool = True) -> Ended:
+    """What the last word of a job's process means.
+
+    Raises:
+        MessageError: it is no last word.
+    """
+    verb = word[0]
+    said = cast(dict[str, Any], word[1]) if len(word) == 2 and isinstance(word[1], dict) else {}
+    if verb == "done" and said:
+        return Ended("done", said=said, clean=clean)
+    if verb != "failed" or not said:
+        raise MessageError(f"{verb!r} is not how a job ends")
     if said.get("kind") == "moved":
-        return Ended("returned", text=str(said.get("message", "")))
-    return Ended(
-        "failed",
-        failure=Failure(
-            str(said.get("kind", "exception")),
-            str(said.get("type", "")),
-            str(said.get("message", "")),
-            str(said.get("traceback", "")),
-        ),
-    )
+        return Ended("returned", text=str(said.get("message", "")), clean=clean)
+    told = (str(said.get(name, "")) for name in ("kind", "type", "message", "traceback"))
+    return Ended("failed", failure=Failure(*told), said=said, clean=clean)
 
 
 def _silent(status: int) -> Ended:
     """The process ended without a word."""
     if not os.WIFSIGNALED(status):
         code = os.waitstatus_to_exitcode(status)
-        return Ended(
-            "failed",
-            failure=Failure("exit", "Exit", f"the process ended with status {code} before its task did"),
-        )
+        failure = Failure("exit", "Exit", f"the process ended with status {code} before its task did")
+        return Ended("failed", failure=failure, written=code == WRITTEN)
     number = os.WTERMSIG(status)
     name = signal.Signals(number).name
     if number in OUTSIDE:

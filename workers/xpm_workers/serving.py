@@ -7,19 +7,23 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
-from xpm.core.message import PAYLOAD_VERSION, references, type_keys
+from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
 from xpm.errors import BrokerError, BrokerUnreachable, XpmError
+from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
+from xpm.workspace.spares import Spares
 from xpm_workers import frames
 from xpm_workers.board import Wish
-from xpm_workers.running import Ended, Running
+from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
+from xpm_workers.premises import Premises
+from xpm_workers.running import STOPPED, Ended, Running
 
 log = logging.getLogger("xpm.worker")
 
@@ -36,6 +40,9 @@ KEPT = 4
 
 TOGETHER = 1.0
 """Seconds within which a signal for all processes of a pool reaches the worker after its job."""
+
+_LOST = {"fenced": Ended("fenced"), "stop": STOPPED}
+"""How a job ends that must not go on, by the answer to a renewal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Serving:
         self._meanwhile = meanwhile
         self._note = note
         self._number = 0
+        self._spares = Spares(duty.workspace, name)
         self._types: dict[str, bytes] = {}
         self._channels: dict[str, socket.socket] = {}
         self._current: Claim | None = None
@@ -224,14 +232,25 @@ class Serving:
 
     def _run(self, claim: Claim) -> Ended:
         try:
-            channel = self._ask(claim)
+            types = self._types_of(claim)
+            held_up = self._await_inputs(claim)
         except XpmError as error:
-            return Ended("failed", failure=Failure("refused", type(error).__name__, str(error)))
+            return _refused(error)
+        if held_up:
+            return held_up
+        premises = Premises.take(claim, types, self.name, str(self.duty.workspace), self._spares)
+        return premises if isinstance(premises, Ended) else premises.leave(self._execute(claim, types))
+
+    def _execute(self, claim: Claim, types: Mapping[str, bytes]) -> Ended:
+        try:
+            channel = self._ask(claim, types)
+        except XpmError as error:
+            return _refused(error)
         except OSError as error:
             self._forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
         running = Running(
-            claim, channel, self._wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
+            channel, self._wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
         )
         ended = running.follow(self._attend)
         self._note(0)
@@ -258,29 +277,53 @@ class Serving:
             self.trouble(error)
             return "away"
 
-    def _request(self, claim: Claim) -> dict[str, Any]:
+    def _types_of(self, claim: Claim) -> dict[str, bytes]:
         keys = type_keys(claim.payload)
         unknown = [key for key in keys if key not in self._types]
         if unknown:
             self._types.update(self.patiently(lambda: self.broker.types(unknown)))
-        inputs = [ref.id for ref in references(claim.payload)] if claim.inputs else []
+        return {key: self._types[key] for key in keys if key in self._types}
+
+    def _request(self, claim: Claim, types: Mapping[str, bytes]) -> dict[str, Any]:
         return {
             "job": claim.id,
             "task": claim.task,
-            "label": claim.label,
-            "execution": claim.execution,
             "fence": claim.fence,
             "attempt": claim.attempt,
             "payload": claim.payload,
-            "types": {key: self._types[key] for key in keys if key in self._types},
+            "types": types,
             "workspace": str(self.duty.workspace),
             "code": claim.code,
-            "worker": self.name,
-            "inputs": list(zip(inputs, self._fences(claim, inputs), strict=True)),
         }
 
-    def _fences(self, claim: Claim, inputs: Sequence[str]) -> list[Fence]:
-        rest = inputs[len(claim.fences) :]
+    # Its inputs
+
+    def _await_inputs(self, claim: Claim) -> Ended | None:
+        """Waits until the record of each input is the one that the claim names; or how the job ended before."""
+        if not claim.inputs:
+            return None
+        workspace, jobs = self.duty.workspace, references(claim.payload)
+        inputs = Inputs(str(workspace), jobs, self._fences(claim, jobs))
+        pause, began = 0.01, time.monotonic()
+        renewed, patience = began, None
+        while missing := inputs.missing():
+            patience = patience or (NETWORK_PATIENCE if on_network(workspace) else PATIENCE)
+            now = time.monotonic()
+            if now - began > patience:
+                return Ended("missing", text=missing)
+            if now - renewed > self.duty.lease / 3:
+                renewed = now
+                lost = _LOST.get(self._renew(claim, b""))
+                if lost:
+                    return lost
+            self._rest(pause)
+            if self._wish >= Wish.STOP:
+                return Ended("returned", text="its worker was stopped")
+            pause = min(2 * pause, 1.0)
+        return None
+
+    def _fences(self, claim: Claim, jobs: Sequence[JobRef]) -> list[Fence]:
+        rest = [ref.id for ref in jobs[len(claim.fences) :]]
         more = self.patiently(lambda: self.broker.fences(rest)) if rest else []
         return [Fence(fence) for fence in (*claim.fences, *more)]
 
@@ -301,14 +344,14 @@ class Serving:
 
     # Zygotes
 
-    def _ask(self, claim: Claim) -> socket.socket:
+    def _ask(self, claim: Claim, types: Mapping[str, bytes]) -> socket.socket:
         """Ask a zygote to run the job; returns the connection on which it will tell.
 
         Raises:
             XpmError: the code cannot be loaded.
             OSError: there is no zygote.
         """
-        request = self._request(claim)
+        request = self._request(claim, types)
         known = self._channels.get(claim.code)
         if known is not None:
             try:
@@ -337,5 +380,10 @@ class Serving:
 
     def close(self) -> None:
         """Let go of the zygotes; a job that still runs is ended by its zygote."""
+        self._spares.close()
         for code in list(self._channels):
             self._forget(code)
+
+
+def _refused(error: XpmError) -> Ended:
+    return Ended("failed", failure=Failure("refused", type(error).__name__, str(error)))

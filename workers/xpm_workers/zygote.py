@@ -23,10 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from xpm.errors import MessageError
-from xpm.workspace.attempts import read_attempts
 from xpm.workspace.code import read_code
-from xpm.workspace.paths import job_dir
-from xpm.workspace.results import read_record
 from xpm_workers import frames, process, tree
 from xpm_workers.frames import Frame, Request
 from xpm_workers.loader import Loader
@@ -56,7 +53,6 @@ class Line:
     outbox: list[bytes] = field(default_factory=list[bytes])
     job: int = 0
     """The process of its job; 0 when there is none."""
-    request: Request | None = None
     end: Frame | None = None
     """The last frame, while what the job left over is dying."""
     told: float = 0.0
@@ -190,8 +186,9 @@ class Zygote:
         except OSError as error:
             self._send(line, ["refused", f"no process for the job: {error.strerror or error}"])
             return
-        line.job, line.request = job, request
+        line.job = job
         self._jobs[job] = line
+        self._send(line, ["started", job])
 
     def _load(self, request: Request) -> None:
         """Imports what the job needs, once; what can't be imported fails again, and for all to see, in the job."""
@@ -301,24 +298,21 @@ class Zygote:
         """Kills what ended jobs left over, and tells their ends when nothing is left."""
         tree.kill_trees(self._left)
         now = time.monotonic()
+        clean = True
         if self._left and any(now >= line.told for line in self._ended):
+            clean = False
             self._kept |= self._left
             self._left = set()
         if not self._left:
             for line in self._ended:
-                self._tell_end(line)
+                self._tell_end(line, clean=clean)
             self._ended.clear()
 
-    def _tell_end(self, line: Line) -> None:
+    def _tell_end(self, line: Line, *, clean: bool) -> None:
         if line.socket.fileno() < 0:
             return  # its worker is gone
-        end = cast(Frame, line.end)
-        if end[1]:
-            untold = _untold(cast(Request, line.request), end[1])
-            if untold is not None:
-                self._send(line, untold)
-        line.end = line.request = None
-        self._send(line, end)
+        end, line.end = cast(Frame, line.end), None
+        self._send(line, [*end, clean])
 
     def _send(self, line: Line, frame: Frame) -> None:
         """Sends without ever waiting: a worker that doesn't read must not hold up the others."""
@@ -348,23 +342,6 @@ class Zygote:
                     break
             time.sleep(0.001)
         os._exit(0)
-
-
-def _untold(request: Request, status: int) -> Frame | None:
-    """What a job could not say itself, because its task had closed the connection."""
-    if not os.WIFEXITED(status):
-        return None
-    path = job_dir(request.workspace, request.task, request.job)
-    if os.WEXITSTATUS(status) == process.DONE_UNTOLD:
-        record = read_record(path)
-        if record is not None:
-            times = {"started": record.started, "ended": record.ended}
-            return ["done", {**times, "reused": record.fence != request.fence, "fence": record.fence}]
-    if os.WEXITSTATUS(status) == process.FAILED_UNTOLD:
-        for attempt in read_attempts(path):
-            if attempt.fence == request.fence:
-                return process.failed_frame(attempt.failure, attempt.started, attempt.ended)
-    return None
 
 
 def _raised(descriptor: int) -> int:
@@ -412,8 +389,7 @@ def main(arguments: list[str]) -> NoReturn:
     loader = Loader(read_code(Path(workspace), code), Path(workspace))
     loader.install()
     gc.disable()
-    with suppress(OSError):  # without it jobs only start more slowly
-        practise(f"{workspace}/.xpm/zygote-{os.getpid()}-{os.urandom(4).hex()}", loader)
+    practise(loader)
     Zygote(loader, socket.socket(fileno=int(listener)), "--no-preload" not in options).run()
 
 

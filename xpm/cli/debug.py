@@ -39,17 +39,15 @@ def debug(reach: Reach, job: str) -> int:
     request = Request(
         job=found.id,
         task=found.task,
-        execution=0,
         fence=Fence(found.view.fence if found.view else record.fence if record else ""),
         attempt=max(1, found.view.attempt if found.view else record.attempt if record else 1),
         payload=payload,
         types=types,
         workspace=str(reach.workspace.path),
         code=code,
-        worker="debugger",
-        label=found.label,
-        inputs=[(ref.id, _done(ref, found, reach.workspace)) for ref in references(payload)],
     )
+    for ref in references(payload):
+        _require(ref, found, reach.workspace)
     if broker is not None:
         broker.client.close()
     reach.say(f"{found.label} again, in a copy of its directory; the code is that of its run ({code})")
@@ -57,9 +55,7 @@ def debug(reach: Reach, job: str) -> int:
     return run_here(request)
 
 
-def _done(ref: JobRef, found: Found, workspace: Workspace) -> Fence:
-    """The fence of an input's record."""
-    fence = complete(workspace.jobpath(ref.task, ref.id))
-    if fence is None:
+def _require(ref: JobRef, found: Found, workspace: Workspace) -> None:
+    """An input must be done."""
+    if complete(workspace.jobpath(ref.task, ref.id)) is None:
         raise UsageError(f"{found.label}: its input {brief(ref.id)} ({ref.task}) is not done")
-    return fence

@@ -1,6 +1,7 @@
 """A job's directory in the hands of one execution: taking it, and publishing in it.
 
-All is done through descriptors of the directory that was taken. A later execution moves that directory aside
+The worker does both; the job's process only enters the directory in between. All is done through descriptors of the
+directory that was taken. A later execution moves that directory aside
 before it makes its own, so an earlier one that still lives goes on in the moved one and harms nobody.
 """
 
@@ -13,10 +14,18 @@ from contextlib import suppress
 from xpm.errors import WorkspaceError
 from xpm.types import Fence
 from xpm.workspace.results import RECORD, Record, read_record
+from xpm.workspace.spares import Spares
 
 LOGS = ("stdout.log", "stderr.log")
 
+SAID = ".xpm/said"
+"""The last word of a job whose task closed its connection to the worker."""
+
+DURABLE_AFTER = 1.0
+"""A job that took more seconds survives a loss of power; a shorter one is run again."""
+
 _META, _RESULT = RECORD.split("/")
+_SAID = SAID.removeprefix(f"{_META}/")
 _ASIDE = ".aside"
 _DRAFT = ".part"
 _FEW = 64
@@ -34,23 +43,34 @@ class JobDirectory:
     Its unpublished record lies in `.xpm/<fence>.part` from the first moment on and so names the owner.
     """
 
-    __slots__ = ("_draft", "_identity", "_meta", "_part", "descriptor", "path")
+    __slots__ = ("_draft", "_here", "_identity", "_meta", "_part", "_spares", "path")
 
-    def __init__(self, path: str, fence: Fence) -> None:
+    def __init__(self, path: str, fence: Fence, spares: Spares) -> None:
         self.path = path
+        self._spares = spares
         self._part = fence + _DRAFT
-        self.descriptor = os.open(path, _FOLDER)
+        held: list[int] = []
         try:
-            os.mkdir(_META, dir_fd=self.descriptor)
-            self._meta = os.open(_META, _FOLDER, dir_fd=self.descriptor)
-            self._draft = os.open(self._part, _NEW, 0o666, dir_fd=self._meta)
-        except (FileExistsError, FileNotFoundError):
-            raise Overtaken(f"another execution has just taken {path}") from None
-        self._identity = [_identity(each) for each in (self.descriptor, self._meta, self._draft)]
+            held.append(os.open(path, _FOLDER))
+            os.mkdir(_META, dir_fd=held[0])
+            held.append(os.open(_META, _FOLDER, dir_fd=held[0]))
+            held.append(os.open(self._part, _NEW, 0o666, dir_fd=held[1]))
+            for name in LOGS:
+                spares.lend(name, held[0])
+        except OSError as error:
+            for each in held:
+                os.close(each)
+            if isinstance(error, (FileExistsError, FileNotFoundError)):
+                raise Overtaken(f"another execution has just taken {path}") from None
+            raise
+        self._here, self._meta, self._draft = held
+        self._identity = _identity(self._here)
 
     @classmethod
-    def take(cls, path: str, fence: Fence) -> JobDirectory | Record:
+    def take(cls, path: str, fence: Fence, spares: Spares) -> JobDirectory | Record:
         """A new directory at `path` for the execution `fence`, or the record of a job that is done.
+
+        Its logs are there, empty, and are made of `spares`.
 
         A directory without a record that counts is moved into the new one, to `.xpm/stale/<n>`; its attempts
         are carried over.
@@ -66,53 +86,61 @@ class JobDirectory:
             if record is not None:
                 return record
             _replace(path, fence)
-        made = cls(path, fence)
+        made = cls(path, fence, spares)
         # Also after an execution that died between setting aside and this.
         if os.path.lexists(path + _ASIDE):
             _adopt(path)
         return made
 
-    def open_log(self, name: str) -> int:
-        """A descriptor of the log `name`, which is made."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(name, flags, 0o666, dir_fd=self.descriptor)
-
-    def publish(self, line: bytes, *, durable: bool) -> bool:
+    def publish(self, line: bytes, *, durable: bool, clean: bool = True) -> bool:
         """Makes `line` the record; False when there is one already, which stays. Empty logs are removed.
 
         Args:
             line: the record.
-            durable: whether all files of the job must survive a loss of power from here on.
+            durable: whether it must survive a loss of power from here on, as the job's files do already.
+            clean: no process of the job is left.
 
         Raises:
             Overtaken: the directory was moved aside or removed; the record, if written, is in the moved one.
-            OSError: the record or a file could not be written; nothing is published.
+            OSError: the record could not be written; nothing is published.
         """
-        self._recover()
-        self._drop_empty_logs()
+        self._take_back_logs(clean=clean)
         self._write(line)
         if durable:
-            self._sync()
+            os.fsync(self._draft)
         first = self._link()
         self._remove_draft()
         if durable:
-            for folder in (self._meta, self.descriptor):
+            for folder in (self._meta, self._here):
                 os.fsync(folder)
             _sync_folder(os.path.dirname(self.path))
         if not self.in_place():
             raise Overtaken(f"{self.path} was moved or removed while the job ran")
         return first
 
-    def abandon(self) -> None:
-        """Removes the unpublished record and empty logs; the directory stays for those who look into it."""
-        self._recover()
-        self._drop_empty_logs()
+    def abandon(self, *, clean: bool = True) -> None:
+        """Removes the unpublished record and empty logs; the directory stays for those who look into it.
+
+        Args:
+            clean: no process of the job is left.
+        """
+        self._take_back_logs(clean=clean)
         self._remove_draft()
 
     def close(self) -> None:
-        """Lets go of the directory; a job's process just ends."""
-        for descriptor in (self.descriptor, self._meta, self._draft):
+        """Lets go of the directory."""
+        for descriptor in (self._here, self._meta, self._draft):
             os.close(descriptor)
+
+    def said(self) -> bytes:
+        """What the job's process left to be told; empty when that is nothing."""
+        try:
+            descriptor = os.open(_SAID, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._meta)
+        except FileNotFoundError:
+            return b""
+        with open(descriptor, "rb") as file:
+            os.unlink(_SAID, dir_fd=self._meta)
+            return file.read()
 
     def in_place(self) -> bool:
         """Whether the directory is still the one at its path."""
@@ -120,15 +148,11 @@ class JobDirectory:
             found = os.stat(self.path)
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._identity[0]
+        return (found.st_dev, found.st_ino) == self._identity
 
-    def _drop_empty_logs(self) -> None:
+    def _take_back_logs(self, *, clean: bool) -> None:
         for name in LOGS:
-            try:
-                if os.stat(name, dir_fd=self.descriptor).st_size == 0:
-                    os.unlink(name, dir_fd=self.descriptor)
-            except FileNotFoundError:
-                continue  # the task removed it
+            self._spares.take_back(name, self._here, clean=clean)
 
     def _write(self, line: bytes) -> None:
         at = 0
@@ -151,35 +175,39 @@ class JobDirectory:
         except FileNotFoundError:
             return  # somebody cleared the directory: nothing is left to remove
 
-    def _recover(self) -> None:
-        """Opens anew what the task closed; a number that is another file by now is left to the task."""
-        held = (self.descriptor, self._meta, self._draft)
-        if [_identity(each) for each in held] == self._identity:
-            return
-        try:
-            self.descriptor = os.open(self.path, _FOLDER)
-            self._meta = os.open(_META, _FOLDER, dir_fd=self.descriptor)
-            self._draft = os.open(self._part, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._meta)
-        except FileNotFoundError:
-            raise Overtaken(f"{self.path} was moved or removed while the job ran") from None
-        if [_identity(each) for each in (self.descriptor, self._meta, self._draft)] != self._identity:
-            raise Overtaken(f"{self.path} was moved while the job ran")
 
-    def _sync(self) -> None:
-        files = list(_files(self.path))
-        if len(files) > _FEW:
-            os.sync()
-            return
-        for each in files:
-            try:
-                descriptor = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except (FileNotFoundError, PermissionError):
-                continue  # gone again, or made unreadable by the task
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        os.fsync(self._draft)
+def enter(path: str, fence: Fence) -> None:
+    """Makes the directory at `path`, which was taken for the execution `fence`, the working directory.
+
+    Raises:
+        Overtaken: a later execution has it, or it was removed.
+    """
+    try:
+        os.chdir(path)
+        os.stat(f"{_META}/{fence}{_DRAFT}")
+    except FileNotFoundError:
+        raise Overtaken(f"{path} was moved or removed before the job ran") from None
+
+
+def make_durable(path: str) -> None:
+    """Sees that the job's files survive a loss of power from here on.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    files = list(_files(path))
+    if len(files) > _FEW:
+        os.sync()
+        return
+    for each in files:
+        try:
+            descriptor = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (FileNotFoundError, PermissionError):
+            continue  # gone again, or made unreadable by the task
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def owner(path: str) -> Fence:

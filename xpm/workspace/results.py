@@ -89,18 +89,37 @@ class Record:
     fence: Fence
 
 
-def pack_record(record: Record) -> bytes:
+def result_text(task: str, result: Any) -> str:
+    """The JSON of a result of `task`, in one line of ASCII.
+
+    Args:
+        task: its class's name.
+        result: as `xpm.workspace.values.encode_result` made it.
+
+    Raises:
+        ResultError: it takes more than `MAX_RESULT`.
+    """
+    text = _encode_json(result)
+    if len(text) > MAX_RESULT:
+        raise ResultError(
+            f"the result of {task} takes {len(text) / MAX_RESULT:.1f} MiB as JSON, at most 1 is kept: "
+            "write a file in the job's directory and return its path"
+        )
+    return text
+
+
+def pack_record(record: Record, result: str | None = None) -> bytes:
     """The line that is written.
+
+    Args:
+        record: what it says.
+        result: the text of the result, if that is known; `record.result` is then not looked at.
 
     Raises:
         ResultError: the result takes more than `MAX_RESULT`.
     """
-    result = _encode_json(record.result)
-    if len(result) > MAX_RESULT:
-        raise ResultError(
-            f"the result of {record.task} takes {len(result) / MAX_RESULT:.1f} MiB as JSON, at most 1 is kept: "
-            "write a file in the job's directory and return its path"
-        )
+    if result is None:
+        result = result_text(record.task, record.result)
     head = _encode_json(
         {
             "format": FORMAT,
