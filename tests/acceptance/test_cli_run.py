@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -189,6 +192,49 @@ def test_doctor_finds_jobs_that_a_broker_has_lost(lab: Lab, gate: Path):
     assert lab.run("attach", "lost", env=alone).returncode == 0
     assert lab.run("doctor", env=alone).returncode == 0
     lab.ok("broker", "stop", env=alone)
+
+
+def killed_long_ago(lab: Lab, where: dict[str, str], queue: str, *, busy: bool) -> None:
+    """Kills a pool that serves `queue` and its worker, and moves its last sign of life into the past."""
+    command = [sys.executable, "-m", "xpm.cli", "worker", "start", "--slots", "1", "--queue", queue]
+    pool = subprocess.Popen(command, cwd=lab.project, env={**lab.env, **where}, stderr=subprocess.DEVNULL)
+
+    def mine() -> list[dict[str, Any]]:
+        workers = lab.json("worker", env=where)["workers"]
+        return [one for one in workers if one["queues"] == [queue] and bool(one["job"]) is busy]
+
+    until(mine)
+    (worker,) = mine()
+    for pid in (pool.pid, worker["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    pool.wait()
+    with redis.Redis.from_url(lab.ok("broker", "url", env=where).strip()) as client:
+        (key,) = client.keys(f"xpm:*:w:{worker['name']}")
+        client.hset(key, "seen", int(worker["seen"] * 1000) - 100_000)
+
+
+def test_workers_that_left_without_a_word(lab: Lab, gate: Path):
+    where = {"XPM_WORKSPACE": str(lab.home / "ghosts"), "XPM_WORKERS": "0"}
+    lab.ok("broker", "start", env=where)
+    killed_long_ago(lab, where, "slow", busy=False)
+    assert re.search(r" slow +\w+ +\d+m +silent$", lab.ok("worker", env=where), re.MULTILINE)
+    assert [one["silent"] for one in lab.json("worker", env=where)["workers"]] == [True]
+    healthy = lab.run("doctor", env=where)
+    assert healthy.returncode == 0, healthy.stdout
+    assert re.search(
+        r"^workers +note +1 worker on \S+ left without a word, and without", healthy.stdout, re.MULTILINE
+    )
+    assert re.search(r"^workers +ok +none$", healthy.stdout, re.MULTILINE)
+
+    lab.run("run", "--detach", "plan.py", "ghosts", "1", str(gate), env=where | {"XPM_QUEUE": "slow"})
+    assert "no worker is there: xpm worker start --queue slow" in lab.ok("jobs", env=where), (
+        "it serves nothing"
+    )
+    killed_long_ago(lab, where, "slow", busy=True)
+    sick = lab.run("doctor", env=where)
+    assert sick.returncode == 1 and re.search(
+        r"problem +worker \d+ on \S+ has been silent for 1m and has a job", sick.stdout
+    )
 
 
 @pytest.mark.rq

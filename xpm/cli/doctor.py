@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import socket
 import sys
 import time
 from collections import Counter
@@ -233,19 +232,19 @@ def _clock(reach: Reach) -> Finding:
 
 
 def _workers(reach: Reach) -> Iterator[Finding]:
+    from xpm.broker.silence import clock, silent
     from xpm.cli.listing import served
     from xpm.core.state import State
 
     views = reach.views
     workers = views.workers()
-    now = time.time()
-    silent = [one for one in workers if now - one.seen > max(reach.settings.lease, 30.0)]
-    text = f"{plural(len(workers), 'worker')} on {plural(len({one.host for one in workers}), 'host')}"
-    yield Finding("workers", "ok", text if workers else "none")
-    for one in silent:
-        cure = f"look at process {one.pid} on {one.host}; its job runs again elsewhere"
-        yield Finding("workers", "problem", f"{_name(one)} has been silent for {ago(one.seen, now)}", cure)
-    slots = served(workers)
+    now, lease = clock(reach.broker), reach.settings.lease
+    gone = [one for one in workers if silent(one, now, lease)]
+    there = [one for one in workers if one not in gone]
+    text = f"{plural(len(there), 'worker')} on {plural(len({one.host for one in there}), 'host')}"
+    yield Finding("workers", "ok", text if there else "none")
+    yield from _silent(gone, now)
+    slots = served(workers, now, lease)
     ready = [job for job in views.jobs(views.listing(State.READY, MANY)) if job is not None]
     stuck = Counter((job.queue, unserved(job.queue, job.version, slots)) for job in ready)
     for (queue, why), count in sorted(stuck.items()):
@@ -255,8 +254,17 @@ def _workers(reach: Reach) -> Iterator[Finding]:
             yield Finding("workers", "problem", text, why)
 
 
-def _name(one: WorkerView) -> str:
-    return f"worker {one.pid} on {one.host or socket.gethostname()}"
+def _silent(gone: list[WorkerView], now: float) -> Iterator[Finding]:
+    """Workers that left without a word: a problem as long as one has a job."""
+    for one in gone:
+        if one.job:
+            text = f"worker {one.pid} on {one.host} has been silent for {ago(one.seen, now)} and has a job"
+            cure = "the job runs again where other workers are (xpm worker start), within twice the lease"
+            yield Finding("workers", "problem", text, cure)
+    idle = Counter(one.host for one in gone if not one.job)
+    for host, count in sorted(idle.items()):
+        text = f"{plural(count, 'worker')} on {host} left without a word, and without a job"
+        yield Finding("workers", "note", text, "nothing to do: forgotten after a day, or there again")
 
 
 def _runs(reach: Reach) -> Iterator[Finding]:

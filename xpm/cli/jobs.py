@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ def jobs(
             chosen = []
         else:
             chosen = window(views, Filter(states, task, members(views, run) if run else None), limit)
-    shown = rows(views, chosen, time.time())
+    shown = rows(reach.broker, views, chosen)
     if reach.options.json:
         names = experiments_of(views, chosen)
         print_json(

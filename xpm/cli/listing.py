@@ -15,6 +15,7 @@ from xpm.errors import UsageError
 from xpm.types import short
 
 if TYPE_CHECKING:
+    from xpm.broker.broker import Broker
     from xpm.broker.views import JobView, Progress, RunView, Views, WorkerView
 
 PAGE = 5000
@@ -114,18 +115,23 @@ def _pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[li
             return
 
 
-def rows(views: Views, jobs: Sequence[JobView], now: float) -> list[Row]:
+def rows(broker: Broker, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     """The jobs with what is to be said of each."""
+    from xpm.broker.silence import clock
+
+    now = clock(broker)
     running = [job.id for job in jobs if job.state is State.RUNNING]
     progress = dict(zip(running, views.progress(running), strict=True))
     ready = any(job.state is State.READY for job in jobs)
-    slots = served(views.workers()) if ready else frozenset[str]()
+    slots = served(views.workers(), now, broker.lease) if ready else frozenset[str]()
     return [_row(job, progress.get(job.id), slots, now) for job in jobs]
 
 
-def served(workers: Sequence[WorkerView]) -> frozenset[str]:
-    """All that some worker serves: 'queue:version'."""
-    return frozenset(slot for worker in workers for slot in worker.slots)
+def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:
+    """All that some worker serves, of which something was heard lately: 'queue:version'."""
+    from xpm.broker.silence import silent
+
+    return frozenset(slot for worker in workers if not silent(worker, now, lease) for slot in worker.slots)
 
 
 def _row(job: JobView, progress: Progress | None, slots: Collection[str], now: float) -> Row:

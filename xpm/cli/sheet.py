@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -94,7 +93,7 @@ def read(found: Found, views: Views | None, broker: Broker | None, workspace: Wo
     remarks: list[str] = []
     payload, types = payload_of(found, views, broker, record)
     code = view.code if view is not None and view.code else record.code if record else ""
-    state, why = _state(view, views, record, failed)
+    state, why = _state(view, views, broker, record, failed)
     relatives = _relatives(found, views, workspace, payload)
     return Sheet(
         id=found.id,
@@ -125,10 +124,14 @@ def read(found: Found, views: Views | None, broker: Broker | None, workspace: Wo
 
 
 def _state(
-    view: JobView | None, views: Views | None, record: Record | None, failed: Sequence[Attempt]
+    view: JobView | None,
+    views: Views | None,
+    broker: Broker | None,
+    record: Record | None,
+    failed: Sequence[Attempt],
 ) -> tuple[str, str]:
-    if view is not None and views is not None:
-        row = rows(views, [view], time.time())[0]
+    if view is not None and views is not None and broker is not None:
+        row = rows(broker, views, [view])[0]
         return view.state.value, row.note
     unsure = "" if views is not None else "; the broker was not asked"
     if record is not None:

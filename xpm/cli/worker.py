@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,13 +31,17 @@ def worker(context: click.Context) -> None:
 
 def _list(reach: Reach) -> None:
     reach.say_where()
+    from xpm.broker.silence import clock, silent
+
     workers = reach.views.workers()
+    now = clock(reach.broker)
+    gone = {one.name for one in workers if silent(one, now, reach.settings.lease)}
     held = [one.job for one in workers if one.job]
     jobs = {job.id[:32]: job for job in reach.views.jobs(held) if job is not None}
     if reach.options.json:
         print_json(
             workspace=str(reach.workspace.path),
-            workers=[_as_json(one, jobs.get(one.job or "")) for one in workers],
+            workers=[_as_json(one, jobs.get(one.job or ""), one.name in gone) for one in workers],
         )
         return
     screen = Screen(no_color=reach.settings.no_color)
@@ -56,7 +59,7 @@ def _list(reach: Reach) -> None:
         Column("ID", fixed=True),
         Column("JOB"),
     )
-    screen.table(columns, [_cells(reach, one, jobs.get(one.job or "")) for one in workers])
+    screen.table(columns, [_cells(one, jobs.get(one.job or ""), one.name in gone) for one in workers])
 
 
 def queues(one: WorkerView) -> list[str]:
@@ -64,10 +67,10 @@ def queues(one: WorkerView) -> list[str]:
     return list(dict.fromkeys(slot.rpartition(":")[0] for slot in one.slots))
 
 
-def _cells(reach: Reach, one: WorkerView, job: JobView | None) -> list[Cell]:
-    silent = time.time() - one.seen > reach.settings.lease
+def _cells(one: WorkerView, job: JobView | None, silent: bool) -> list[Cell]:
     seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
-    what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", ("idle", "dim")]
+    idle: Cell = ("silent", "bold red") if silent else ("idle", "dim")
+    what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", idle]
     return [*_place(one), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
 
 
@@ -77,7 +80,7 @@ def _place(one: WorkerView) -> tuple[str, str]:
     return one.host or host, str(one.pid or process)
 
 
-def _as_json(one: WorkerView, job: JobView | None) -> dict[str, Any]:
+def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, Any]:
     return {
         "name": one.name,
         "host": one.host,
@@ -87,6 +90,7 @@ def _as_json(one: WorkerView, job: JobView | None) -> dict[str, Any]:
         "slots": list(one.slots),
         "born": one.born or None,
         "seen": one.seen or None,
+        "silent": silent,
         "job": {"id": job.id, "label": job.label} if job else None,
     }
 
