@@ -45,6 +45,8 @@ class Nursery:
         self._zygotes: dict[str, _Zygote] = {}
         self._retired: list[_Zygote] = []
         self._started = 0
+        self._fragile: set[str] = set()
+        """Codes whose zygote died by itself: their modules are imported by the jobs, each for itself."""
 
     def path(self, code: str) -> str:
         """The socket of the zygote for `code`, which is started if need be.
@@ -53,7 +55,10 @@ class Nursery:
             OSError: it cannot be started.
         """
         zygote = self._zygotes.pop(code, None)
-        if zygote is None or zygote.process.poll() is not None:
+        if zygote is not None and (status := zygote.process.poll()) is not None:
+            self._note_end(code, zygote, status)
+            zygote = None
+        if zygote is None:
             zygote = self._start(code)
         self._zygotes[code] = zygote  # the last is the one used last
         while len(self._zygotes) > KEPT:
@@ -75,6 +80,7 @@ class Nursery:
                     str(self._workspace),
                     code,
                     str(listener.fileno()),
+                    *(["--no-preload"] if code in self._fragile else []),
                 ],
                 stdin=self._reading,
                 pass_fds=[listener.fileno()],
@@ -98,11 +104,19 @@ class Nursery:
         """The processes of the zygotes, those that were retired and have not ended too."""
         return {zygote.process.pid for zygote in (*self._zygotes.values(), *self._retired)}
 
-    def forget(self, pid: int) -> bool:
-        """A child of this process ended: whether it was a zygote."""
+    def _note_end(self, code: str, zygote: _Zygote, status: int) -> None:
+        log.warning("zygote %d of code %s ended with %d", zygote.process.pid, code, status)
+        if status not in (
+            -signal.SIGKILL,
+            -signal.SIGTERM,
+        ):  # by a module that it imported, as far as one can know
+            self._fragile.add(code)
+
+    def forget(self, pid: int, status: int) -> bool:
+        """A child of this process ended with this exit code: whether it was a zygote."""
         for code, zygote in list(self._zygotes.items()):
             if zygote.process.pid == pid:
-                log.warning("zygote %d of code %s ended", pid, code)
+                self._note_end(code, zygote, status)
                 del self._zygotes[code]
                 return True
         before = len(self._retired)

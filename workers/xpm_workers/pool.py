@@ -208,7 +208,7 @@ class Pool:
             slot = self._slots.pop(pid, None)
             if slot is not None:
                 self._bury(slot, status)
-            elif self._nursery.forget(pid):
+            elif self._nursery.forget(pid, os.waitstatus_to_exitcode(status)):
                 self._kill_strays()
 
     def _kill_strays(self) -> None:

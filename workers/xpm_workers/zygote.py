@@ -28,12 +28,16 @@ from xpm_workers import frames, process, tree
 from xpm_workers.frames import Frame, Request
 from xpm_workers.loader import Loader
 from xpm_workers.practice import practise
+from xpm_workers.ticker import Ticker
 
 FIRST = process.CHANNEL + 1
 """Its own descriptors are numbered from here on, so that a child closes them all at once."""
 
 LINGER = 5.0
 """Seconds that what a job left over may take to die before the job's end is told all the same."""
+
+IMPORT_PATIENCE = 30.0
+"""Seconds for which jobs wait for an import; a job that has waited longer does it in a process of its own."""
 
 _RETRY_MS = 5
 # `signal.signal` turns its arguments into enums, which costs each job 0.3 ms after a fork.
@@ -81,6 +85,8 @@ class Zygote:
         self._lines: dict[int, Line] = {}
         self._jobs: dict[int, Line] = {}
         self._known: set[str] = set()
+        self._starting: list[tuple[Line, Request, Frame]] = []
+        """Jobs that have yet to begin: more than one while modules are being imported."""
         self._kept: set[int] = set()
         """Processes that the user's modules started when they were imported, and such that don't die."""
         self._ended: list[Line] = []
@@ -101,6 +107,9 @@ class Zygote:
         while True:
             for descriptor, event in self._poll.poll(_RETRY_MS if self._left else None):
                 self._attend(descriptor, event)
+                if self._starting:
+                    self._begin_all()
+                    break  # meanwhile other events may have been attended to
             if self._rung or self._left:
                 self._rung = False
                 self._reap()
@@ -157,17 +166,30 @@ class Zygote:
 
     def _obey(self, line: Line, frame: Frame) -> None:
         if frame[0] == "signal":
-            if line.job:
-                tree.signal_tree(line.job, int(frame[1]))
+            self._pass_on(line, int(frame[1]))
             return
-        if frame[0] != "run" or line.job or line.end:
+        if frame[0] != "run" or line.job or line.end or self._waits(line):
             raise MessageError(f"{frame[0]!r} was not expected")
-        self._start(line, Request.of(frame[1]), frame)
+        self._starting.append((line, Request.of(frame[1]), frame))
+
+    def _pass_on(self, line: Line, number: int) -> None:
+        if line.job:
+            tree.signal_tree(line.job, number)
+        elif self._waits(line) and number in (_SIGTERM, signal.SIGKILL):
+            self._drop(line)
+            self._send(line, ["exit", number, 0, True])
+
+    def _waits(self, line: Line) -> bool:
+        return any(each is line for each, _, _ in self._starting)
+
+    def _drop(self, line: Line) -> None:
+        self._starting = [each for each in self._starting if each[0] is not line]
 
     def _hang_up(self, line: Line) -> None:
         """The worker is gone: so is its right to the job."""
         descriptor = line.socket.fileno()
         self._poll.unregister(descriptor)
+        self._drop(line)
         if line.job:
             tree.signal_tree(line.job, signal.SIGKILL)
         del self._lines[descriptor]
@@ -175,14 +197,29 @@ class Zygote:
 
     # A job's beginning
 
-    def _start(self, line: Line, request: Request, frame: Frame) -> None:
-        self._load(request)
-        process.announce(request)
+    def _begin_all(self) -> None:
+        """Begins the jobs that wait for it, in their order; what they need is imported before, once."""
+        while self._starting:
+            if self._load(self._starting[0][1]):
+                continue  # that took time, in which the job may have been given up, or begun by `_meanwhile`
+            line, request, frame = self._starting.pop(0)
+            process.announce(request)
+            self._start(line, request, frame, fork=self._fork_safe and _threads() == 1)
+
+    def _meanwhile(self, waited: float) -> None:
+        """What must go on while a module is being imported, which may take long or never end: all but forks."""
+        for descriptor, event in self._poll.poll(0):
+            self._attend(descriptor, event)
+        self._reap_jobs()
+        if self._retired and not self._lines:
+            self._end()
+        if waited > IMPORT_PATIENCE:
+            while self._starting:
+                self._start(*self._starting.pop(0), fork=False)
+
+    def _start(self, line: Line, request: Request, frame: Frame, *, fork: bool) -> None:
         try:
-            if self._fork_safe and _threads() == 1:
-                job = self._fork(line, request)
-            else:
-                job = self._spawn(line, frame)
+            job = self._fork(line, request) if fork else self._spawn(line, frame)
         except OSError as error:
             self._send(line, ["refused", f"no process for the job: {error.strerror or error}"])
             return
@@ -190,17 +227,21 @@ class Zygote:
         self._jobs[job] = line
         self._send(line, ["started", job])
 
-    def _load(self, request: Request) -> None:
-        """Imports what the job needs, once; what can't be imported fails again, and for all to see, in the job."""
+    def _load(self, request: Request) -> bool:
+        """Imports what the job needs, once; what can't be imported fails again, and for all to see, in the job.
+
+        Returns whether there was anything to import.
+        """
         new = request.types.keys() - self._known
         if not new or not self._preload:
-            return
+            return False
         self._known |= new
-        for key in new:
-            try:
-                self._loader.find(self._loader.type(key, request.types[key]))
-            except BaseException:  # a module may raise anything; the job repeats and reports it
-                continue
+        with Ticker(self._meanwhile):
+            for key in new:
+                try:
+                    self._loader.find(self._loader.type(key, request.types[key]))
+                except BaseException:  # a module may raise anything; the job repeats and reports it
+                    continue
         self._loader.task(request.task)
         self._watch_signals()  # the modules may have taken the signals
         self._rung = True
@@ -211,6 +252,7 @@ class Zygote:
         gc.collect()
         gc.freeze()
         self._fork_safe = self._is_fork_safe()
+        return True
 
     def _is_fork_safe(self) -> bool:
         """Whether forking is harmless after what was imported.
@@ -280,15 +322,28 @@ class Zygote:
             if pid == 0:
                 break
             self._kept.discard(pid)
-            line = self._jobs.pop(pid, None)
-            if line is not None:
-                line.job = 0
-                line.end = ["exit", status, usage.ru_maxrss]
-                line.told = time.monotonic() + LINGER
-                self._ended.append(line)
+            self._note_end(pid, status, usage.ru_maxrss)
         if self._ended or self._left:
             self._left = set() if alone else self._left_over()
             self._clear()
+
+    def _reap_jobs(self) -> None:
+        """Tells which jobs have ended; other children may be those of a module that waits for them."""
+        for job in list(self._jobs):
+            pid, status, usage = os.wait4(job, os.WNOHANG)
+            if pid:
+                self._note_end(pid, status, usage.ru_maxrss)
+        for line in self._ended:
+            self._tell_end(line, clean=not self._left_over())
+        self._ended.clear()
+
+    def _note_end(self, pid: int, status: int, maxrss: int) -> None:
+        line = self._jobs.pop(pid, None)
+        if line is not None:
+            line.job = 0
+            line.end = ["exit", status, maxrss]
+            line.told = time.monotonic() + LINGER
+            self._ended.append(line)
 
     def _left_over(self) -> set[int]:
         """Our children that are no job: each was left to us by a job that has ended."""
