@@ -230,6 +230,14 @@ def test_workers_that_left_without_a_word(lab: Lab, gate: Path):
     assert "no worker is there: xpm worker start --queue slow" in lab.ok("jobs", env=where), (
         "it serves nothing"
     )
+    command = [sys.executable, "-m", "xpm.cli", "attach", "ghosts"]
+    with subprocess.Popen(
+        command, cwd=lab.project, env={**lab.env, **where}, stderr=subprocess.PIPE, text=True
+    ) as one:
+        assert one.stderr is not None
+        said = next(line for line in one.stderr if "no worker" in line)
+        assert said == "no worker serves the queue 'slow', in which 1 job waits: start one with\n"
+        one.kill()
     killed_long_ago(lab, where, "slow", busy=True)
     sick = lab.run("doctor", env=where)
     assert sick.returncode == 1 and re.search(

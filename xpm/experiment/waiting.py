@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xpm.broker.events import Events
+from xpm.broker.silence import clock, silent
 from xpm.broker.views import RunView
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable
@@ -135,7 +136,8 @@ class _Wait:
     def _warn(self) -> None:
         views = self._link.views
         ready = [job for job in views.jobs(views.listing(State.READY, limit=SHOWN)) if job]
-        workers = views.workers()
+        now, lease = clock(self._link.broker), self._link.settings.lease
+        workers = [worker for worker in views.workers() if not silent(worker, now, lease)]
         waiting = [
             job.queue
             for job in ready
