@@ -110,6 +110,19 @@ def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Pat
     assert states["two"] == "cancelled"
 
 
+def test_the_end_offers_the_logs_of_jobs_that_have_some(lab: Lab):
+    nobody = {"XPM_WORKSPACE": str(lab.home / "nobody"), "XPM_WORKERS": "0"}
+    lab.run("run", "--detach", "plan.py", "idle", "2", env=nobody)
+    lab.ok("cancel", "idle", "--yes", env=nobody)
+    cancelled = lab.run("attach", "idle", env=nobody)
+    assert cancelled.returncode == 4
+    assert re.search(r"^  \S*xpm show \w+ +everything about it$", cancelled.stderr, re.MULTILINE)
+    assert "what it printed" not in cancelled.stderr
+    failed = lab.run("run", "plan.py", "wrong", "4", "fail")
+    assert failed.returncode == 1
+    assert re.search(r"^  \S*xpm logs \w+ +what it printed$", failed.stderr, re.MULTILINE)
+
+
 def test_logs_follow_a_job_to_its_end(lab: Lab, gate: Path):
     lab.run("run", "--detach", "plan.py", "long", "1", str(gate))
     until(lambda: counts(lab, "long")["RUNNING"] == 1)

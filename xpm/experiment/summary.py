@@ -23,6 +23,9 @@ from xpm.workspace.layout import Workspace
 LISTED = 5
 """Failed jobs that are named, at most."""
 
+LOGS = ("stdout.log", "stderr.log")
+"""What a job printed; a log that stayed empty is not kept, and a job that never ran has none."""
+
 LINES = 12
 """Lines of a traceback that are shown."""
 
@@ -129,8 +132,9 @@ def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished], voice: Vo
             yield f"and {len(same) - LISTED + 1:,} more"
     yield ""
     name, xpm = first.id[:8], ending.commands.xpm
+    logs = any((first.path / log).exists() for log in LOGS)
     commands = [
-        (xpm("logs", name), "what it printed"),
+        (xpm("logs", name) if logs else "", "what it printed"),
         (xpm("show", name), "everything about it"),
         (xpm("jobs", "-e", ending.experiment), "all jobs"),
         (ending.again, "goes on: runs what is not done, and nothing else"),
