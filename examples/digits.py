@@ -220,10 +220,11 @@ def models() -> list[Model]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """A table per family: the tags, and how well they did, the best first."""
+    console = Console()
     rows = sorted(rows, key=lambda row: -row["result.accuracy"])
     for family in dict.fromkeys(row["model"] for row in rows):
         tags = FAMILIES[family]
-        table = Table(title=f"{family}: accuracy on the test images", title_justify="left")
+        table = Table(box=None, pad_edge=False)  # no lines: plain text in a pipe
         for name in (*tags, "accuracy", "deviation", "job"):
             table.add_column(name, justify="right")
         for row in rows:
@@ -235,7 +236,8 @@ def show(rows: list[dict[str, Any]]) -> None:
                     f"{row['result.deviation']:.2%}",
                     row["job"][:8],
                 )
-        Console().print(table)
+        console.print(f"{family}: accuracy on the test images", style="bold", highlight=False)
+        console.print(table, "")
 
 
 if __name__ == "__main__":
