@@ -13,6 +13,7 @@ from commands import XPM, Lab
 from xpm.cli.main import COMMANDS, xpm
 from xpm.cli.words import ago, unserved
 from xpm.core.lengths import duration
+from xpm.extras import install_line
 
 
 @pytest.fixture(scope="module")
@@ -173,4 +174,4 @@ def test_a_missing_extra_is_told_with_the_line_that_installs_it(lab: Lab, tmp_pa
     (tmp_path / "flask.py").write_text("raise ImportError('gone', name='flask')")
     path = f"{tmp_path}:{lab.env['PYTHONPATH']}"
     done = lab.run("rq-dashboard", env={"PYTHONPATH": path})
-    assert done.returncode == 2 and "flask is missing: pip install 'xpm-experiments[web]'" in done.stderr
+    assert done.returncode == 2 and f"flask is missing: {install_line('web')}\n" in done.stderr

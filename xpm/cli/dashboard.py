@@ -8,6 +8,7 @@ from xpm.cli.broker import resolved
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.errors import UsageError
+from xpm.extras import install_line
 
 PORT = 9181
 
@@ -33,7 +34,7 @@ def rq_dashboard(context: click.Context, port: int) -> None:
     try:
         from xpm.web.rqdashboard import serve
     except ImportError as error:
-        raise UsageError(f"{error.name} is missing: pip install 'xpm-experiments[web]'") from error
+        raise UsageError(f"{error.name} is missing: {install_line('web')}") from error
     reach.say_where()
     url = resolved(reach.url)
     reach.broker.client.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-DISTRIBUTION = "xpm-experiments"
+from xpm.extras import DISTRIBUTION
 
 
 def installed(name: str) -> str | None:

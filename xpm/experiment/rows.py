@@ -61,8 +61,9 @@ def frame(rows: list[dict[str, Any]]) -> Any:
     try:
         pandas: Any = importlib.import_module("pandas")
     except ImportError:
+        extras: Any = importlib.import_module("xpm.extras")  # needed here alone, and slow to load
         raise UsageError(
-            "xp.frame() needs pandas: pip install 'xpm-experiments[pandas]' (xp.rows() needs nothing)"
+            f"xp.frame() needs pandas: {extras.install_line('pandas')} (xp.rows() needs nothing)"
         ) from None
     return pandas.DataFrame(rows)
 
