@@ -53,6 +53,16 @@ class Train(Task):
                 "where": self.data.jobpath, "state": str(self.data.job.state), "is": isinstance(self.data, Prepare),
                 "weights": self.model.weights, "mark": helper.MARK}
 
+class Scheme(Config):
+    rate: Param[float]
+    def __post_init__(self):
+        self.made = [os.getpid(), os.environ["XPM_JOB"], os.getcwd()]
+
+class Nested(Task):
+    schemes: Param[dict[str, Scheme]]
+    def execute(self):
+        return [scheme.made for scheme in self.schemes.values()] + [[os.getpid(), os.environ["XPM_JOB"], os.getcwd()]]
+
 class Link(Task):
     n: Param[int]
     before: Param["Link | None"] = None
@@ -120,6 +130,15 @@ def test_a_live_task_is_built_with_its_hooks_paths_and_inputs(lab):
     assert result["where"] == lab.path(lab.prepare(first)) and result["state"] == "DONE"
     assert result["weights"].read_text() == "w"
     assert result["weights"].is_relative_to(lab.path(lab.prepare(second)))
+
+
+def test_the_users_code_runs_in_the_jobs_process_only(lab):
+    worker, module = lab.worker(), lab.module
+    for n in range(2):  # at the second time its zygote has loaded all there is
+        task = module.Nested.C(schemes={"a": module.Scheme.C(rate=0.1 * n), "b": module.Scheme.C(rate=1.0)})
+        first, second, own = run(lab, worker, task)
+        assert first == second == own
+        assert own[1:] == [lab.prepare(task).id, str(lab.path(lab.prepare(task)))]
 
 
 def test_editing_after_the_snapshot_changes_nothing_for_its_jobs(lab):

@@ -411,6 +411,19 @@ def test_a_retired_zygote_ends_when_its_workers_have_left(lab):
     assert lab.zygotes[0].wait(10) == 0
 
 
+def test_a_zygote_does_not_grow_with_its_jobs(lab):
+    worker = lab.worker()
+    own = psutil.Process(lab.zygotes[0].pid)
+
+    def after(numbers):
+        for n in numbers:
+            lab.run(worker, lab.module.Add.C(a=n))
+        return own.memory_full_info().uss
+
+    first = after(range(100))
+    assert after(range(100, 400)) - first < 64 << 10, "each job would make all later forks dearer"
+
+
 def test_signals_reach_the_whole_tree(lab):
     worker = lab.worker()
     prepared = lab.prepare(lab.module.Do.C(what="ticks"))

@@ -6,7 +6,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -69,6 +69,16 @@ class Loader:
         if info is None:
             info = self._types[key] = TypeInfo.unpack(packed)
         return info
+
+    def loaded(self, types: Mapping[str, bytes]) -> dict[str, TypeInfo] | None:
+        """The descriptions that a request sends along, if all of their classes are loaded already; else None."""
+        infos: dict[str, TypeInfo] = {}
+        for key in types:
+            info = self._types.get(key)
+            if info is None or info not in self._found:
+                return None
+            infos[key] = info
+        return infos
 
     def task(self, name: str) -> type[Task] | None:
         """The loaded task class of that name, if there is one."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from xpm.core import session
-from xpm.core.message import JobRef, TypeInfo
+from xpm.core.message import JobRef
 from xpm.errors import ResultError
 from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code
@@ -45,37 +45,77 @@ DONE, FAILED, WRITTEN = 0, 1, 113
 """How the process exits. Written: the task had closed the connection, so what is to be told lies in a file, `SAID`."""
 
 _LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-_ANNOUNCED = ("XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT", "XPM_WORKSPACE")
-_announced: dict[str, str] = {}
-"""What is set already: some of it is the same for the next job."""
 
 
 class _Unloadable(Exception):
     """The task's code can't be loaded; its cause says why."""
 
 
+class Channel:
+    """The job's side of the connection to its worker.
+
+    Args:
+        connected: the connection.
+        path: the job's directory.
+    """
+
+    def __init__(self, connected: socket.socket, path: str) -> None:
+        self._socket = connected
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self.written = False
+        """Something could only be told by a file."""
+
+    def open(self) -> None:
+        """Notes which file the connection is, before the task may close it."""
+        self._identity = _identity(self._socket.fileno())
+
+    def send(self, frame: frames.Frame) -> None:
+        """Tells the worker; when the task has closed the connection, or used its number for another file, by a file."""
+        try:
+            if _identity(self._socket.fileno()) == self._identity:
+                frames.send(self._socket, frame)
+                return
+        except OSError:
+            return  # the worker is gone; the zygote sees it too and ends this process
+        self.written = True
+        with open(f"{self._path}/{SAID}", "wb") as file:
+            file.write(frames.pack(frame))
+
+    def progress(self, value: float, desc: str | None, level: int) -> None:
+        """Tells how far the task is; dropped when the worker doesn't keep up."""
+        try:
+            frames.offer(self._socket, frames.pack(["progress", value, desc, level]))
+        except OSError:
+            return  # nobody listens any more: no reason to disturb the task
+
+
 class Execution:
     """One execution of a job, from its directory to the report of its end.
 
-    Made before the fork, where it is cheap.
+    Made before the fork, where it is cheap; in a zygote it must not become part of a cycle, since nothing collects
+    those there.
     """
 
     def __init__(self, request: Request, connected: socket.socket, loader: Loader) -> None:
         self.request = request
         self.loader = loader
         self.started = 0.0
-        self._socket = connected
-        self._channel: tuple[int, int] | None = None
         self._pid = 0
         self._path = job_dir(request.workspace, request.task, request.job)
-        self._session = JobSession(request.workspace, request.job, self._path, loader, self._progress)
-        self._written = False
+        self._channel = Channel(connected, self._path)
+        self._session = JobSession(request.workspace, request.job, self._path, loader, self._channel.progress)
+        self._task = self._session.ahead(self._ref, request.payload, request.types)
+
+    @property
+    def _ref(self) -> JobRef:
+        return JobRef(self.request.job, self.request.task)
 
     def begin(self) -> None:
         """Notes what is known only in the job's own process."""
         self.started = time.time()
         self._pid = os.getpid()
-        self._channel = _identity(self._socket.fileno())
+        self._channel.open()
 
     def run(self) -> NoReturn:
         """All of it; then ends this process."""
@@ -94,8 +134,8 @@ class Execution:
         if os.getpid() != self._pid:
             return FAILED  # a copy that the task forked came back from `execute`: the job itself reports
         if failure is not None:
-            self._send(failed_frame(failure, self.started, time.time()))
-        return WRITTEN if self._written else DONE if failure is None else FAILED
+            self._channel.send(failed_frame(failure, self.started, time.time()))
+        return WRITTEN if self._channel.written else DONE if failure is None else FAILED
 
     def _run(self) -> Failure | None:
         self._move_in()
@@ -115,17 +155,14 @@ class Execution:
             log = os.open(name, _LOG, 0o666)
             os.dup2(log, number)
             os.close(log)
-        for name, value in self.request.environ.items():
-            os.environ[name] = value
+        introduce(self.request)
         seeder.sow()
 
     def execute(self) -> tuple[Any, Failure | None]:
-        """Builds the task and executes it: what it returned, or how it failed."""
-        request = self.request
+        """Executes the task: what it returned, or how it failed."""
         try:
-            types = self._load()
             session.current.set(self._session)
-            task = self._session.own(JobRef(request.job, request.task), request.payload, types)
+            task = self._task or self._build()
             gc.enable()
             return task.execute(), None
         except _Unloadable as error:
@@ -133,14 +170,15 @@ class Execution:
         except BaseException as error:  # a task may raise anything, and all of it is its failure
             return None, describe(error, "exception", self._shown())
 
-    def _load(self) -> dict[str, TypeInfo]:
+    def _build(self) -> Any:
+        request = self.request
         try:
-            types = {key: self.loader.type(key, packed) for key, packed in self.request.types.items()}
+            types = {key: self.loader.type(key, packed) for key, packed in request.types.items()}
             for info in types.values():
                 self.loader.find(info)
         except BaseException as error:  # a module of the user's may raise anything, SystemExit too
             raise _Unloadable from error
-        return types
+        return self._session.own(self._ref, request.payload, types)
 
     def tell(self, value: Any) -> None:
         """Hands the worker `value`, to be the job's result."""
@@ -148,25 +186,7 @@ class Execution:
         ended = time.time()
         if ended - self.started > DURABLE_AFTER:
             make_durable(self._path)
-        self._send(["done", {"started": self.started, "ended": ended, "result": text}])
-
-    def _send(self, frame: frames.Frame) -> None:
-        """Tells the worker; when the task has closed the connection, or used its number for another file, by a file."""
-        try:
-            if _identity(self._socket.fileno()) == self._channel:
-                frames.send(self._socket, frame)
-                return
-        except OSError:
-            return  # the worker is gone; the zygote sees it too and ends this process
-        self._written = True
-        with open(f"{self._path}/{SAID}", "wb") as file:
-            file.write(frames.pack(frame))
-
-    def _progress(self, value: float, desc: str | None, level: int) -> None:
-        try:
-            frames.offer(self._socket, frames.pack(["progress", value, desc, level]))
-        except OSError:
-            return  # nobody listens any more: no reason to disturb the task
+        self._channel.send(["done", {"started": self.started, "ended": ended, "result": text}])
 
     def _shown(self) -> tuple[str, str]:
         return self.loader.folder, self.loader.code.root
@@ -178,12 +198,22 @@ def failed_frame(failure: Failure, started: float, ended: float) -> frames.Frame
 
 
 def announce(request: Request) -> None:
-    """Sets what the job finds in its environment, and its seed; before the fork, as `Execution` is made."""
-    values = (request.job, request.fence, str(request.attempt), request.workspace)
-    for name, value in zip(_ANNOUNCED, values, strict=True):
-        if _announced.get(name) != value:
-            os.environ[name] = _announced[name] = value
+    """Sets what the job finds in its environment, and its seed, as far as that is done before the fork.
+
+    What differs from job to job is set by `introduce`: the C library keeps all values that a variable ever had.
+    """
+    for name, value in (("XPM_ATTEMPT", str(request.attempt)), ("XPM_WORKSPACE", request.workspace)):
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     seeder.prepare(seed_of(request.job, request.attempt))
+
+
+def introduce(request: Request) -> None:
+    """Sets the rest of the job's environment, in its own process."""
+    os.environ["XPM_JOB"] = request.job
+    os.environ["XPM_FENCE"] = request.fence
+    for name, value in request.environ.items():
+        os.environ[name] = value
 
 
 def settle(parent: int) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from xpm.core.config import Task, reference
 from xpm.core.live import bind, deferred
-from xpm.core.message import JobRef, TypeInfo, build, later
+from xpm.core.message import JobRef, TypeInfo, build, later, references
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.errors import JobError, SubmissionError
@@ -99,6 +100,23 @@ class JobSession:
         """This job's live task."""
         return self._live(ref, payload, types)
 
+    def ahead(self, ref: JobRef, payload: bytes, types: Mapping[str, bytes]) -> Any:
+        """This job's live task, for a process that only prepares it; None where making it needs the user's code.
+
+        What `own` would load, or run, or raise, is for the job's own process.
+        """
+        infos = self._loader.loaded(types)
+        if infos is None:
+            return None
+        try:
+            if not all(self._loader.task(each.task) for each in references(payload)):
+                return None
+            if any(_has_hooks(self._loader.find(info)) for info in infos.values()):
+                return None
+            return self.own(ref, payload, infos)
+        except Exception:  # whatever it is: the job's own process comes upon it again, and tells it
+            return None
+
     def dependency(self, ref: JobRef) -> Any:
         """The live object of another job, filled from that job's record when an attribute is asked for.
 
@@ -143,8 +161,13 @@ class JobSession:
         return Path(os.path.join(job_dir(self._workspace, ref.task, ref.id)))
 
 
-def _has_hooks(cls: type[Task] | None) -> bool:
-    return cls is None or cls.__init__ is not object.__init__ or hasattr(cls, "__post_init__")
+def _has_hooks(cls: type[Any] | None) -> bool:
+    if cls is None:
+        return True
+    if issubclass(cls, Enum):
+        return False
+    made_plainly = cls.__init__ is object.__init__ and cls.__setattr__ is object.__setattr__
+    return not made_plainly or hasattr(cls, "__post_init__")
 
 
 def _types(record: Record) -> dict[str, TypeInfo]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
@@ -43,11 +44,16 @@ def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
         cls: the class of the object.
         fill: called with the bare object when an attribute is missing that `animate` would have set.
     """
-    schema_of(cls)  # takes the defaults off the class, where they would be found instead of the values
-    lazy: Any = type(cls)(cls.__name__, (_Deferred, cls), {"__module__": cls.__module__})
-    config = allocate(lazy)
+    config = allocate(_deferring(cls))
     config.__dict__[_FILL] = (cls, fill)
     return config
+
+
+@cache
+def _deferring(cls: type[Any]) -> Any:
+    schema_of(cls)  # takes the defaults off the class, where they would be found instead of the values
+    make: Any = type(cls)
+    return make(cls.__name__, (_Deferred, cls), {"__module__": cls.__module__})
 
 
 _FILL = "__xpm_fill__"
