@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import pytest
 from commands import XPM, Lab
 
@@ -14,6 +17,9 @@ from xpm.cli.main import COMMANDS, xpm
 from xpm.cli.words import ago, unserved
 from xpm.core.lengths import duration
 from xpm.extras import install_line
+
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +35,21 @@ def test_every_command_is_listed_as_it_describes_itself(lab: Lab):
         command = xpm.get_command(None, name)  # type: ignore[arg-type]
         assert command is not None and command.get_short_help_str(200) == entry.help
         assert f"  {name} " in text and entry.help in text
+
+
+def options(command: click.Command) -> set[str]:
+    """All options of a command and of its verbs."""
+    own = {name for parameter in command.params for name in parameter.opts}
+    context = click.Context(command)
+    verbs = command.list_commands(context) if isinstance(command, click.Group) else []
+    return own.union(*(options(command.get_command(context, verb)) for verb in verbs))  # type: ignore[union-attr]
+
+
+def test_the_pages_name_no_option_that_there_is_not():
+    known = options(xpm)
+    for page in ("settings", "cli", "experiments", "operations", "tutorial"):
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / f"{page}.md").read_text()))
+        assert named <= known, page
 
 
 def test_help_loads_nothing_heavy(lab: Lab):
