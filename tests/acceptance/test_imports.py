@@ -13,7 +13,7 @@ from servers import Server
 from xpm.core.state import State
 
 CODE = """
-import os, time
+import os, signal, time
 from pathlib import Path
 from xpm.core.config import Param, Task
 
@@ -22,6 +22,8 @@ if (HERE / "gate").exists():
     (HERE / "importer").write_text(str(os.getpid()))
     if (HERE / "gate").read_text() == "die":
         os.abort()
+    if (HERE / "gate").read_text() == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     time.sleep(3600)
 
 class Slow(Task):
@@ -39,9 +41,9 @@ def works(server: Server, tmp_path: Path) -> Iterator[Farm]:
         client.flushall()
 
 
-def importing(works: Farm, folder: Path) -> psutil.Process:
+def importing(works: Farm, folder: Path, how: str = "") -> psutil.Process:
     """A pool whose zygote hangs in an import; that zygote."""
-    (folder / "gate").touch()
+    (folder / "gate").write_text(how)
     works.send(works.run(), works.tasks.Slow.C(n=1))
     pool = works.pool(XPM_GRACE="60")
     works.until((folder / "importer").exists)
@@ -55,6 +57,17 @@ def test_a_job_whose_code_is_being_imported_can_be_cancelled(works: Farm, tmp_pa
     job = works.job("Slow n=1")
     assert works.broker.cancel(job.runs[0].partition(".")[0], [job.id]) == (0, 1, 0)
     works.until(works.in_state("Slow n=1", State.CANCELLED))
+
+
+def test_a_job_of_a_zygote_that_no_signal_reaches_can_be_cancelled(works: Farm, tmp_path: Path) -> None:
+    zygote = importing(works, tmp_path, "deaf")
+    job = works.job("Slow n=1")
+    assert works.broker.cancel(job.runs[0].partition(".")[0], [job.id]) == (0, 1, 0)
+    works.until(works.in_state("Slow n=1", State.CANCELLED))
+    (pool,) = works.pools
+    pool.terminate()
+    assert pool.wait(20) == 0
+    assert not zygote.is_running()
 
 
 def test_a_pool_can_be_stopped_while_code_is_being_imported(works: Farm, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@
 | --- | --- | --- |
 | worker | `["run", {...}]` | run this job: see `Request` |
 | worker | `["signal", n]` | send signal n to all processes of the job |
+| worker | `["ask"]` | say that you listen |
 | job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
 | job | `["done", {"started", "ended", "result"}]` | the task is done; `result` is the text for its record |
 | job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
 | zygote | `["started", pid]` | the job has a process, which may have spoken already |
+| zygote | `["here"]` | it listens |
 | zygote | `["exit", status, maxrss, clean]` | always last: `waitpid`'s status; clean: no process of the job is left |
 | zygote | `["refused", reason]` | in place of all others: the job could not be started |
 

@@ -9,13 +9,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from xpm.workspace.code import read_code
-from xpm_workers import frames
+from xpm_workers import frames, tree
 
 log = logging.getLogger("xpm.nursery")
+
+CLOSING = 7.0
+"""Seconds that zygotes have to end their jobs and themselves; they need 5 when a job does not die."""
 
 KEPT = 8
 """Zygotes kept; the one used longest ago is retired when another is needed."""
@@ -131,10 +136,13 @@ class Nursery:
     def close(self) -> None:
         """End all zygotes, and the jobs that they run."""
         os.close(self._writing)
+        deadline = time.monotonic() + CLOSING
         for zygote in (*self._zygotes.values(), *self._retired):
             try:
-                zygote.process.wait(10)
+                zygote.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                zygote.process.kill()
+                tree.signal_tree(zygote.process.pid, signal.SIGKILL)
+                with suppress(subprocess.TimeoutExpired):  # it may hang in the kernel
+                    zygote.process.wait(1)
         os.close(self._reading)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import signal
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 from xpm.broker.broker import Failure
 from xpm.errors import MessageError
-from xpm_workers import frames
+from xpm_workers import frames, tree
 from xpm_workers.frames import Frame
 from xpm_workers.process import WRITTEN
 
@@ -22,6 +23,10 @@ log = logging.getLogger("xpm.worker")
 
 STOP_GRACE = 1.5
 """Seconds between asking a job's processes to end and ending them."""
+
+DEAF = 8.0
+"""Seconds after which a zygote that answers nothing is left to itself, when the job is to end: it is busy with an
+import that no signal reaches, say."""
 
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
 """Signals that others send: a job that dies of one runs again. It dies of the rest by its own fault."""
@@ -80,6 +85,7 @@ class Running:
         self._progress = b""
         self._word: Frame | None = None
         self._kill_at: float | None = None
+        self._deaf_at: float | None = None
         self._return_at: float | None = None
         self._returning = ""
         self._stopping = False
@@ -103,11 +109,20 @@ class Running:
             self._kill_at = time.monotonic() + STOP_GRACE
             self._signal(signal.SIGTERM)
 
+    def _kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self._deaf_at is None:
+            self._deaf_at = time.monotonic() + DEAF
+            self._tell(["ask"])
+
     def _signal(self, number: int) -> None:
+        self._tell(["signal", int(number)])
+
+    def _tell(self, frame: Frame) -> None:
         try:
-            frames.send(self._channel, ["signal", int(number)])
+            frames.send(self._channel, frame)
         except OSError as error:  # the zygote is gone, and the job with it
-            log.debug("no signal: %s", error)
+            log.debug("%s was not told: %s", frame, error)
 
     # The loop
 
@@ -127,6 +142,15 @@ class Running:
                     return Ended("crashed", text=f"it could not be started: {frame[1]}")
                 self._note(frame)
             self._tick()
+            if self._deaf_at is not None and time.monotonic() >= self._deaf_at:
+                return self._abandoned()
+
+    def _abandoned(self) -> Ended:
+        """The zygote doesn't listen. It will when it can, and end the job if that has begun; here it is over now."""
+        log.warning("a zygote does not answer: the job is ended without it")
+        if self._pid:
+            tree.signal_tree(self._pid, signal.SIGKILL)
+        return replace(self._ended(None), pid=self._pid, clean=False)
 
     def _receive(self) -> Frame | None:
         try:
@@ -138,13 +162,15 @@ class Running:
     def _patience(self) -> float:
         pause = min(1.0, self._interval) if self._progress else self._interval
         moments = [self._renewed + pause]
-        moments += [at for at in (self._kill_at, self._return_at) if at is not None]
+        moments += [at for at in (self._kill_at, self._return_at, self._deaf_at) if at is not None]
         return max(0.0, min(moments) - time.monotonic())
 
     def _note(self, frame: Frame) -> None:
         if frame[0] == "started":
             self._pid = int(frame[1])
             self._started(self._pid)
+        elif frame[0] == "here":
+            self._deaf_at = math.inf
         elif frame[0] == "progress":
             self._progress = frames.pack(frame[1:3])
         elif frame[0] in ("done", "failed"):
@@ -153,7 +179,7 @@ class Running:
     def _tick(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
-            self._signal(signal.SIGKILL)
+            self._kill()
             self._kill_at = now + STOP_GRACE
         if self._return_at is not None and now >= self._return_at:
             self._return_at = now + STOP_GRACE
@@ -165,7 +191,7 @@ class Running:
             answer = self._renew(progress)
             if answer == "fenced":
                 self._fenced = True
-                self._signal(signal.SIGKILL)
+                self._kill()
             elif answer == "stop":
                 self.stop()
 

@@ -254,10 +254,10 @@ class Serving:
         )
         ended = running.follow(self._attend)
         self._note(0)
-        if ended.kind == "crashed":
+        if ended.kind == "crashed" or not ended.clean:
             self._forget(claim.code)
-            if self._ends_too():
-                return Ended("returned", text="its pool was stopped")
+        if ended.kind == "crashed" and self._ends_too():
+            return Ended("returned", text="its pool was stopped")
         return ended
 
     def _ends_too(self) -> bool:

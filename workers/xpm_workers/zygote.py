@@ -168,6 +168,9 @@ class Zygote:
         if frame[0] == "signal":
             self._pass_on(line, int(frame[1]))
             return
+        if frame[0] == "ask":
+            self._send(line, ["here"])
+            return
         if frame[0] != "run" or line.job or line.end or self._waits(line):
             raise MessageError(f"{frame[0]!r} was not expected")
         self._starting.append((line, Request.of(frame[1]), frame))
