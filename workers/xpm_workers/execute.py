@@ -57,6 +57,7 @@ def run(job: str) -> None:
     try:
         outcome = serving.only(job)
     finally:
+        serving.close()
         nursery.close()
         broker.depart(serving.name)
     if outcome != "done":
