@@ -16,7 +16,7 @@ BATCH = 1000
 PAUSE = 0.003
 """Seconds for which the first waits for others."""
 
-QUIET = 0.05
+QUIET = 0.02
 """After so many seconds without a submission the first of them goes out at once."""
 
 
