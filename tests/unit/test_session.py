@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sessions import Recorder
 
-from xpm.core.session import DEFAULTS, ScriptLoaded, SubmitOptions, current, loading, progress
+from xpm.core.session import DEFAULTS, ScriptLoaded, SubmitOptions, active, adopt, current, loading, progress
 
 
 def test_progress_outside_of_a_job_does_nothing() -> None:
@@ -28,3 +30,18 @@ def test_options() -> None:
     assert SubmitOptions() == DEFAULTS
     with pytest.raises(AttributeError):
         DEFAULTS.queue = "x"  # type: ignore[misc]
+
+
+def test_a_thread_of_a_job_finds_the_session_of_its_process() -> None:
+    found: list[object] = []
+    with Recorder() as experiment:
+        adopt(job := Recorder())
+        try:
+            thread = threading.Thread(target=lambda: found.append(active()))
+            thread.start()
+            thread.join()
+            assert active() is experiment  # one that was opened here goes before
+        finally:
+            adopt(None)
+    assert found == [job]
+    assert active() is None

@@ -62,7 +62,7 @@ def _run(request: Request, folder: Path) -> int:
     introduce(request)
     seeder.sow()
     here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
-    session.current.set(here)
+    session.adopt(here)
     try:
         types = {key: loader.type(key, packed) for key, packed in request.types.items()}
         task = here.own(JobRef(request.job, request.task), request.payload, types)

@@ -101,20 +101,26 @@ def offer(connected: socket.socket, message: bytes) -> bool:
     return True
 
 
-def receive(connected: socket.socket) -> Frame | None:
+def receive(connected: socket.socket, parts: list[bytes] | None = None) -> Frame | None:
     """Waits for the next frame; None when the other side is gone.
+
+    Args:
+        connected: the connection.
+        parts: keeps what came of a long frame for the next call, if others speak in its middle: threads of the task.
 
     Raises:
         MessageError: what came is no frame.
     """
-    parts: list[bytes] = []
+    parts = [] if parts is None else parts
     while message := receive_message(connected):
         frame = unpack(message)
         if frame[0] != "part":
-            return frame  # parts without their end: whoever sent them died
+            return frame
         parts.append(frame[2])
         if not frame[1]:
-            return unpack(b"".join(parts))
+            whole = b"".join(parts)
+            parts.clear()
+            return unpack(whole)
     return None
 
 

@@ -40,7 +40,7 @@ def practise(loader: Loader) -> None:
             _run(_request(number), channel, loader)
             while frames.unpack(frames.receive_message(worker))[0] != "done":
                 continue
-    session.current.set(None)
+    session.adopt(None)
     gc.disable()
 
 

@@ -161,7 +161,7 @@ class Execution:
     def execute(self) -> tuple[Any, Failure | None]:
         """Executes the task: what it returned, or how it failed."""
         try:
-            session.current.set(self._session)
+            session.adopt(self._session)
             task = self._task or self._build()
             gc.enable()
             return task.execute(), None

@@ -83,6 +83,7 @@ class Running:
         self._renewed = time.monotonic()
         self._pid = 0
         self._progress = b""
+        self._parts: list[bytes] = []
         self._word: Frame | None = None
         self._kill_at: float | None = None
         self._deaf_at: float | None = None
@@ -154,7 +155,7 @@ class Running:
 
     def _receive(self) -> Frame | None:
         try:
-            return frames.receive(self._channel)
+            return frames.receive(self._channel, self._parts)
         except (OSError, MessageError) as error:
             log.warning("the zygote is gone: %s", error)
             return None

@@ -25,7 +25,7 @@ from xpm.core.info import (
 from xpm.core.live import instance_of
 from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import Sealing, seal, steps
-from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, current
+from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
 from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted
 from xpm.types import Scalar
@@ -165,7 +165,7 @@ class Task(Config, Submittable):
         info = own_info(_description(self, "submit"))
         if info.session is not None:
             return self if info.output is None else info.output
-        session = current.get()
+        session = active()
         if session is None:
             raise NoExperiment()
         options = DEFAULTS if queue is None and priority is None else SubmitOptions(queue, priority)

@@ -1,7 +1,7 @@
 """The one ambient value of the package: the session that takes submissions and answers questions.
 
-An open experiment is a session, and so is the process of a job. The parts above set `current`; the
-core only reads it.
+An open experiment is a session, and so is the process of a job. The parts above set it, an experiment by `current`,
+a job's process by `adopt`; the core only reads it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class Session(Protocol):
 
 
 current: ContextVar[Session | None] = ContextVar("xpm_session", default=None)
-"""The open experiment, or in a job the job's own session."""
+"""The experiment that is open here; see `active`."""
+
+_of_process: Session | None = None
 
 loading: ContextVar[bool] = ContextVar("xpm_loading", default=False)
 """True while a worker runs a script only to get at its classes."""
@@ -95,6 +97,18 @@ class ScriptLoaded(BaseException):
     """
 
 
+def adopt(session: Session | None) -> None:
+    """Makes `session` that of the whole process: the threads of a job start with a context of their own."""
+    global _of_process
+    _of_process = session
+
+
+def active() -> Session | None:
+    """The open experiment, or in a job, in whichever thread, the job's own session."""
+    session = current.get()
+    return _of_process if session is None else session
+
+
 def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> None:
     """Says how far the running job is; outside a job it does nothing.
 
@@ -103,7 +117,7 @@ def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> 
         desc: what is being done; an integer here is a level, as in experimaestro.
         level: 0 for the job as a whole, 1 for a part of it, and so on.
     """
-    session = current.get()
+    session = active()
     if session is None:
         return
     if isinstance(desc, int):
