@@ -22,6 +22,7 @@ from xpm.core.info import (
     info_of,
     own_info,
 )
+from xpm.core.jobpath import in_directory
 from xpm.core.live import instance_of
 from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import Sealing, seal, steps
@@ -198,7 +199,8 @@ class Task(Config, Submittable):
     @property
     def jobpath(self) -> Path:
         """The job's directory, known as soon as the task is submitted."""
-        return _session(self).jobpath(self)
+        path = _session(self).jobpath(self)
+        return in_directory(path, reference(self)) if isinstance(self, Description) else path
 
     @property
     def job(self) -> Job:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of
+from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, note_tag
@@ -86,7 +87,7 @@ def generated_path(config: Any, name: str, label: str) -> Path:
     taken = info_of(owner) if home else None
     if taken is None or taken.session is None:
         raise AttributeError(f"{label}: the path is known once the task is submitted")
-    return taken.session.jobpath(owner) / folder / name
+    return in_directory(taken.session.jobpath(owner) / folder / name, taken.ref)
 
 
 def _shown(value: Any, depth: int) -> str:

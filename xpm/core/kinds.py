@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from xpm.core.info import Described, Description
+from xpm.core.jobpath import JobPath
 
 NAN = float("nan")
 """The one NaN that is stored."""
@@ -132,7 +133,7 @@ def _str(value: Any) -> str:
 def _path_check(cls: type[PurePath]) -> Check:
     def check(value: Any) -> PurePath:
         if isinstance(value, PurePath):
-            return cls(value)
+            return value if isinstance(value, JobPath) and isinstance(value, cls) else cls(value)
         if not isinstance(value, str):
             raise _mismatch("Path", value)
         if not value:

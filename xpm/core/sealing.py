@@ -5,16 +5,18 @@ All or nothing: when something below it is wrong, nothing has been sealed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
 from xpm.core.canonical import PLAIN
 from xpm.core.cycles import Step, way_back
+from xpm.core.fields import Role
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze
 from xpm.core.identifier import identifier
-from xpm.core.info import HIDDEN, Description, Info, Submittable, own_info
+from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, own_info
+from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
@@ -80,7 +82,7 @@ _Place = tuple["_Place | None", object, bool]
 class Sealing:
     """The sealing of one description and of all that is below it."""
 
-    __slots__ = ("changed", "folder", "homed", "label", "open", "task")
+    __slots__ = ("changed", "folder", "homed", "label", "open", "paths", "task")
 
     def __init__(self, config: Any, owner: Any = None, folder: str = "") -> None:
         """Seals `config`; its paths lie in `folder` of the job of `owner`, by default of its own job."""
@@ -88,7 +90,10 @@ class Sealing:
         self.label = schema.label
         self.task: Any = owner or (config if isinstance(config, Submittable) else None)
         self.folder = folder
-        self.open: set[int] = set()
+        self.open: dict[int, Schema] = {}
+        """The descriptions on the way to the one that is looked at, from the top, and their schemas."""
+        self.paths: list[tuple[str, JobPath, bool]] = []
+        """Paths in jobs' directories: where, which, and whether the parameter is a `Meta`."""
         self.changed: list[tuple[Any, Info, dict[str, Any]]] = []
         self.homed: list[Info] = []
         done = False
@@ -122,17 +127,17 @@ class Sealing:
         before: dict[str, Any] = {}
         if not info.sealed:
             self.changed.append((config, info, before))
-        self.open.add(id(config))
+        self.open[id(config)] = schema
         generates = bool(schema.generated)
         for _, name in schema.rich:
             value = values[name]
-            if type(value) in PLAIN or isinstance(value, (Enum, PurePath)):
+            if type(value) in PLAIN or (isinstance(value, (Enum, PurePath)) and type(value) is not JobPath):
                 continue
             if not isinstance(value, (Description, *_FROZEN)):
                 before[name] = value
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
-        self.open.discard(id(config))
+        del self.open[id(config)]
         if schema.generated:
             self._home(info, schema, place)
         info.generates = generates
@@ -154,6 +159,9 @@ class Sealing:
             return False
         if isinstance(value, Description):
             return self._config(value, place)
+        if isinstance(value, JobPath):
+            self._note(value, place)
+            return False
         generates = False
         for key, each in _elements(value):
             if type(each) not in PLAIN:
@@ -167,6 +175,30 @@ class Sealing:
             return f"{_text(self.label, place)}: the task {name} must be submitted first"
         return f"{_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
 
+    def _note(self, path: JobPath, place: _Place) -> None:
+        """A path in some job's directory: what a task gives out may have one, and what doesn't identify."""
+        names = [str(key) for key, parameter in _path(place) if parameter]
+        meta = any(
+            schema.fields[name].role is Role.META
+            for schema, name in zip(self.open.values(), names, strict=True)
+        )
+        if not self.folder:
+            self.paths.append((_text(self.label, place), path, meta))
+
+    def refuse_paths(self, dependencies: Collection[JobRef]) -> None:
+        """Refuses paths in directories of jobs that would not be waited for, or that would identify the task.
+
+        Raises:
+            SubmissionError: there is one.
+        """
+        for place, path, meta in self.paths:
+            if not meta or (path.job is not None and path.job not in dependencies):
+                where = f"{_short(path.job.task)} {path.job.id[:8]}" if path.job else "a job"
+                raise SubmissionError(
+                    f"{place}: a path in the directory of {where}: "
+                    "give the task itself, and take the path from it in execute"
+                )
+
     def _home(self, info: Info, schema: Schema, place: _Place | None) -> None:
         if self.task is None:
             return
@@ -179,6 +211,11 @@ class Sealing:
                 f"{_text(self.label, place)}.{name}: its path lies in the directory of another job; "
                 f"give each task its own {schema.label}"
             )
+
+
+def _short(task: str) -> str:
+    """A class's name without its module or script."""
+    return task.rpartition(":")[2].rpartition(".")[2]
 
 
 def _elements(value: Any) -> Iterator[tuple[object, Any]]:

@@ -47,6 +47,8 @@ def prepare(task: Any) -> Prepared:
     try:
         ref = info.ref = JobRef(JobId(digest(task).hex()), schema.name)
         payload, types, dependencies = encode(task)
+        if sealing is not None:
+            sealing.refuse_paths(dependencies)
         tags = tags_of(task)
         label = label_of(task, tags)
         done = True
