@@ -24,7 +24,7 @@ LISTED = 5
 """Failed jobs that are named, at most."""
 
 LOGS = ("stdout.log", "stderr.log")
-"""What a job printed; a log that stayed empty is not kept, and a job that never ran has none."""
+"""What a job printed; one that never ran has none."""
 
 LINES = 12
 """Lines of a traceback that are shown."""
@@ -132,7 +132,7 @@ def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished], voice: Vo
             yield f"and {len(same) - LISTED + 1:,} more"
     yield ""
     name, xpm = first.id[:8], ending.commands.xpm
-    logs = any((first.path / log).exists() for log in LOGS)
+    logs = first.state is State.ERROR or any((first.path / log).exists() for log in LOGS)
     commands = [
         (xpm("logs", name) if logs else "", "what it printed"),
         (xpm("show", name), "everything about it"),
