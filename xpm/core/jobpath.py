@@ -6,7 +6,6 @@ workspace's place would get into the identifier. So they are of a type of their 
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ class JobPath(type(Path())):
     job: JobRef | None = None
     """None where a method of `Path` has made it from another."""
 
-    def __truediv__(self, key: str | PathLike[str]) -> JobPath:
+    def __truediv__(self, key: Any) -> JobPath:
         return in_directory(super().__truediv__(key), self.job)
 
     def __reduce__(self) -> tuple[Any, ...]:
