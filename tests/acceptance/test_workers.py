@@ -17,7 +17,9 @@ from farm import Farm, farm
 from servers import Server
 
 from xpm.broker import rq as rqnames
+from xpm.broker.poolfile import PoolFile
 from xpm.core.state import State
+from xpm_workers.cpus import cpus
 
 CODE = '''
 from __future__ import annotations
@@ -34,6 +36,12 @@ class Note(Task):
         with open(self.ledger, "a") as file:
             file.write(f"{self.n}\\n")
         return self.n
+
+class Share(Task):
+    """Its share of the CPUs."""
+    n: Param[int]
+    def execute(self) -> str:
+        return os.environ["OMP_NUM_THREADS"]
 
 class Sum(Task):
     notes: Param[list[Note]]
@@ -376,3 +384,27 @@ def test_a_zygote_that_died_between_two_jobs_costs_the_next_one_nothing(works: F
     works.send(run, works.tasks.Note.C(n=2, ledger=ledger))
     job = works.until(works.in_state("Note n=2", State.DONE))
     assert (job.execution, job.attempt) == (1, 1)
+
+
+def test_a_pool_that_is_asked_for_another_number_of_workers_shares_the_cpus_anew(
+    works: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    file = PoolFile(tmp_path / "pool.lock")
+
+    def share(n: int) -> str:
+        works.send(works.run(str(n)), works.tasks.Share.C(n=n))
+        job = works.until(works.in_state(f"Share n={n}", State.DONE))
+        return json.loads((works.workspace.jobpath(job.task, job.id) / ".xpm/result.json").read_text())[
+            "result"
+        ]
+
+    works.pool("--lock", str(file.path), slots=1)
+    assert share(1) == str(cpus())
+    holder = file.holder()
+    assert holder is not None and holder.asked == 1
+    file.want(holder, 2)
+    works.until(lambda: len(works.views.workers()) == 2)
+    works.write(CODE + "# other code has a zygote of its own\n")
+    assert share(2) == str(max(1, cpus() // 2))
+    works.until(lambda: (found := file.holder()) is not None and found.asked == 2)

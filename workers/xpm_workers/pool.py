@@ -8,7 +8,6 @@ and starts another; when it dies itself, workers and zygotes see their connectio
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import os
 import select
@@ -25,6 +24,7 @@ from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
 from xpm.broker.idle import idle
+from xpm.broker.poolfile import PoolFile
 from xpm.errors import BrokerUnreachable, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
@@ -76,10 +76,10 @@ class Pool:
 
     Args:
         duty: what the workers are to do.
-        slots: how many there are.
+        slots: how many there are; 0: as many as there are CPUs.
         revive: starts an embedded server again; called in workers.
         idle_stop: end when nothing was to do for so many seconds; 0: never.
-        local: whether it is the pool of the scripts of this host.
+        file: that of a pool that scripts of this host share, by which they ask it for more workers or fewer.
     """
 
     def __init__(
@@ -89,14 +89,16 @@ class Pool:
         revive: Callable[[], None],
         idle_stop: float = 0.0,
         *,
-        local: bool = False,
+        file: PoolFile | None = None,
     ) -> None:
         self._duty = duty
-        self._count = slots
+        self._asked = slots
+        self._count = slots or cpus()
+        self._file = file
         self._revive = revive
         self._idle_stop = idle_stop
         self._slots: dict[int, Slot] = {}
-        self._nursery = Nursery(duty.workspace, local=local)
+        self._nursery = Nursery(duty.workspace, local=file is not None)
         self._stops = 0
         self._hasty = 0
         self._failed = False
@@ -104,27 +106,53 @@ class Pool:
         os.set_blocking(self._wake, False)
         os.set_blocking(self._signalled, False)
         self._used = time.monotonic()
+        self._share: set[str] = set()
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         tree.adopt_orphans()
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
-        signal.signal(signal.SIGUSR1, _ignore)  # until a worker, just forked, has a handler of its own
+        signal.signal(
+            signal.SIGUSR1, _ignore
+        )  # also for a worker, just forked, that has no handler of its own yet
         for number in _STOPS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else: by nohup
                 signal.signal(number, self._on_stop)
-        for number in range(self._count):
-            self._start(number)
+        if self._file is not None:
+            self._file.tell(self._asked)
+        self._share = {name for name in THREADS if name not in os.environ}
+        self._start_missing()
         log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
         while self._slots:
             self._wait()
             self._reap()
+            self._resize()
             self._look_idle()
         self._nursery.close()
         return 1 if self._failed else 0
 
     # Workers
+
+    def _start_missing(self) -> None:
+        for name in self._share:
+            os.environ[name] = str(max(1, cpus() // self._count))  # zygotes, and so jobs, have it from here
+        for number in sorted(set(range(self._count)) - {slot.number for slot in self._slots.values()}):
+            self._start(number)
+
+    def _resize(self) -> None:
+        """As many workers as a script has asked for; those that are too many end with their jobs."""
+        wanted = self._file.wanted() if self._file is not None and not self._stops else None
+        if self._file is None or wanted is None or wanted == self._asked:
+            return
+        log.info("%d workers are wanted", wanted)
+        self._asked = wanted
+        self._count = wanted or cpus()
+        for slot in self._slots.values():
+            if slot.number >= self._count:
+                slot.ask(Wish.LEAVE)
+        self._start_missing()
+        self._file.tell(self._asked)
 
     def _start(self, number: int) -> None:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -227,7 +255,7 @@ class Pool:
                 tree.signal_tree(job, signal.SIGKILL)
             if died != UNREACHED:
                 self._sign_off(slot)
-        if self._stops or (died == 0 and self._duty.burst):
+        if self._stops or (died == 0 and self._duty.burst) or slot.number >= self._count:
             return
         self._hasty = self._hasty + 1 if died and time.monotonic() - slot.born < HASTY else 0
         if self._hasty >= HASTY_LIMIT:
@@ -304,17 +332,6 @@ def _log_to(directory: Path | None) -> None:
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
 
 
-def _locked(path: Path) -> bool:
-    """Take the lock for this process's life; False when another holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return False
-    return True
-
-
 def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callable[[], None]:
     def revive() -> None:
         if embedded:
@@ -333,7 +350,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    if given.lock is not None and not _locked(given.lock):
+    file = PoolFile(given.lock) if given.lock is not None else None
+    if file is not None and not file.take():
         return 0
     settings = load(command={"workspace": str(given.workspace)})
     url = given.broker or settings.broker
@@ -347,10 +365,6 @@ def _serve(given: argparse.Namespace) -> int:
         check(client, url)
     workspace = Workspace.open(given.workspace)
     _log_to(workspace.log_dir if given.lock else None)
-    slots = given.slots or cpus()
-    share = str(max(1, cpus() // slots))
-    for name in THREADS:
-        os.environ.setdefault(name, share)
     duty = Duty(
         workspace.path,
         workspace.namespace,
@@ -361,9 +375,7 @@ def _serve(given: argparse.Namespace) -> int:
         given.burst,
         f"{socket.gethostname()}.{os.getpid()}",
     )
-    return Pool(
-        duty, slots, _reviver(workspace, settings, given.embedded), given.idle, local=given.lock is not None
-    ).run()
+    return Pool(duty, given.slots, _reviver(workspace, settings, given.embedded), given.idle, file=file).run()
 
 
 if __name__ == "__main__":

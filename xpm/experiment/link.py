@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 from xpm.broker import dirs
 from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client, safe
 from xpm.broker.embedded import Embedded
+from xpm.broker.idle import BUSY
 from xpm.broker.views import Views
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.errors import BrokerUnreachable
 from xpm.experiment.commands import Commands
+from xpm.experiment.localpool import LocalPool
 from xpm.experiment.voice import Voice
 from xpm.settings import Settings, places
 from xpm.workspace.layout import Workspace
@@ -166,49 +164,41 @@ class Link:
 
     def serve(self) -> None:
         """Sees that there are local workers, where there are to be any: called again and again."""
-        if self.settings.workers == 0 or (self.settings.workers is None and not self.embedded):
+        if not self._wants_workers():
             return
         now = time.monotonic()
         if now - self._looked < POOL_LOOK and self._looked:
             return
         self._looked = now
+        self._pool().ensure()
+
+    def fit(self) -> None:
+        """Makes local workers that another script has started fit this one, before it submits."""
+        if self._wants_workers():
+            self._pool().fit(lambda: self.ask(self._unused))
+
+    def _wants_workers(self) -> bool:
+        workers = self.settings.workers
+        return self.embedded if workers is None else workers > 0
+
+    def _unused(self) -> bool:
+        counts = self.views.counts()
+        return not any(counts.get(state) for state in BUSY)
+
+    def _pool(self) -> LocalPool:
         # Another broker for the same workspace needs workers of its own.
         broker = "own" if self.embedded else hashlib.sha256(self._url.encode()).hexdigest()[:12]
-        lock = dirs.data(places(), self.workspace.namespace) / POOL_LOCK.format(broker)
-        if not _held(lock):
-            self._start_pool(lock)
-
-    def _start_pool(self, lock: Path) -> None:
-        settings = self.settings
+        file = dirs.data(places(), self.workspace.namespace) / POOL_LOCK.format(broker)
         command = [
-            *(sys.executable, "-P", "-m", "xpm_workers.pool", "--workspace", str(self.workspace.path)),
-            *("--slots", str(settings.workers or 0)),
-            *("--queue", "*"),
-            *("--lock", str(lock), "--idle", str(settings.idle_stop)),
+            *(
+                "--workspace",
+                str(self.workspace.path),
+                "--queue",
+                "*",
+                "--idle",
+                str(self.settings.idle_stop),
+            ),
             *(["--embedded"] if self.embedded else []),
         ]
-        try:
-            # By way of a shell that ends at once, so that the pool is nobody's child to wait for.
-            subprocess.run(
-                ["/bin/sh", "-c", '"$@" &', "sh", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "XPM_BROKER": self._url},  # not an argument: it may hold a password
-                start_new_session=True,
-                check=False,
-            )
-        except OSError as error:
-            raise BrokerError(f"local workers cannot be started: {error}") from error
-
-
-def _held(lock: Path) -> bool:
-    """Whether a pool holds the lock."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        environ = {**os.environ, "XPM_BROKER": self._url}  # not an argument: it may hold a password
+        return LocalPool(file, command, self.settings, environ, self._voice)

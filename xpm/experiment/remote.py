@@ -83,6 +83,8 @@ class Remote:
         first = self._run is None
         run = self._run = self._run or self._open()
         run.directory.add(entries, self._types)
+        if first:
+            self._link.fit()
         self._link.serve()
         outcomes = run.submit(entries, self._types)
         self._note(entries, outcomes)

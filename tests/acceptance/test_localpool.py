@@ -1,0 +1,111 @@
+"""Local workers that one script has started, and the next one finds: their number and their environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+from commands import Lab
+
+SCRIPT = '''
+import os, sys, time
+from pathlib import Path
+from xpm import Meta, Param, Task, experiment
+
+class Show(Task):
+    """Returns a variable; begins by noting its process, and ends when a file is there."""
+    name: Param[str]
+    n: Param[int]
+    until: Meta[Path]
+    def execute(self):
+        with open(self.until.with_name("ledger"), "a") as file:
+            file.write(f"{self.name} {os.getpid()}\\n")
+        while not self.until.exists():
+            time.sleep(0.02)
+        return os.environ.get("COLOUR")
+
+if __name__ == "__main__":
+    name, count, until = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    with experiment(name) as xp:
+        for n in range(count):
+            Show.C(name=name, n=n, until=until).submit()
+    print(*sorted({str(row["result"]) for row in xp.rows()}))
+'''
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    (made.project / "show.py").write_text(SCRIPT)
+    (made.project / "go").touch()
+    yield made
+    made.close()
+
+
+def run(lab: Lab, name: str, count: int = 1, gate: str = "go", **env: str) -> Any:
+    return lab.run("run", "show.py", name, str(count), str(lab.project / gate), env=env)
+
+
+def pools(lab: Lab) -> set[str]:
+    return {one["pool"] for one in workers(lab)}
+
+
+def workers(lab: Lab) -> list[dict[str, Any]]:
+    return lab.json("worker")["workers"]
+
+
+def begun(lab: Lab) -> list[list[str]]:
+    """Experiment and process of each start of a job."""
+    path = lab.project / "ledger"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for(condition: Callable[[], Any], within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_idle_workers_make_room_for_another_number_of_them(lab: Lab) -> None:
+    assert run(lab, "one").returncode == 0
+    assert len(workers(lab)) == 2
+    (first,) = pools(lab)
+    assert run(lab, "again", **{"TERM": "other", "SHLVL": "7"}).returncode == 0
+    assert pools(lab) == {first}  # nothing that matters is different
+    done = run(lab, "two", XPM_WORKERS="3")
+    assert (done.returncode, done.stderr.count("local workers")) == (0, 0)
+    assert len(workers(lab)) == 3
+    assert first not in pools(lab)
+
+
+def test_idle_workers_make_room_for_those_of_another_environment(lab: Lab) -> None:
+    assert run(lab, "one", COLOUR="red").stdout.split()[-1:] == ["red"]
+    assert run(lab, "two", COLOUR="blue").stdout.split()[-1:] == ["blue"]
+    assert run(lab, "three").stdout.split()[-1:] == ["None"]
+
+
+def test_workers_at_work_become_more_and_fewer_and_say_what_stays(lab: Lab) -> None:
+    assert run(lab, "one", 3, "gate", XPM_WORKERS="1", XPM_DETACH="1", COLOUR="red").returncode == 0
+    wait_for(lambda: len(begun(lab)) == 1)
+    (pool,) = pools(lab)
+
+    more = run(lab, "two", 3, "gate", XPM_WORKERS="3", XPM_DETACH="1", COLOUR="blue")
+    assert "local workers: 3 from now on (1 before)" in more.stderr
+    assert "other there: COLOUR;" in more.stderr
+    wait_for(lambda: len(begun(lab)) == 3)
+    assert pools(lab) == {pool} and len(workers(lab)) == 3
+
+    fewer = run(lab, "three", 1, "gate", XPM_WORKERS="1", XPM_DETACH="1", COLOUR="red")
+    assert "local workers: 1 from now on (3 before)" in fewer.stderr
+    assert "other there" not in fewer.stderr
+    assert all(psutil.pid_exists(int(process)) for _, process in begun(lab))
+    assert len(workers(lab)) == 3  # each may end its job
+    (lab.project / "gate").touch()
+    wait_for(lambda: len(begun(lab)) == 7 and len(workers(lab)) == 1)
+    assert pools(lab) == {pool}
+    wait_for(lambda: {one["state"] for one in lab.json("jobs", "--limit", "0")["jobs"]} == {"DONE"})
+    assert len(begun(lab)) == 7

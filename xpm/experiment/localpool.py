@@ -1,0 +1,151 @@
+"""Local workers: those of a script that needs some, which serve all scripts of the workspace on this host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from xpm.broker.poolfile import Holder, PoolFile
+from xpm.errors import BrokerError
+from xpm.experiment.voice import Voice
+from xpm.settings import Settings
+
+ENDING = 3.0
+"""Seconds for which a script waits until workers that nobody needs have made room."""
+
+_OWN = frozenset({"XPM_BROKER", "XPM_WORKERS", "XPM_DETACH", "XPM_DRY_RUN", "XPM_NO_COLOR", "XPM_WORKSPACE"})
+_FLEETING = frozenset(
+    {"_", "PWD", "OLDPWD", "SHLVL", "COLORTERM", "COLUMNS", "LINES", "TTY", "GPG_TTY", "STY"}
+)
+_SCREENS = ("TERM", "TMUX", "WINDOW", "VTE_", "KITTY_", "ITERM_", "STARSHIP_", "MAKE", "PYTEST_CURRENT")
+"""What differs from terminal to terminal, or from command to command, and means nothing to a job: whole names, and
+beginnings."""
+_SESSIONS = (
+    "SSH_",
+    "XDG_",
+    "DBUS_",
+    "DISPLAY",
+    "WAYLAND_",
+    "DESKTOP",
+    "GNOME_",
+    "KDE_",
+    "VSCODE_",
+    "SESSION_",
+)
+_SERVICES = ("SUDO_", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_", "DIRENV_")
+"""What is new in each login or service: jobs get the newest when they can, but no word is lost on it."""
+
+
+class LocalPool:
+    """The pool of a workspace and broker on this host.
+
+    Args:
+        file: its file.
+        command: what follows `python -m xpm_workers.pool`, but for the number of workers.
+        settings: how many workers.
+        environ: the environment of its jobs.
+        voice: says what the user should know.
+    """
+
+    def __init__(
+        self, file: Path, command: list[str], settings: Settings, environ: Mapping[str, str], voice: Voice
+    ) -> None:
+        self._file = PoolFile(file)
+        self._command = [*command, "--lock", str(file)]
+        self._asked = settings.workers or 0
+        self._environ = environ
+        self._voice = voice
+
+    def ensure(self) -> None:
+        """Starts the pool if there is none.
+
+        Raises:
+            BrokerError: it can't be started.
+        """
+        if not self._file.held():
+            self._start()
+
+    def fit(self, idle: Callable[[], bool]) -> None:
+        """Makes a pool that another script has started fit this one, as far as that harms nobody.
+
+        A pool that nobody needs makes room for one of this script. One that is at work gets the number of workers that
+        this script asks for, if it does, and keeps its environment.
+        """
+        holder = self._file.holder()
+        if holder is None:
+            return
+        strange = self._strange(holder)
+        if self._asked == holder.asked and not strange:
+            return
+        if idle():
+            self._file.dismiss(holder)
+            self._await_end(holder)
+            return
+        if self._asked and self._asked != holder.asked:
+            self._file.want(holder, self._asked)
+            before = holder.asked or "as many as CPUs"
+            self._voice.say(f"local workers: {self._asked} from now on ({before} before)")
+        if named := [name for name in strange if not name.startswith(_SESSIONS + _SERVICES)]:
+            self._voice.say(
+                "local workers are at work, in the environment of the script that started them; other there: "
+                f"{_listed(named)}; a script that starts when no job waits or runs brings its own"
+            )
+
+    def _strange(self, holder: Holder) -> list[str]:
+        """The variables that the pool's jobs have otherwise than they would have by this script."""
+        theirs = environment(holder.pid)
+        if theirs is None:
+            return []
+        names = sorted(theirs.keys() | self._environ.keys())
+        return [name for name in names if theirs.get(name) != self._environ.get(name) and _matters(name)]
+
+    def _await_end(self, holder: Holder) -> None:
+        deadline = time.monotonic() + ENDING
+        while self._file.holder() == holder and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _start(self) -> None:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "xpm_workers.pool",
+            "--slots",
+            str(self._asked),
+            *self._command,
+        ]
+        try:
+            # By way of a shell that ends at once, so that the pool is nobody's child to wait for.
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" &', "sh", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=self._environ,
+                start_new_session=True,
+                check=False,
+            )
+        except OSError as error:
+            raise BrokerError(f"local workers cannot be started: {error}") from error
+
+
+def environment(pid: int) -> dict[str, str] | None:
+    """The variables with which a process of this user was started; None where that can't be seen."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    pairs = (os.fsdecode(each).partition("=") for each in text.split(b"\0") if each)
+    return {name: value for name, _, value in pairs}
+
+
+def _matters(name: str) -> bool:
+    return name not in _OWN and name not in _FLEETING and not name.startswith(_SCREENS)
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
