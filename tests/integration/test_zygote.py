@@ -459,7 +459,6 @@ def test_threads_and_exit_functions_come_to_their_end(lab):
 def test_progress_comes_and_never_holds_the_job_up(lab):
     worker = lab.worker()
     worker.ask(lab.request(lab.prepare(lab.module.Do.C(what="progresses"))))
-    worker.until("started")
     frames = worker.rest()
     assert [frame[1:] for frame in frames if frame[0] == "progress"][:5] == [
         [step / 4, f"step {step}", 0] for step in range(5)
