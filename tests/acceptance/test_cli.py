@@ -153,9 +153,13 @@ def test_nothing_is_made_by_looking(lab: Lab, tmp_path):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(lab: Lab):
-    shell = f"{' '.join(XPM)} --help | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", shell], env=lab.env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and not done.stderr
+    closed = "| true; exit ${PIPESTATUS[0]}"
+    for words in ("--help", "doctor", "doctor --json", "doctor 2>&1", "nonsense 2>&1"):
+        shell = f"{' '.join(XPM)} {words} {closed}"
+        done = subprocess.run(
+            ["bash", "-c", shell], cwd=lab.home, env=lab.env, capture_output=True, text=True
+        )
+        assert done.returncode == (2 if "nonsense" in words else 0) and not done.stderr, words
 
 
 def test_version(lab: Lab):

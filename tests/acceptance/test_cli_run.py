@@ -123,6 +123,18 @@ def test_the_end_offers_the_logs_of_jobs_that_have_some(lab: Lab):
     assert re.search(r"^  \S*xpm logs \w+ +what it printed$", failed.stderr, re.MULTILINE)
 
 
+def test_a_script_whose_remarks_nobody_reads_goes_on(lab: Lab):
+    (lab.project / "unheard.py").write_text(
+        "import sys; from pathlib import Path; from xpm import Param, Task, experiment\n"
+        "class One(Task):\n    n: Param[int]\n    def execute(self): return self.n\n"
+        "for n in (1, 2):\n    with experiment('unheard'): task = One.C(n=n).submit()\n"
+        "Path('unheard').write_text(str(task.result()))\n"
+    )
+    shell = f"{sys.executable} unheard.py 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], cwd=lab.project, env=lab.env, timeout=SOON)
+    assert done.returncode == 0 and (lab.project / "unheard").read_text() == "2"
+
+
 def test_logs_follow_a_job_to_its_end(lab: Lab, gate: Path):
     lab.run("run", "--detach", "plan.py", "long", "1", str(gate))
     until(lambda: counts(lab, "long")["RUNNING"] == 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
@@ -53,8 +54,28 @@ COMMANDS = {
 }
 
 
+class _SeenEnough(Exception):
+    """Whoever reads our output has closed it, as `head` does; to click that would be a failure."""
+
+
+@contextmanager
+def _reader() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _SeenEnough from error
+
+
 class _Root(Group):
     """The commands by name; each is imported when it is called."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _reader():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -109,7 +130,8 @@ def status_of(error: XpmError) -> int:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"xpm: error: {message}", err=True)
+    with suppress(BrokenPipeError):  # the status tells it, too
+        click.echo(f"xpm: error: {message}", err=True)
 
 
 def _usage(error: click.ClickException) -> str:
@@ -142,8 +164,7 @@ def invoke(arguments: Sequence[str], options: Options) -> int:
             _trace()
         _complain(str(error))
         return status_of(error)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (_SeenEnough, BrokenPipeError):
         return 0
     except Exception as error:  # the last door: a person gets a line, and the way to the rest
         if options.verbose:
@@ -152,6 +173,16 @@ def invoke(arguments: Sequence[str], options: Options) -> int:
             line = " ".join(f"{type(error).__name__}: {error}".split())
             _complain(f"unexpected {line} (again with -v for the traceback)")
         return NOT_DONE
+
+
+def _be_quiet() -> None:
+    """What is still to be written goes nowhere: else Python complains at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _trace() -> None:
@@ -166,8 +197,5 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             cast(Any, stream).reconfigure(errors="backslashreplace")
     status = invoke(sys.argv[1:], Options())
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _be_quiet()
     sys.exit(status)

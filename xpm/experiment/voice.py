@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,13 @@ class Voice:
 
     def say(self, text: str, style: str = "") -> None:
         """One line, or several; `style` is shown on terminals only."""
+        try:
+            self._write(text, style)
+        except BrokenPipeError:
+            # Whoever read this has gone, as `head` does. The jobs go on, and so does the script.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    def _write(self, text: str, style: str) -> None:
         if self.above is not None:
             self.above(text)
         elif style and self.terminal and not self.plain:
