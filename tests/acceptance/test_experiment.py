@@ -401,7 +401,7 @@ def test_a_queue_that_cannot_be_is_refused(script: Script) -> None:
     done = subprocess.run(
         [sys.executable, "failing.py"], cwd=script.folder, env=script.environ, capture_output=True, text=True
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "queue 'a b': expected letters, digits" in done.stderr
 
 

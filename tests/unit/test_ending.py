@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from xpm.core.state import State
-from xpm.errors import BrokerUnreachable, ExperimentFailed, SettingsError, SubmissionError, WorkspaceError
+from xpm.errors import (
+    BrokerUnreachable,
+    ConfigError,
+    ExperimentFailed,
+    JobFailed,
+    SettingsError,
+    SubmissionError,
+    WorkspaceError,
+)
 from xpm.experiment.ending import NotAllDone, exit_status, status_of
 
 
@@ -28,7 +37,7 @@ def test_the_status_of_a_run(counts: dict[State, int], status: int):
     ("error", "status"),
     [
         (NotAllDone("x", 4), 4), (ExperimentFailed("x"), 1), (BrokerUnreachable("x"), 3), (SettingsError("x"), 2),
-        (WorkspaceError("x"), 2), (SubmissionError("x"), 1), (ValueError("x"), 1),
+        (WorkspaceError("x"), 2), (SubmissionError("x"), 2), (ConfigError("x"), 2), (JobFailed("x"), 1), (ValueError("x"), 1),
     ],
 )  # fmt: skip
 def test_the_status_of_an_error(error: Exception, status: int):
@@ -50,3 +59,23 @@ def test_errors_that_say_all_have_no_traceback(error: str, status: int, said: st
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == status
     assert done.stderr.endswith(said) and ("Traceback" in done.stderr) == (status == 1)
+
+
+def test_a_refused_description_is_told_with_the_script_s_lines_and_none_of_ours(tmp_path):
+    script = tmp_path / "plan.py"
+    script.write_text(
+        "from xpm import Param, Task, experiment\n"
+        "class One(Task):\n    n: Param[int]\n    def execute(self): pass\n"
+        "def plan():\n    return One.C(n='three').submit()\n"
+        "with experiment('e'):\n    plan()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "plan.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.sub(r" *\^+\n", "", done.stderr) == (
+        "Traceback (most recent call last):\n"
+        f'  File "{script}", line 8, in <module>\n    plan()\n'
+        f"  File \"{script}\", line 6, in plan\n    return One.C(n='three').submit()\n"
+        "xpm: One.n: expected int, got 'three'\n"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from traceback import extract_tb, format_list
 from types import TracebackType
 
 from xpm.core.state import State
@@ -11,17 +14,28 @@ from xpm.errors import (
     BrokerError,
     BrokerUnreachable,
     BrokerUnsuitable,
+    ConfigError,
     ExperimentFailed,
+    NoExperiment,
+    NotSubmitted,
     SettingsError,
+    SubmissionError,
     UsageError,
     WorkspaceError,
+    XpmError,
 )
 
 DONE, FAILED, USAGE, UNREACHABLE, CANCELLED, DETACHED = 0, 1, 2, 3, 4, 130
 """Exit statuses: all done; some job not done; wrong use; no broker; cancelled; detached by Ctrl-C."""
 
-PLAIN = (ExperimentFailed, BrokerError, SettingsError, UsageError, WorkspaceError)
-"""Errors whose message says all: where in xpm they were raised helps nobody."""
+PLAIN = (XpmError,)
+"""Errors whose message is written for people: where in xpm they were raised helps nobody."""
+
+ANYWHERE = (ExperimentFailed, BrokerError, SettingsError, UsageError, WorkspaceError)
+"""Those of them for which the script's own lines say nothing either."""
+
+OURS = f"{Path(__file__).parents[1]}{os.sep}"
+"""Where the files of this package lie."""
 
 
 class NotAllDone(ExperimentFailed):
@@ -46,12 +60,15 @@ def exit_status(error: BaseException) -> int:
         return error.status
     if isinstance(error, BrokerUnreachable):
         return UNREACHABLE
-    wrong = (BrokerUnsuitable, SettingsError, UsageError, WorkspaceError)
+    wrong = (
+        *(BrokerUnsuitable, SettingsError, UsageError, WorkspaceError),
+        *(ConfigError, SubmissionError, NoExperiment, NotSubmitted),
+    )
     return USAGE if isinstance(error, wrong) else FAILED
 
 
 def plainly() -> None:
-    """From now on `PLAIN` errors that nobody catches are shown without a traceback, and give their exit status."""
+    """From now on `PLAIN` errors that nobody catches are shown without xpm's own lines, and give their exit status."""
     before = sys.excepthook
     if getattr(before, "xpm", False):
         return
@@ -61,8 +78,16 @@ def plainly() -> None:
             before(kind, error, traceback)
             return
         if not isinstance(error, NotAllDone):
-            sys.stderr.write(f"xpm: {error}\n")
+            sys.stderr.write(f"{_script_lines(error, traceback)}xpm: {error}\n")
         sys.exit(exit_status(error))
 
     show.xpm = True  # type: ignore[attr-defined]
     sys.excepthook = show
+
+
+def _script_lines(error: BaseException, traceback: TracebackType | None) -> str:
+    """The lines of the script that led to the error, as Python shows them; none where they don't matter."""
+    if isinstance(error, ANYWHERE):
+        return ""
+    frames = [frame for frame in extract_tb(traceback) if not frame.filename.startswith(OURS)]
+    return "".join(["Traceback (most recent call last):\n", *format_list(frames)]) if frames else ""
