@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from socket import gethostname
+from typing import Any
 
 import leftovers
 import pytest
@@ -20,7 +22,7 @@ def lab() -> Iterator[Lab]:
     made.close()
 
 
-def moved_away(lab: Lab, **said: str) -> None:
+def moved_away(lab: Lab, **said: Any) -> None:
     """From now on the workspace's server is that of a neighbour, who has another state directory."""
     lab.ok("broker", "stop", "--force")
     (lab.home / "state").rename(lab.home / "the state of node7")
@@ -61,16 +63,26 @@ def test_a_takeover_is_asked_for(lab: Lab) -> None:
     lab.ok("broker", "start")
     moved_away(lab, host="node7")
     asked = lab.spawn("broker", "takeover")
-    asked.expect(r"Take the server over from node7\? .* \[y/N\]")
+    asked.expect(r"Take the server over from host node7 \(user ada\)\? .* \[y/N\]")
     asked.sendline("n")
     asked.expect("nothing was changed")
     asked.wait()
     assert asked.exitstatus == 1 and lab.run("jobs").returncode == 3
 
 
-@pytest.mark.parametrize("said", [{"host": gethostname(), "machine": "another"}, {"host": "node7"}])
-def test_a_neighbour_is_who_has_another_name_or_another_machine_id(lab: Lab, said: dict[str, str]) -> None:
-    """A clone of a virtual machine has the name of the first."""
+@pytest.mark.parametrize(
+    ("said", "way"),
+    [
+        ({"host": "node7"}, "go there, or share"),
+        (
+            {"machine": "another"},
+            "go there, or share",
+        ),  # a clone of a virtual machine has the name of the first
+        ({"uid": os.getuid() + 1}, "be ada, or share"),
+    ],
+)
+def test_somebody_else_has_another_name_machine_id_or_user(lab: Lab, said: dict[str, Any], way: str) -> None:
     lab.ok("broker", "start")
     moved_away(lab, **said)
-    assert lab.run("jobs").returncode == 3
+    done = lab.run("jobs")
+    assert done.returncode == 3 and f"): {way} one broker by XPM_BROKER=" in done.stderr

@@ -12,7 +12,7 @@ import pwd
 import secrets
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from socket import gethostname
@@ -58,8 +58,13 @@ class Claim:
     @property
     def here(self) -> bool:
         """Whether the server is of this user on this host; a host that was started again is the same."""
+        return self.on_this_host and self.uid == os.getuid()
+
+    @property
+    def on_this_host(self) -> bool:
+        """Whether the server is on this host, if maybe another user's."""
         mine = Claim("", "", "")
-        return (self.host, self.machine, self.uid) == (mine.host, mine.machine, mine.uid)
+        return (self.host, self.machine) == (mine.host, mine.machine)
 
     def answered(self, pid: int, server: str) -> Claim:
         """The claim of a server that has come up."""
@@ -111,7 +116,8 @@ def _written(path: Path, claim: Claim) -> Generator[Path]:
     except OSError as error:
         raise WorkspaceError(f"{path.parent}: not writable: {error.strerror}") from error
     finally:
-        written.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written keeps it from being removed
+            written.unlink(missing_ok=True)
 
 
 def refuse_foreign(path: Path, claim: Claim) -> None:
@@ -123,8 +129,9 @@ def refuse_foreign(path: Path, claim: Claim) -> None:
     if claim.here:
         return
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(claim.start))
+    way = f"be {claim.user}" if claim.on_this_host else "go there"
     raise BrokerUnreachable(
         f"{path.parent.parent}: its server runs on host {claim.host} (user {claim.user}, since {since}): "
-        "go there, or share one broker by XPM_BROKER=redis://..., or, if that server is gone for good, "
+        f"{way}, or share one broker by XPM_BROKER=redis://..., or, if that server is gone for good, "
         "run 'xpm broker takeover' here"
     )

@@ -48,6 +48,7 @@ class Status:
     """Whether it is this host's and this user's to run."""
     url: str
     host: str
+    user: str
     pid: int | None
     since: float | None
     """Unix seconds."""
@@ -98,13 +99,14 @@ class Embedded:
         """What runs where; starts nothing."""
         claim = self._claim()
         if claim is None:
-            return Status(False, True, "", "", None, None, "", "", "")
+            return Status(False, True, "", "", "", None, None, "", "", "")
         server = _server(claim)
         status = Status(
             running=claim.here and server.alive,
             here=claim.here,
             url=_url(server),
             host=claim.host,
+            user=claim.user,
             pid=claim.pid or None,
             since=claim.start,
             server=claim.server,
@@ -145,7 +147,8 @@ class Embedded:
                 if not server.await_end():
                     server.end()
             _clear(server)
-            self._file.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that can't be written any more it names a server that is gone
+                self._file.unlink(missing_ok=True)
             return stopped
 
     def keep(self, server: Server) -> None:

@@ -71,7 +71,8 @@ def _own_status(reach: Reach) -> int:
         screen.line("the workspace's server does not run; the next script or command that needs it starts it")
         return 3
     if not found.here:
-        screen.line(f"the workspace's server runs on host {found.host} since {moment(found.since or 0)}")
+        where = f"host {found.host} (user {found.user})"
+        screen.line(f"the workspace's server runs on {where} since {moment(found.since or 0)}")
         return 3
     facts: list[tuple[str, Cell]] = [
         ("running", f"since {moment(found.since or 0)} ({ago(found.since or 0)}), process {found.pid}"),
@@ -238,7 +239,8 @@ def takeover(context: click.Context) -> None:
         raise UsageError("the workspace's server is this host's already")
     confirm(
         reach,
-        f"Take the server over from {found.host}? Its data stay there: jobs that wait are submitted anew.",
+        f"Take the server over from host {found.host} (user {found.user})? "
+        "Its data stay there: jobs that wait are submitted anew.",
     )
     reach.embedded.takeover()
     if reach.options.json:

@@ -179,7 +179,7 @@ def _broker(reach: Reach) -> Iterator[Finding]:
             return
         status = reach.embedded.status()
         if not status.here:
-            text = f"the workspace's server runs on host {status.host}"
+            text = f"the workspace's server runs on host {status.host} (user {status.user})"
             yield Finding("broker", "problem", text, "go there, or set XPM_BROKER to a shared broker")
             return
         if not status.running:
