@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy(lab: Lab):
         (["worker", "strat"], "no command 'strat'; did you mean 'start'?"),
         (["jobs", "--stat", "x"], "no option '--stat'; did you mean '--state'?"),
         (["jobs", "--state", "eror"], "no state 'eror'; did you mean 'ERROR'?"),
-        (["jobs", "--limit", "many"], "'many' is not a valid integer"),
+        (["jobs", "--limit", "many"], "'many' is not a valid whole number"),
         (["show"], "missing argument 'JOB'"),
         (["run"], "which script? xpm run [OPTIONS] SCRIPT [ARGS]"),
         (["run", "nothing.py"], "no script nothing.py"),

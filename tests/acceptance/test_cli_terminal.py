@@ -53,12 +53,13 @@ def test_colours_are_for_terminals_that_want_them(lab: Lab):
     assert "\x1b" not in lab.ok("jobs")
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [60, 80, 120])
 def test_nothing_is_cut_and_nothing_is_wider_than_the_screen(lab: Lab, columns: int):
     for words in (["jobs"], ["experiments"], ["worker"], ["doctor"]):
         lines = bare(screen(lab, *words, columns=columns)).splitlines()
         assert all(len(line.rstrip()) <= columns for line in lines), words
         assert "…" not in "".join(lines)
+    assert "EXPERIMENT" in bare(screen(lab, "experiments", columns=columns)), "a short name stays in one line"
     text = bare(screen(lab, "show", lab.job("Slow n=3")["id"], columns=columns))
     assert lab.json("show", lab.job("Slow n=3")["id"])["directory"] in text, "a path can be copied"
 

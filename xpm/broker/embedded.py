@@ -28,7 +28,7 @@ from xpm.broker.claim import Claim, create, overwrite, read, refuse_foreign
 from xpm.broker.keys import prefix
 from xpm.broker.server import Server, inherit, turn
 from xpm.core.state import State
-from xpm.errors import BrokerError
+from xpm.errors import BrokerError, WorkspaceError
 from xpm.settings import Places
 from xpm.types import Namespace
 
@@ -231,11 +231,16 @@ class Embedded:
         if server.await_answer():
             return server
         # A reboot, a logout or a cleaner may have taken the socket's directory away: take today's.
+        told = claim.socket
         claim = replace(claim, socket=str(dirs.sockets(self._places, self._namespace) / "s.sock"))
         server = _server(claim)
         program = binary.find()
         server.start(program)
-        overwrite(self._file, claim.answered(server.pid or 0, str(program)))
+        try:
+            overwrite(self._file, claim.answered(server.pid or 0, str(program)))
+        except WorkspaceError:  # a workspace that can only be read: its server is found all the same,
+            if told != claim.socket:  # if it is where it was
+                raise
         return server
 
     def keep_again(self) -> None:

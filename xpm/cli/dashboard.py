@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from xpm.cli.broker import resolved
-from xpm.cli.options import command, options_of
+from xpm.cli.options import Count, command, options_of
 from xpm.cli.reach import Reach
 from xpm.errors import UsageError
 from xpm.extras import install_line
@@ -16,7 +16,7 @@ PORT = 9181
 @command("rq-dashboard")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Count(0, 65535),
     metavar="N",
     default=PORT,
     show_default=True,

@@ -159,6 +159,9 @@ def _shown(name: str, value: Any) -> str:
 
 def _workspace(reach: Reach) -> Iterator[Finding]:
     path = reach.settings.workspace
+    if path.exists() and not path.is_dir():
+        yield Finding("workspace", "problem", f"{path} is no directory", "name another, or remove it")
+        return
     if not (path / MARKER).is_file():
         yield Finding("workspace", "note", f"{path}: not there yet; the first script makes it")
         return

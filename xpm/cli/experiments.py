@@ -44,7 +44,7 @@ def experiments(context: click.Context) -> None:
         Column("DONE", right=True, fixed=True),
         Column("RUNNING", right=True, fixed=True),
         Column("FAILED", right=True, fixed=True),
-        Column("STARTED", fixed=True),
+        Column("STARTED"),
         Column("AGO", right=True, fixed=True),
     )
     screen.table(columns, [_cells(run) for run in runs])

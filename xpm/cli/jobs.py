@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm.cli.listing import Filter, Row, experiments_of, members, newest_run, rows, unknown, window
-from xpm.cli.options import command, nearest, options_of
+from xpm.cli.options import Count, command, nearest, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json, state_cell
 from xpm.cli.select import find
@@ -43,7 +43,7 @@ def _state(
 @click.option("--task", default="", metavar="NAME", help="Only the jobs of a task, as Train or module.Train.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     metavar="N",
     default=LIMIT,
     show_default=True,

@@ -51,6 +51,12 @@ def _everywhere(hidden: bool) -> list[click.Parameter]:
     ]
 
 
+class Count(click.IntRange):
+    """A whole number within limits; click would call it an integer range."""
+
+    name = "whole number"
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

@@ -55,6 +55,8 @@ class Reach:
         from xpm.workspace.layout import Workspace
 
         path = self.settings.workspace
+        if path.exists() and not path.is_dir():
+            raise WorkspaceError(f"{path} is no directory ({self.settings.source('workspace')})")
         if not (path / MARKER).is_file():
             raise WorkspaceError(
                 f"no workspace at {path} ({self.settings.source('workspace')}): "

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from xpm import started
-from xpm.cli.options import Options, command, options_of
+from xpm.cli.options import Count, Options, command, options_of
 from xpm.cli.reach import Reach
 from xpm.errors import UsageError
 from xpm.settings import PREFIX, load
@@ -20,7 +20,7 @@ from xpm.settings import PREFIX, load
 @command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--detach", is_flag=True, help="End once all is submitted; the experiment goes on.")
 @click.option("--dry-run", is_flag=True, help="Say what the script would do and change nothing.")
-@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="So many local workers.")
+@click.option("--workers", type=Count(min=0), metavar="N", help="So many local workers.")
 @click.option("--pdb", metavar="JOB", help="Run this job again, here, under the debugger; no script.")
 @click.argument("script", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")

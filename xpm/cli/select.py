@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xpm.cli.options import nearest
 from xpm.cli.words import DIGITS
 from xpm.core.state import State
 from xpm.errors import UsageError
@@ -86,13 +87,16 @@ def find(text: str, workspace: Workspace, views: Views | None) -> Found:
         UsageError: There is none, or several.
     """
     wanted = parse(text)
+    if not wanted.task and not wanted.digits:
+        raise UsageError("which job? give the first digits of its identifier, task/digits, or a task")
     found = _all(wanted, workspace, views)
     if not found and not wanted.task:
         found = _all(Wanted(text, text, ""), workspace, views)  # a task may be called Face
     if not found and not wanted.digits:
+        close = nearest(wanted.task, sorted({last_part(task) for task in views.tasks()} if views else ()))
         raise UsageError(
-            f"{text!r} is no job and no task with one: "
-            f"give the first digits of a job's identifier, at least {FEWEST}, or task/digits"
+            f"{text!r} is no job and no task with one"
+            + (close or f": give the first digits of a job's identifier, at least {FEWEST}, or task/digits")
         )
     if not found:
         raise UsageError(f"no job {text} in {workspace.path}")

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.options import Group, command, options_of
+from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.words import ago, brief
 from xpm.errors import UsageError
+from xpm.settings import QUEUE_NAME, is_queue
 
 if TYPE_CHECKING:
     from xpm.broker.views import JobView, WorkerView
+
+ALL = "*"
+"""Stands for every queue."""
 
 
 @click.group("worker", cls=Group, invoke_without_command=True)
@@ -95,10 +99,17 @@ def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, An
     }
 
 
+def _queues(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name != ALL and not is_queue(name):
+            raise UsageError(f"queue {name!r}: {QUEUE_NAME}")
+    return names
+
+
 @command("start")
 @click.option(
     "--slots",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="N",
     help="Workers, one job at a time each; by default the usable CPUs.",
 )
@@ -107,6 +118,7 @@ def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, An
     "names",
     multiple=True,
     metavar="NAME",
+    callback=_queues,
     help="Serve this queue; may be repeated, the most urgent first.",
 )
 @click.option("--burst", is_flag=True, help="End when nothing is ready.")

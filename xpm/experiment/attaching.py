@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import time
 from collections import Counter
 
@@ -40,7 +42,7 @@ def attach(name: str, settings: Settings) -> int:
     workspace = Workspace.open(settings.workspace, create=False)
     folder = newest(workspace.experiment_dir(name))
     if folder is None:
-        raise UsageError(f"no experiment '{name}' in {workspace.path}")
+        raise UsageError(f"no experiment '{name}' in {workspace.path}{_nearest(name, workspace)}")
     link = Link(workspace, settings, voice)
     link.connect()
     directory = RunDirectory(folder)
@@ -58,3 +60,12 @@ def attach(name: str, settings: Settings) -> int:
         return status_of(view.counts)
     finally:
         link.close()
+
+
+def _nearest(name: str, workspace: Workspace) -> str:
+    try:
+        known = os.listdir(workspace.experiment_dir(name).parent)
+    except FileNotFoundError:
+        return ""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -169,12 +170,19 @@ def serve(
     app = application(url, read_only=read_only)
     app.before_request(_known_host)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server = make_server(host, port, app, threaded=True)
-    except (OSError, SystemExit) as error:  # werkzeug exits when the port is taken
-        raise UsageError(f"port {port} of {host} is taken: choose another") from error
+        listener = socket.create_server(
+            (host, port), family=family
+        )  # werkzeug would exit if the port is taken
+    except OSError as error:
+        raise UsageError(
+            f"port {port} of {host} is taken ({error.strerror}): choose another by --port"
+        ) from error
+    with listener:
+        server = make_server(host, port, app, threaded=True, fd=listener.fileno())
     if announce is not None:
-        announce(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/")
+        announce(f"http://{f'[{host}]' if ':' in host else host}:{server.socket.getsockname()[1]}/")
     try:
         server.serve_forever()
     finally:
