@@ -73,7 +73,7 @@ def test_a_refused_description_is_told_with_the_script_s_lines_and_none_of_ours(
         [sys.executable, "plan.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert re.sub(r" *\^+\n", "", done.stderr) == (
+    assert re.sub(r" *[~^]+\n", "", done.stderr) == (
         "Traceback (most recent call last):\n"
         f'  File "{script}", line 8, in <module>\n    plan()\n'
         f"  File \"{script}\", line 6, in plan\n    return One.C(n='three').submit()\n"
