@@ -136,7 +136,7 @@ class Running:
             if self._channel in readable:
                 frame = self._receive()
                 if frame is None:
-                    return self._ended(None)
+                    return replace(self._ended(None), pid=self._pid, clean=False)
                 if frame[0] == "exit":
                     return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[3]))
                 if frame[0] == "refused":
