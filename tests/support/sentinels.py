@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,25 +24,29 @@ class Watched(NamedTuple):
 @contextmanager
 def watched(binary: str, folder: Path) -> Iterator[Watched]:
     """Starts all three; they end with the block."""
-    master = Server(binary, port=free_port(), options=("--repl-diskless-sync-delay", "0")).start()
-    replica = Server(binary, port=free_port(), options=("--replicaof", "127.0.0.1", str(master.port))).start()
-    with replica.client() as client:
-        until(lambda: client.info("replication")["master_link_status"] == "up")
-    port = free_port()
-    config = folder / "sentinel.conf"
-    config.write_text(
-        f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 1000\n"
-    )
-    watcher = Server(binary, port=port)
-    command = [binary, str(config), "--sentinel", "--port", str(port), "--dir", str(folder)]
-    watcher.process = subprocess.Popen([*command, "--logfile", str(config.with_suffix(".log"))])
-    until(lambda: _knows_the_replica(port))
-    try:
+    with ExitStack() as started:
+
+        def start(server: Server) -> Server:
+            started.callback(server.close)
+            return server.start()
+
+        master = start(Server(binary, port=free_port(), options=("--repl-diskless-sync-delay", "0")))
+        of = ("--replicaof", "127.0.0.1", str(master.port))
+        replica = start(Server(binary, port=free_port(), options=of))
+        with replica.client() as client:
+            until(lambda: client.info("replication")["master_link_status"] == "up")
+        port = free_port()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 1000\n"
+        )
+        watcher = Server(binary, port=port)
+        started.callback(watcher.close)
+        command = [binary, str(config), "--sentinel", "--port", str(port), "--dir", str(folder)]
+        watcher.process = subprocess.Popen([*command, "--logfile", str(config.with_suffix(".log"))])
+        until(lambda: _knows_the_replica(port))
         yield Watched(master, replica, port)
-    finally:
-        for one in (watcher, master, replica):
-            one.close()
 
 
 def _knows_the_replica(port: int) -> bool:
