@@ -15,7 +15,7 @@ demo:  ## a real experiment on real data, with live progress
 
 test:  ## every test that this machine can run; ARGS are pytest's
 	@$(PYTHON) tools/setup.py test
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 check:  ## style, types, and who may import whom
 	@$(PYTHON) tools/setup.py test

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +17,10 @@ import leftovers
 import pytest
 import redis
 from servers import Server, redis_binary, valkey_binary
+
+# A test starts many interpreters; each would compile anew what has changed since somebody last kept it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SHARED_KEYS = {b"rq:queues", b"rq:workers", b"xpm:epoch", b"xpm:schema"}
 """Keys without a namespace in their name that are nobody's leak."""
@@ -35,6 +40,9 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "tmux": (lambda: shutil.which("tmux") is not None, "no tmux on PATH"),
 }
 """Markers of system parts: how to see that the part is there, and why a test is skipped without it."""
+
+PROCESSES = 8
+"""With more than these, the run is as long as its longest test."""
 
 skipped: Counter[str] = Counter()
 
@@ -56,6 +64,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in set(dropped)]
+    items.sort(key=patience, reverse=True)
+
+
+def patience(item: pytest.Item) -> float:
+    """The seconds that a test asks for beyond the usual: what may take long begins first."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark is not None else 0.0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means: a test waits about half of its time, so there is one more than there are CPUs."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable + 1, PROCESSES)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -14,8 +15,10 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.py"
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+ABSENT = [name for name in ("sklearn", "matplotlib") if importlib.util.find_spec(name) is None]
+"""Looked for and not imported: that takes seconds, in each process of a run of the tests."""
+
+pytestmark = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
 
 
 @pytest.mark.timeout(300)
