@@ -11,7 +11,7 @@ import redis
 from hands import FAILURE, SLOTS, Hands, drain, entry, job, later
 from servers import Server
 
-from xpm.broker.broker import Broker, Run
+from xpm.broker.broker import Broker, Failure, Run
 from xpm.broker.connect import open_client
 from xpm.broker.views import Views
 from xpm.core.state import State
@@ -247,6 +247,17 @@ def test_a_failure_holds_what_depends_on_it_and_nothing_else(
     assert found
     assert found.failed
     assert not found.ended
+
+
+def test_a_failure_may_say_what_is_no_text(broker: Broker, run: Run, hands: Hands, views: Views) -> None:
+    broker.submit(run, [entry("a")])
+    claim = hands.claim().claim
+    assert claim
+    odd = Failure("exception", "ValueError", "bad \udcff name", "Traceback: \udcff")
+    assert broker.fail("w", hands.number("w"), "", claim.id, claim.execution, odd).outcome == "ERROR"
+    told = views.failure(job("a"))
+    assert told
+    assert told.message == "bad ? name"
 
 
 def test_a_run_retries_an_older_error_once(broker: Broker, run: Run, hands: Hands, views: Views) -> None:

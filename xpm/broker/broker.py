@@ -284,7 +284,7 @@ class Broker:
         text = failure.traceback or failure.line
         rq_text = b64encode(zlib.compress(_cut(text).encode()))
         return self._report(
-            "fail", worker, number, slots, job, execution, failure.pack(), failure.line, rq_text
+            "fail", worker, number, slots, job, execution, failure.pack(), _cut(failure.line), rq_text
         )
 
     def crash(self, worker: str, number: int, slots: str, job: str, execution: int, what: str) -> Reply:
