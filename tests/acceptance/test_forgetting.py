@@ -57,7 +57,7 @@ def shown(works: Farm) -> set[bytes]:
 def start_two(works: Farm) -> set[tuple[str, int, str, tuple[str, ...]]]:
     """A pool of two workers that are at work; what is known of them."""
     pool = works.pool(slots=2)
-    works.until(lambda: len(shown(works)) == 2)
+    works.until(lambda: len(shown(works)) == len(facts(works)) == 2)
     before = facts(works)
     assert {host for host, *_ in before} == {socket.gethostname()}
     assert {name for *_, name, _ in before} == {f"{socket.gethostname()}.{pool.pid}"}
