@@ -50,7 +50,7 @@ def shown(works: Farm) -> set[bytes]:
     """The workers that RQ's tools show, with what they need to show them."""
     names = works.client.smembers("rq:workers")
     queue = f"rq:workers:{rqnames.queue(works.workspace.namespace, 'default')}"
-    assert works.client.smembers(queue) == names
+    names &= works.client.smembers(queue)  # a worker enters the two one after the other
     return {name for name in names if works.client.hget(name, "hostname") == socket.gethostname().encode()}
 
 
