@@ -19,7 +19,8 @@ class Ticker:
     """Calls `duty` now and then while its block runs, with the seconds that the block has run.
 
     It does so from the handler of SIGALRM, on the same thread, between two steps of the interpreter or in the middle
-    of a sleep or a read, which then goes on. A block that hangs inside of foreign code is not reached.
+    of a call to the system that waits: that is interrupted, and Python makes it again (PEP 475). A block that hangs
+    inside of foreign code which makes its own call again is not reached.
     """
 
     def __init__(self, duty: Callable[[float], None]) -> None:
@@ -32,7 +33,6 @@ class Ticker:
         self._began = time.monotonic()
         self._running = True
         self._before = signal.signal(signal.SIGALRM, self._on_alarm)
-        signal.siginterrupt(signal.SIGALRM, False)  # foreign code may not expect that a call is interrupted
         signal.setitimer(signal.ITIMER_REAL, FIRST, EVERY)
         return self
 
