@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 
 from hands import SLOTS, Hands, drain, entry, job
 from servers import Server
@@ -104,7 +103,7 @@ def test_a_woken_worker_takes_up_what_is_left_to_settle(broker: Broker, run: Run
     hands.run("a")
     broker.submit(run, [entry(n, "a", queue="none") for n in range(600)])
     hands.claim("idle")
-    broker.submit(run, [replace(entry("a"), known="removed")])
+    broker.submit(run, [entry("a")._replace(known="removed")])
     assert "idle" in hands.woken()
 
 

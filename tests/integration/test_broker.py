@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import invariants
 import pytest
@@ -104,7 +103,7 @@ def test_a_removed_result_runs_again_once(broker: Broker, run: Run, hands: Hands
     hands.run("b")
     found = views.states([job("a")])[0]
     assert found
-    gone = replace(entry("a"), known="removed", fence=found[2])
+    gone = entry("a")._replace(known="removed", fence=found[2])
     assert broker.submit(run, [gone])[0].action == "retried"
     assert broker.submit(run, [gone])[0].action == "joined"
     assert [one.state for one in views.jobs([job("b"), job("c")]) if one] == [State.DONE, State.READY]
@@ -114,8 +113,8 @@ def test_a_removed_result_runs_again_once(broker: Broker, run: Run, hands: Hands
 
 def test_a_submission_describes_what_is_not_started_anew(broker: Broker, run: Run, hands: Hands) -> None:
     broker.submit(run, [entry("a"), entry("b", "a")])
-    changed = replace(entry("b", "a"), version=2, payload=b"newer", queue="big")
-    broker.submit(later(broker), [replace(entry("a"), version=2), changed])
+    changed = entry("b", "a")._replace(version=2, payload=b"newer", queue="big")
+    broker.submit(later(broker), [entry("a")._replace(version=2), changed])
     assert hands.runs() is None, "a worker was offered a payload that it cannot read"
     assert hands.runs("new", "default:1 default:2") == job("a")
 
@@ -124,7 +123,7 @@ def test_ids_that_share_their_first_half_are_refused(broker: Broker, run: Run) -
     broker.submit(run, [entry("a")])
     other = JobId(job("a")[:32] + "0" * 32)
     with pytest.raises(BrokerError, match="same first 32 digits"):
-        broker.submit(run, [replace(entry("a"), id=other)])
+        broker.submit(run, [entry("a")._replace(id=other)])
 
 
 def test_types_are_kept(broker: Broker, run: Run) -> None:
@@ -346,7 +345,7 @@ def test_no_job_is_taken_that_the_same_call_finds_waiting(server: Server, namesp
         broker.submit(run, [entry("a"), entry("b"), entry("c", "b")])
         hands.run("b")
         drain(broker)
-        broker.submit(run, [replace(entry("b"), known="removed"), *(entry(n, "a") for n in range(3))])
+        broker.submit(run, [entry("b")._replace(known="removed"), *(entry(n, "a") for n in range(3))])
         todo = client.lrange(f"{broker.prefix}todo", 0, -1)
         assert todo == [f"S{short(job('b'))}:0".encode()], "c does not know yet"
         assert broker.take("w", hands.number("w"), job("c")).outcome == "refused"

@@ -181,11 +181,11 @@ class Engine(RuleBasedStateMachine):
             )  # fmt: skip
             job = self.model.jobs.get(short(entry.id))
             if job is None and recorded:
-                entry = replace(entry, known="recorded", fence="0" * 26)
+                entry = entry._replace(known="recorded", fence="0" * 26)
             elif job and job.noted is State.DONE and number in jobs:
                 known = data.draw(st.sampled_from(("no", "removed")))
                 fence = data.draw(st.sampled_from(("", job.fence, "stale")))
-                entry = replace(entry, known=known, fence=fence)
+                entry = entry._replace(known=known, fence=fence)
             entries.append(entry)
         self.verb = "submit"
         outcomes = self.broker.submit(self.runs[token], entries, {"abcd": b"type"})

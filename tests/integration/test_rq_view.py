@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +246,7 @@ def test_a_job_that_changes_its_queue_changes_it_for_rq(
     hands.fail(hands.claim())
     drain(broker)
     newer = later(broker)
-    broker.submit(newer, [replace(entry(*names), queue="big") for names in (("a",), ("b", "a"), ("c",))])
+    broker.submit(newer, [entry(*names)._replace(queue="big") for names in (("a",), ("b", "a"), ("c",))])
     drain(broker)
     big, old = (rqnames.queue(broker.namespace, name) for name in ("big", "default"))
     assert sorted(one["description"] for one in listed(get, big, "queued")) == ["Task a", "Task c"]

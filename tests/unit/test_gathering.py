@@ -53,7 +53,7 @@ def test_jobs_with_a_whole_record_are_done(
     finish(workspace, jobs[4], torn=True)
     workspace.jobpath(jobs[5].task, jobs[5].id).mkdir(parents=True)
     gathering = Gathering(workspace)
-    left = gathering.take(items(*jobs))
+    left = list(gathering.take(items(*jobs)))
     assert [item[0] for item in left] == [jobs[0], jobs[4], jobs[5]]
     assert [(done.item[0], done.fence) for done in gathering.done] == [(job, FENCE) for job in jobs[1:4]]
     assert list(gathering.jobs) == [job.id for job in jobs]
@@ -63,7 +63,7 @@ def test_jobs_with_a_whole_record_are_done(
 def test_a_job_counts_once_and_its_tags_add_up(workspace: Workspace):
     gathering = Gathering(workspace)
     first, again, more = prepared(1, {"a": 1}), prepared(1, {"a": 1}), prepared(1, {"b": 2})
-    taken = gathering.take(items(first, again, more))
+    taken = list(gathering.take(items(first, again, more)))
     assert [item[0].tags for item in taken] == [{"a": 1}, {"a": 1, "b": 2}]
     assert gathering.jobs[first.id].tags == {"a": 1, "b": 2} and len(gathering.jobs) == 1
 

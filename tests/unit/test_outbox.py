@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
 
-from xpm.experiment.outbox import BATCH, Outbox
+from xpm.experiment.outbox import BATCH, TURN, Outbox
 
 
 def test_what_is_put_in_goes_out_in_order_and_in_batches():
@@ -61,3 +62,13 @@ def test_nothing_happens_after_the_end():
     box.flush()
     box.close()
     assert batches == []
+
+
+def test_others_take_turns_more_often_while_something_goes_out():
+    usual, seen = sys.getswitchinterval(), list[float]()
+    box = Outbox(lambda batch: seen.append(sys.getswitchinterval()))
+    box.put(1)
+    box.flush()
+    box.close()
+    assert seen == [TURN] and usual > TURN
+    assert sys.getswitchinterval() == usual

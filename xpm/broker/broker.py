@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from redis import Redis
@@ -15,6 +17,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.keys import prefix
+from xpm.broker.line import Call
 from xpm.broker.scripts import BUDGET, Scripts, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
@@ -30,15 +33,11 @@ BATCH_JOBS = 100
 BATCH_BYTES = 4 << 20
 """Bytes of payloads that one call submits at most, if it submits more than one job."""
 
-PIPELINED = 16
-"""Calls that are sent before the first is answered."""
-
 T = TypeVar("T")
 Known = Literal["no", "removed", "recorded"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One job to submit."""
 
     id: JobId
@@ -46,7 +45,7 @@ class Entry:
     label: str
     payload: bytes
     inputs: tuple[JobId, ...] = ()
-    tags: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
+    tags: Mapping[str, Scalar] = MappingProxyType({})
     queue: str = "default"
     version: int = 1
     """Payload version: only workers that read it are offered the job."""
@@ -58,8 +57,7 @@ class Entry:
     latest, the job was done again meanwhile and is reused)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of an entry."""
 
     id: JobId
@@ -221,27 +219,33 @@ class Broker:
         return Run(token.decode(), experiment, run, int(start), code)
 
     def submit(
-        self, run: Run, entries: Sequence[Entry], types: Mapping[str, bytes] | None = None
+        self, run: Run, entries: Iterable[Entry], types: Mapping[str, bytes] | None = None
     ) -> list[Outcome]:
         """Add jobs to a run, inputs before what needs them; what exists is joined, never doubled.
+
+        Entries may be made while earlier ones are on their way, and `types` may grow meanwhile.
 
         Raises:
             BrokerError: two identifiers share their first half (the broker's data is damaged).
         """
-        fresh = {key: packed for key, packed in (types or {}).items() if key not in self._known_types}
+        batches: deque[Sequence[Entry]] = deque()
+
+        def calls() -> Iterator[Call]:
+            for batch in _batches(entries, self._budget):
+                self._tell_types(types or {})
+                batches.append(batch)
+                yield (run.token, run.start, run.code, pack([_row(entry) for entry in batch]))
+
+        outcomes: list[Outcome] = []
+        for replies in self._scripts.run_each("submit", calls()):
+            outcomes += map(_outcome, batches.popleft(), replies)
+        return outcomes
+
+    def _tell_types(self, types: Mapping[str, bytes]) -> None:
+        fresh = {key: types[key] for key in types.keys() - self._known_types}
         if fresh:
             self.ask(lambda: self.client.hset(f"{self.prefix}types", mapping=cast(dict[Any, Any], fresh)))
             self._known_types.update(fresh)
-        outcomes: list[Outcome] = []
-        batches = list(_batches(entries, self._budget))
-        for at in range(0, len(batches), PIPELINED):
-            some = batches[at : at + PIPELINED]
-            calls = [
-                (run.token, run.start, run.code, pack([_row(entry) for entry in batch])) for batch in some
-            ]
-            for batch, replies in zip(some, self._scripts.run_all("submit", calls), strict=True):
-                outcomes += map(_outcome, batch, replies)
-        return outcomes
 
     def drain(self) -> int:
         """Go on with one chunk of the continuation list; returns what is left."""
@@ -372,35 +376,40 @@ class Broker:
         return sorted(slot.decode() for slot in cast(set[bytes], found))
 
 
-def _batches(entries: Sequence[Entry], budget: int) -> Iterator[Sequence[Entry]]:
-    first = edges = size = 0
-    for at, entry in enumerate(entries):
+def _batches(entries: Iterable[Entry], budget: int) -> Iterator[Sequence[Entry]]:
+    batch: list[Entry] = []
+    edges = size = 0
+    for entry in entries:
         edges += len(entry.inputs)
         size += len(entry.payload)
-        if at > first and (at - first >= BATCH_JOBS or edges > budget or size > BATCH_BYTES):
-            yield entries[first:at]
-            first, edges, size = at, len(entry.inputs), len(entry.payload)
-    if first < len(entries):
-        yield entries[first:]
+        if batch and (len(batch) >= BATCH_JOBS or edges > budget or size > BATCH_BYTES):
+            yield batch
+            batch, edges, size = [], len(entry.inputs), len(entry.payload)
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
+_STATES = {state.value.encode(): state for state in State}
 
 
 def _outcome(entry: Entry, reply: list[bytes]) -> Outcome:
     state, action, code = reply
     if action == b"clash":
         raise BrokerError(f"job {entry.id}: another job has the same first 32 digits")
-    return Outcome(entry.id, State(state.decode()), action.decode(), code.decode())
+    return Outcome(entry.id, _STATES[state], action.decode(), code.decode())
 
 
 _KNOWN = {"no": 0, "removed": 1, "recorded": 2}
 
 
-def _row(entry: Entry) -> list[Any]:
-    inputs = b"".join([bytes.fromhex(job[:32]) for job in entry.inputs])
-    tags = pack(dict(entry.tags)) if entry.tags else b"\x80"
-    return [
-        entry.id, entry.task, entry.label, entry.payload, inputs, tags, entry.queue, str(entry.version),
-        entry.priority, _KNOWN[entry.known], entry.fence,
-    ]  # fmt: skip
+def _row(entry: Entry) -> tuple[Any, ...]:
+    job, task, label, payload, inputs, tags, queue, version, priority, known, fence = entry
+    packed = bytes.fromhex("".join([each[:32] for each in inputs])) if inputs else b""
+    packed_tags = pack(dict(tags)) if tags else b"\x80"
+    return (
+        job, task, label, payload, packed, packed_tags, queue, str(version), priority, _KNOWN[known], fence,
+    )  # fmt: skip
 
 
 def _reply(found: list[Any]) -> Reply:

@@ -7,7 +7,7 @@ front of it, so that Redis gets one self-contained script. `lua/README.md` is th
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
@@ -19,10 +19,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from xpm.broker.line import Call, Line
 from xpm.errors import BrokerError, BrokerUnreachable
 
 BUDGET = 250
 """Edges that one call settles at most; the rest goes on a list that the next calls go on with."""
+
+UNDER_WAY = 16
+"""Calls that are sent before the first of them is answered."""
 
 _LUA = Path(__file__).with_name("lua")
 _USE = re.compile(r"Use: ([a-z ]+)")
@@ -84,24 +88,34 @@ class Scripts:
                     "EVAL", source(name, self._budget), 0, self._prefix, *args
                 )
 
-    def run_all(self, name: str, calls: Sequence[Sequence[bytes | str | int | float]]) -> list[Any]:
-        """Run a script once for each of `calls`, in one round trip; others' calls may come between them.
+    def run_each(self, name: str, calls: Iterable[Call]) -> Iterator[Any]:
+        """Run a script once for each of `calls`; others' calls may come between them.
+
+        Some are on their way while earlier ones are being answered, and `calls` are made meanwhile.
 
         Raises:
             BrokerUnreachable: there is no connection.
             BrokerError: the server refused a call.
         """
-        with _told_as_ours(name):
-            pipe = self._client.pipeline(transaction=False)
-            for args in calls:
-                pipe.execute_command(*self._by_digest(name), *args)
-            replies: list[Any] = pipe.execute(raise_on_error=False)
-            for at, reply in enumerate(replies):
-                if isinstance(reply, NoScriptError):
-                    replies[at] = self.run(name, *calls[at])
-                elif isinstance(reply, RedisError):
-                    raise reply
-            return replies
+        line = Line(self._client.connection_pool)
+        try:
+            for call in calls:
+                line.send((*self._by_digest(name), *call))
+                if len(line) >= UNDER_WAY:
+                    yield self._next(line, name)
+            while len(line):
+                yield self._next(line, name)
+        finally:
+            line.close()
+
+    def _next(self, line: Line, name: str) -> Any:
+        call, reply, lost = line.receive()
+        if lost or isinstance(reply, NoScriptError):
+            return self.run(name, *call[len(self._by_digest(name)) :])
+        if isinstance(reply, RedisError):
+            with _told_as_ours(name):
+                raise reply
+        return reply
 
     def _by_digest(self, name: str) -> tuple[str | int, ...]:
         return ("EVALSHA", digest(name, self._budget), 0, self._prefix)

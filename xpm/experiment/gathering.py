@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ from xpm.types import Fence, JobId, Scalar
 from xpm.workspace.layout import Workspace
 
 Item = tuple[Prepared, SubmitOptions]
+
+PART = 1000
+"""Tasks whose records are looked for at once."""
 
 END = "end.json"
 """The file in a run's folder that says that all of its jobs are done."""
@@ -74,16 +77,18 @@ class Gathering:
             fresh.append(item)
         return fresh
 
-    def take(self, batch: Iterable[Item]) -> list[Item]:
-        """Remembers a batch; returns what the broker must be told, the rest is in `done`."""
-        items = self.note(batch)
-        has = self._presence.has
-        present = [(item[0].task, item[0].id) for item in items if has(item[0].task, item[0].id)]
-        if not present:
-            return items
-        fences = self._presence.fences(present)
-        self.done += [Done(item, fences[item[0].id]) for item in items if item[0].id in fences]
-        return [item for item in items if item[0].id not in fences]
+    def take(self, batch: Sequence[Item]) -> Iterator[Item]:
+        """Remembers a batch; gives what the broker must be told, part by part, the rest is in `done`."""
+        for at in range(0, len(batch), PART):
+            items = self.note(batch[at : at + PART])
+            has = self._presence.has
+            present = [(item[0].task, item[0].id) for item in items if has(item[0].task, item[0].id)]
+            if not present:
+                yield from items
+                continue
+            fences = self._presence.fences(present)
+            self.done += [Done(item, fences[item[0].id]) for item in items if item[0].id in fences]
+            yield from [item for item in items if item[0].id not in fences]
 
     def gone(self, job: Submitted) -> bool:
         """Whether a job has no complete record now, whatever anybody believes."""

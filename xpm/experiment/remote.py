@@ -10,8 +10,8 @@ import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,9 @@ from xpm.workspace.code import Code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.snapshot import snapshot
+
+PART = 100
+"""Jobs that are noted and sent while the broker is busy with those before."""
 
 
 class Circumstances(NamedTuple):
@@ -67,35 +70,41 @@ class Remote:
 
     # Submitting
 
-    def submit(self, items: Sequence[Item]) -> None:
-        """Submits tasks that have no record."""
-        self._submit([self._entry(item, None) for item in items])
+    def submit(self, items: Iterable[Item]) -> None:
+        """Submits tasks that have no record; there is at least one."""
+        self._submit(self._entry(item, None) for item in items)
 
     def settle(self) -> None:
         """Submits the tasks that have one."""
         done: list[Done]
         done, self._gathering.done = self._gathering.done, []
-        self._submit([self._entry(item, fence) for item, fence in done])
+        self._submit(self._entry(item, fence) for item, fence in done)
 
-    def _submit(self, entries: list[Entry]) -> None:
-        if not entries:
-            return
+    def _submit(self, entries: Iterator[Entry]) -> None:
         first = self._run is None
         run = self._run = self._run or self._open()
-        run.directory.add(entries, self._types)
         if first:
             self._link.fit()
         self._link.serve()
-        outcomes = run.submit(entries, self._types)
-        self._note(entries, outcomes)
+        sent: list[Entry] = []
+        outcomes = run.submit(self._noted(entries, run.directory, sent), self._types)
+        self._note(sent, outcomes)
         run.count = len(self._codes)
         if first:
             run.directory.add_commit(self._origin(run.name))
 
+    def _noted(self, entries: Iterator[Entry], directory: RunDirectory, sent: list[Entry]) -> Iterator[Entry]:
+        """The same entries, each noted in the run's directory before the broker hears of it."""
+        while part := list(islice(entries, PART)):
+            directory.add(part, self._types)
+            sent += part
+            yield from part
+
     def _entry(self, item: Item, fence: Fence | None) -> Entry:
         prepared, options = item
-        if not prepared.types.keys() <= self._types.keys():
-            self._types.update({key: info.pack() for key, info in prepared.types.items()})
+        for key in prepared.types:
+            if key not in self._types:
+                self._types[key] = prepared.types[key].pack()
         under = self._under
         return Entry(
             prepared.id,
@@ -119,7 +128,7 @@ class Remote:
             if outcome.state is not State.DONE:
                 continue
             if entry.known == "no" and self._gathering.gone(self._gathering.jobs[entry.id]):
-                gone.append(replace(entry, known="removed"))
+                gone.append(entry._replace(known="removed"))
             else:
                 self._before.add(entry.id)
         if gone and self._run is not None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextvars import Token
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -263,8 +264,11 @@ class Experiment:
         """A batch goes out, on the outbox's thread; what has a record waits for `_flush`."""
         if self._settings.dry_run:
             self._gathering.note(batch)
-        elif items := self._gathering.take(batch):
-            self._far().submit(items)
+            return
+        items = self._gathering.take(batch)
+        first = next(items, None)
+        if first is not None:
+            self._far().submit(chain([first], items))
 
     def _flush(self) -> End | None:
         """All that was submitted is told to the broker.

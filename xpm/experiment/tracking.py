@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -69,9 +69,17 @@ class Tracked:
         """The broker's name of the run."""
         return self.run.token
 
-    def submit(self, entries: Sequence[Entry], types: Mapping[str, bytes]) -> list[Outcome]:
+    def submit(self, entries: Iterable[Entry], types: Mapping[str, bytes]) -> list[Outcome]:
         """Submits jobs that `directory` has noted."""
-        return self._link.ask(lambda: self._link.broker.submit(self.run, entries, types))
+        coming, taken = iter(entries), list[Entry]()
+
+        def again() -> Iterator[Entry]:
+            yield from taken[:]  # by a call that the broker did not answer to its end
+            for entry in coming:
+                taken.append(entry)
+                yield entry
+
+        return self._link.ask(lambda: self._link.broker.submit(self.run, again(), types))
 
     def view(self) -> RunView:
         """The run and its counts; jobs that the broker has lost are submitted again.

@@ -3,7 +3,7 @@
 local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
-local tags, listed, states, slots_seen, links = {}, 0, {}, {}, {}
+local tags, listed, states, slots_seen, links, texts, parents = {}, 0, {}, {}, {}, {}, {}
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on.
@@ -34,12 +34,27 @@ local function enlist(j, id, packed)
   return mine
 end
 
--- What the run lists and the edges of its new jobs, written at the end of the call: what goes to one key goes in one.
+-- The same for a job that nobody wanted before.
+local function list_new(j, id, packed)
+  listed = listed + 1
+  j.e, j.v = run, experiment
+  tags[#tags + 1] = id
+  tags[#tags + 1] = packed
+end
+
+-- What new jobs add to keys of others, and their own texts: written together, since each call from Lua costs more than
+-- what it writes.
 local function enter_run()
   for parent, successors in pairs(links) do call('APPEND', key('out', parent), table.concat(successors)) end
+  for i = 1, #texts, 1000 do call('MSET', unpack(texts, i, math.min(i + 999, #texts))) end
   for i = 1, #tags, 1000 do call('HSET', key('tags', run), unpack(tags, i, math.min(i + 999, #tags))) end
   if listed > 0 then call('HINCRBY', key('run', run), 'total', listed) end
   call('HSET', P .. 'meta', 'order', order)
+end
+
+local function note(kind, id, text)
+  texts[#texts + 1] = key(kind, id)
+  texts[#texts + 1] = text
 end
 
 local function know_slot(slot)
@@ -61,19 +76,23 @@ local function create(id, entry)
   order = order + 1
   local j = { q = entry[7], k = entry[8], p = entry[9], o = order, w = n, b = 0, h = '', m = '', e = '', v = '',
     l = entry[3], r = 0, t0 = now }
-  enlist(j, id, entry[6])
-  call('SET', key('p', id), entry[4])
+  list_new(j, id, entry[6])
+  note('p', id, entry[4])
   local inline = n <= budget
   if n > 0 then
     local bytes = {}
     for i = 1, inline and n or 0 do
-      local parent = hex(entry[5], i * 16 - 15)
-      links[parent] = links[parent] or {}
-      table.insert(links[parent], successor(id, i - 1))
+      local raw = string.sub(entry[5], i * 16 - 15, i * 16)
+      local parent = parents[raw] or hex(raw, 1)
+      parents[raw] = parent
+      local successors = links[parent] or {}
+      links[parent] = successors
+      successors[#successors + 1] = id
+      successors[#successors + 1] = place_in(i - 1)
       bytes[i] = edge_state(state_of(parent))
       if bytes[i] == '2' then j.w = j.w - 1 elseif bytes[i] == '3' then j.b = j.b + 1 end
     end
-    call('SET', key('in', id), (inline and table.concat(bytes) or string.rep('0', n)) .. entry[5])
+    note('in', id, (inline and table.concat(bytes) or string.rep('0', n)) .. entry[5])
     if inline then budget = budget - n end
   end
   local done = entry[10] == 2

@@ -52,9 +52,11 @@ local function edge(child, index, target)
   end
 end
 
--- How `out` of a job names that input number `index` of `child` is this job.
-local function successor(child, index)
-  return child .. struct.pack('>I4', index)
+-- How `out` of a job says, behind the id of a successor, that it is that one's input number `index`.
+local places = {}
+local function place_in(index)
+  places[index] = places[index] or struct.pack('>I4', index)
+  return places[index]
 end
 
 -- Tell the successors of `id`, from the `offset`-th on, what its state now is.
@@ -94,10 +96,10 @@ local function register(child, index)
   local total = tonumber(call('HGET', key('j', child), 'n') or 0)
   local allowed = math.min(budget, total - index)
   for i, parent in ipairs(allowed > 0 and inputs(child, total, index, allowed) or {}) do
-    local place_in = index + i - 1
-    if call('GETRANGE', key('in', child), place_in, place_in) == '0' then
-      call('APPEND', key('out', parent), successor(child, place_in))
-      edge(child, place_in, edge_state(call('HGET', key('j', parent), 's')))
+    local at = index + i - 1
+    if call('GETRANGE', key('in', child), at, at) == '0' then
+      call('APPEND', key('out', parent), child .. place_in(at))
+      edge(child, at, edge_state(call('HGET', key('j', parent), 's')))
     end
   end
   budget = budget - allowed

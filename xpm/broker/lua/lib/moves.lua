@@ -1,6 +1,6 @@
 -- moves: the only place where the state of a job changes. Needs rq, bells.
 -- A script that moves jobs ends with flush(), which writes the counts, the events and the bells of the whole call.
-local deltas, transitions = {}, {}
+local deltas, transitions, arrivals = {}, {}, {}
 
 local function count(runs, state, by)
   for run in string.gmatch(runs, '%S+') do
@@ -19,14 +19,31 @@ local function score(j)
   return j.o - j.p * 1099511627776
 end
 
+-- New jobs of a call enter the index of their state together.
+local function land()
+  for state, pairs_of in pairs(arrivals) do
+    for i = 1, #pairs_of, 1000 do call('ZADD', key('s', state), unpack(pairs_of, i, math.min(i + 999, #pairs_of))) end
+  end
+  arrivals = {}
+end
+
+local function arrive(state, id)
+  local there = arrivals[state] or {}
+  arrivals[state] = there
+  there[#there + 1] = now
+  there[#there + 1] = id
+end
+
 -- The job's index: READY jobs are in `ready:<slot>`, RUNNING ones in `leases` (entered by who starts them), all others
 -- in `s:<STATE>`. Further fields to set may follow.
 local function move(id, j, to, why, ...)
   local from = j.s
+  if from then land() end
   if from == 'READY' then call('ZREM', key('ready', slot_of(j)), id)
   elseif from == 'RUNNING' then call('ZREM', P .. 'leases', id)
   elseif from then call('ZREM', key('s', from), id) end
   if to == 'READY' then call('ZADD', key('ready', slot_of(j)), score(j), id)
+  elseif not from then arrive(to, id)
   elseif to ~= 'RUNNING' then call('ZADD', key('s', to), now, id) end
   if from then count(j.e, from, -1) end
   count(j.e, to, 1)
@@ -39,6 +56,7 @@ local function move(id, j, to, why, ...)
 end
 
 local function flush()
+  land()
   for run, states in pairs(deltas) do
     for state, by in pairs(states) do
       if by ~= 0 then call('HINCRBY', key('run', run), state, by) end
