@@ -144,7 +144,7 @@ def main() -> None:
     find = {cls.__qualname__: cls for cls in (Ten, Source)}
     measure(
         "the same, built in the worker",
-        lambda at: build(payload, types, lambda i: find[i.qualname], lambda r: x, Path("/j")),
+        lambda at: build(payload, types, lambda i: find[i.qualname], lambda r: x, "/j"),
     )
     measure(
         "list of 3 edges, a config: submitted",

@@ -16,6 +16,7 @@ from jobs import Lab
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.values import decode_result
 from xpm_workers.frames import send_request
+from xpm_workers.nursery import Nursery
 
 SOURCE = """
 import ctypes
@@ -153,6 +154,7 @@ def environment(task):
     return {
         "env": {name: os.environ.get(name) for name in ("XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT", "XPM_WORKSPACE", "MORE")},
         "stdin": sys.stdin.read() + os.read(0, 10).decode(),
+        "linker": os.environ.get("LD_BIND_NOW"),
         "leader": os.getsid(0) == os.getpid(),
         "random": [random.random(), numpy.random.rand()],
         "descriptors": sorted(int(n) for n in os.listdir("/proc/self/fd")),
@@ -562,3 +564,21 @@ def test_a_full_disk_is_a_failure_and_leaves_no_record(lab, small_disk, what, ro
     filler.unlink()
     _, prepared = do(lab, worker, "large", attempt=2)
     assert worker.ended.kind == "done" and lab.record(prepared) is not None
+
+
+@pytest.mark.parametrize("own", [None, "1"])
+def test_what_the_linker_does_for_a_zygote_is_none_of_the_jobs_business(lab, monkeypatch, own):
+    if own is None:
+        monkeypatch.delenv("LD_BIND_NOW", raising=False)
+    else:
+        monkeypatch.setenv("LD_BIND_NOW", own)
+    prepared = lab.prepare(lab.module.Do.C(what="environment"))
+    nursery = Nursery(lab.workspace.path)
+    try:
+        path = nursery.path(lab.request(prepared)["code"])
+        (zygote,) = nursery.pids
+        assert b"LD_BIND_NOW=" in Path(f"/proc/{zygote}/environ").read_bytes()
+        do(lab, lab.worker(path), "environment")
+    finally:
+        nursery.close()
+    assert lab.record(prepared).result["linker"] == own

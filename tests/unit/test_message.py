@@ -122,7 +122,7 @@ def everything() -> tuple[Prepared, list[JobRef]]:
 def test_round_trip() -> None:
     prepared, refs = everything()
     before = Model.started
-    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, Path("/j"))
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, "/j")
     assert type(live) is Everything
     assert math.isnan(live.nan)
     assert (live.none, live.flag, live.number, live.real) == (None, True, -(2**70), 1.0)
@@ -202,7 +202,7 @@ def test_built_later() -> None:
     with Recorder() as session:
         Source.C(seed=3, model=Model.C(layers=8)).submit()
     prepared, before = session.last, Model.started
-    live = later(prepared.payload, prepared.types, find_class, lambda ref: ref, Path("/j"))
+    live = later(prepared.payload, prepared.types, find_class, lambda ref: ref, "/j")
     assert isinstance(live, Source)
     bind(live, session, JobRef(prepared.id, prepared.task))
     assert live.jobpath == Path("/ws/jobs", prepared.id)
@@ -222,7 +222,7 @@ def test_outputs_of_a_task() -> None:
         Consume.C(output=produce.submit()).submit()
     prepared = session.last
     assert references(prepared.payload) == (reference(produce),)
-    live = build(prepared.payload, prepared.types, find_class, lambda ref: Bound(), Path("/j"))
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: Bound(), "/j")
     assert live.output.model.file == Path("/producer/out/model/m.bin")
 
 

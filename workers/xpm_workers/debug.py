@@ -16,7 +16,7 @@ from xpm.workspace.code import read_code
 from xpm.workspace.paths import job_dir
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
-from xpm_workers.process import announce, introduce
+from xpm_workers.process import introduce
 from xpm_workers.seeds import seeder
 from xpm_workers.session import JobSession
 
@@ -58,9 +58,7 @@ def _run(request: Request, folder: Path) -> int:
     loader.install()
     os.chdir(folder)
     sys.meta_path.insert(0, seeder)
-    announce(request)
     introduce(request)
-    seeder.sow()
     here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
     session.adopt(here)
     try:

@@ -10,7 +10,7 @@
 | job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
 | zygote | `["started", pid]` | the job has a process, which may have spoken already |
 | zygote | `["here"]` | it listens |
-| zygote | `["exit", status, maxrss, clean]` | always last: `waitpid`'s status; clean: no process of the job is left |
+| zygote | `["exit", status, clean]` | always last: `waitpid`'s status; clean: no process of the job is left |
 | zygote | `["refused", reason]` | in place of all others: the job could not be started |
 
 A frame that is too long for one message travels as several `["part", more, bytes]`.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from xpm.workspace.code import read_code
 from xpm_workers import frames, tree
+from xpm_workers.zygote import BIND_NOW, FOR_ZYGOTE
 
 log = logging.getLogger("xpm.nursery")
 
@@ -90,6 +91,7 @@ class Nursery:
                 stdin=self._reading,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
+                env={BIND_NOW: FOR_ZYGOTE, **os.environ},
             )
         log.info("zygote %d serves code %s", process.pid, code)
         return _Zygote(process, path)

@@ -35,7 +35,7 @@ from xpm_workers import frames, tree
 from xpm_workers.failures import describe
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
-from xpm_workers.seeds import seed_of, seeder
+from xpm_workers.seeds import seeder
 from xpm_workers.session import JobSession
 
 CHANNEL = 199
@@ -156,7 +156,6 @@ class Execution:
             os.dup2(log, number)
             os.close(log)
         introduce(self.request)
-        seeder.sow()
 
     def execute(self) -> tuple[Any, Failure | None]:
         """Executes the task: what it returned, or how it failed."""
@@ -197,23 +196,18 @@ def failed_frame(failure: Failure, started: float, ended: float) -> frames.Frame
     return ["failed", {**asdict(failure), "started": started, "ended": ended}]
 
 
-def announce(request: Request) -> None:
-    """Sets what the job finds in its environment, and its seed, as far as that is done before the fork.
-
-    What differs from job to job is set by `introduce`: the C library keeps all values that a variable ever had.
-    """
-    for name, value in (("XPM_ATTEMPT", str(request.attempt)), ("XPM_WORKSPACE", request.workspace)):
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-    seeder.prepare(seed_of(request.job, request.attempt))
-
-
 def introduce(request: Request) -> None:
-    """Sets the rest of the job's environment, in its own process."""
-    os.environ["XPM_JOB"] = request.job
-    os.environ["XPM_FENCE"] = request.fence
+    """Sets what the job finds in its environment, and its seed.
+
+    In its own process: the C library keeps all values that a variable ever had.
+    """
+    environ = os.environ
+    environ["XPM_JOB"] = request.job
+    environ["XPM_FENCE"] = request.fence
+    environ["XPM_ATTEMPT"] = str(request.attempt)
     for name, value in request.environ.items():
-        os.environ[name] = value
+        environ[name] = value
+    seeder.sow(request.job, request.attempt)
 
 
 def settle(parent: int) -> None:
@@ -223,8 +217,9 @@ def settle(parent: int) -> None:
     tree.adopt_orphans()
 
 
-def prepare_interpreter() -> None:
+def prepare_interpreter(workspace: str) -> None:
     """What a job's process has from its interpreter, be it forked or fresh."""
+    os.environ["XPM_WORKSPACE"] = workspace
     faulthandler.enable(file=2)
     if seeder not in sys.meta_path:
         sys.meta_path.insert(0, seeder)
@@ -271,11 +266,10 @@ def main() -> NoReturn:
     os.open(os.devnull, os.O_RDONLY)  # becomes the standard input
     signal.signal(signal.SIGINT, signal.default_int_handler)
     request = Request.of(frame[1])
-    prepare_interpreter()
+    prepare_interpreter(request.workspace)
     workspace = Path(request.workspace)
     loader = Loader(read_code(workspace, request.code), workspace)
     loader.install()
-    announce(request)
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=CHANNEL)
     Execution(request, connected, loader).run()
 

@@ -138,7 +138,7 @@ class Running:
                 if frame is None:
                     return replace(self._ended(None), pid=self._pid, clean=False)
                 if frame[0] == "exit":
-                    return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[3]))
+                    return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[2]))
                 if frame[0] == "refused":
                     return Ended("crashed", text=f"it could not be started: {frame[1]}")
                 self._note(frame)

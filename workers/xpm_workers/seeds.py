@@ -17,27 +17,26 @@ _GENERATORS = ("random", "numpy.random")
 _NUMPY_LARGEST = 0xFFFFFFFF
 
 
-def seed_of(job: str, attempt: int) -> int:
-    """The seed of an attempt of the job `job`."""
-    return (int(job[:16], 16) + attempt) & 0xFFFFFFFFFFFFFFFF
-
-
 class Seeder:
     """Seeds the generators that are loaded, and later the others; in force when it is in `sys.meta_path`."""
 
     def __init__(self) -> None:
-        self.seed: int | None = None
-        self._loaded: list[Any] = []
+        self._attempt: tuple[str, int] | None = None
 
-    def prepare(self, seed: int) -> None:
-        """Notes the seed, which `sow` gives to the generators that are loaded now."""
-        self.seed = seed
-        self._loaded = [sys.modules[name] for name in _GENERATORS if name in sys.modules]
+    @property
+    def seed(self) -> int | None:
+        """The seed of the attempt; None before there is one."""
+        if self._attempt is None:
+            return None
+        job, attempt = self._attempt
+        return (int(job[:16], 16) + attempt) & 0xFFFFFFFFFFFFFFFF
 
-    def sow(self) -> None:
-        """Seeds the generators."""
-        for module in self._loaded:
-            self.into(module)
+    def sow(self, job: str, attempt: int) -> None:
+        """Seeds the generators that are loaded, and from now on those that will be."""
+        self._attempt = (job, attempt)
+        for name in _GENERATORS:
+            if name in sys.modules:
+                self.into(sys.modules[name])
 
     def into(self, module: Any) -> None:
         """Seeds the generator `module`."""
@@ -47,8 +46,8 @@ class Seeder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Finds only generators, and only those that come after `prepare`."""
-        if self.seed is None or fullname not in _GENERATORS or self not in sys.meta_path:
+        """Finds only generators, and only those that come after `sow`."""
+        if fullname not in _GENERATORS or self.seed is None or self not in sys.meta_path:
             return None
         place = sys.meta_path.index(self)
         sys.meta_path.remove(self)

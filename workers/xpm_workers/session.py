@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ class JobSession:
     def __init__(self, workspace: str, job: JobId, path: str, loader: Loader, report: Report) -> None:
         self._workspace = workspace
         self._job = job
-        self._path = Path(path)
+        self._path = path  # as a text: most tasks need no more, and making a `Path` touches a lot of memory
         self._loader = loader
         self._report = report
         self._records: dict[JobId, Record] = {}
@@ -74,20 +73,20 @@ class JobSession:
 
     def jobpath(self, task: Task) -> Path:
         """The directory of this job or of a dependency."""
-        return self._directory(reference(task))
+        return Path(self._folder(reference(task)))
 
     def handle(self, task: Task) -> Handle:
         """This job, or that of a dependency."""
         ref = reference(task)
         state = State.RUNNING if ref.id == self._job else State.DONE
-        return Handle(ref.id, self._directory(ref), state)
+        return Handle(ref.id, Path(self._folder(ref)), state)
 
     def result(self, task: Task, timeout: float | None) -> Any:
         """What a dependency's `execute` returned; a fresh copy at each call."""
         ref = reference(task)
         if ref.id == self._job:
             raise JobError(f"{ref.task}: a job has no result of its own while it runs")
-        return decode_result(self._record(ref).result, self._directory(ref))
+        return decode_result(self._record(ref).result, Path(self._folder(ref)))
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """Passes progress on, some twenty times a second at most."""
@@ -130,7 +129,7 @@ class JobSession:
     def _by_record(self, ref: JobRef) -> Any:
         """For a class that this job's own code never imported: the record names its module."""
         record = self._record(ref)
-        return later(record.payload, _types(record), self._loader.find, self.dependency, self._directory(ref))
+        return later(record.payload, _types(record), self._loader.find, self.dependency, self._folder(ref))
 
     def _fill(self, bare: Any, ref: JobRef) -> None:
         record = self._record(ref)
@@ -140,7 +139,7 @@ class JobSession:
 
     def _live(self, ref: JobRef, payload: bytes, types: dict[str, TypeInfo]) -> Any:
         make = later if _has_hooks(self._loader.task(ref.task)) else build
-        live = make(payload, types, self._loader.find, self.dependency, self._directory(ref))
+        live = make(payload, types, self._loader.find, self.dependency, self._folder(ref))
         bind(live, self, ref)
         if make is later:
             getattr(live, _NOTHING, None)  # fills it: its hooks run now, and find the session in place
@@ -155,10 +154,8 @@ class JobSession:
             self._records[ref.id] = record
         return record
 
-    def _directory(self, ref: JobRef) -> Path:
-        if ref.id == self._job:
-            return self._path
-        return Path(os.path.join(job_dir(self._workspace, ref.task, ref.id)))
+    def _folder(self, ref: JobRef) -> str:
+        return self._path if ref.id == self._job else job_dir(self._workspace, ref.task, ref.id)
 
 
 def _has_hooks(cls: type[Any] | None) -> bool:

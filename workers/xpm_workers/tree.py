@@ -8,6 +8,7 @@ itself was left over by a job that has ended.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from contextlib import suppress
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _SIGKILL = int(signal.SIGKILL)
+_MUCH, _PART = 1 << 16, 2048
 _PPID = 1  # in /proc/<pid>/stat, counted from behind the name
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -48,6 +50,33 @@ def children(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     return found
+
+
+class Children:
+    """The children that a process got by its first thread, looked at often: what lists them stays open.
+
+    Args:
+        pid: the process.
+        above: the least number of the descriptor.
+    """
+
+    def __init__(self, pid: int, above: int) -> None:
+        self._pid = pid
+        self._list: int | None = None
+        if _LISTS_CHILDREN:
+            found = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+            self._list = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, above)
+            os.close(found)
+
+    def pids(self) -> list[int]:
+        """Those that it has now."""
+        if self._list is None:
+            return children(self._pid)
+        found = part = os.pread(self._list, _MUCH, 0)
+        while len(part) >= _PART:  # the kernel makes the list in pages
+            part = os.pread(self._list, _MUCH, len(found))
+            found += part
+        return [int(pid) for pid in found.split()]
 
 
 def descendants(pid: int) -> list[int]:

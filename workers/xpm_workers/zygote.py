@@ -33,6 +33,9 @@ from xpm_workers.ticker import Ticker
 FIRST = process.CHANNEL + 1
 """Its own descriptors are numbered from here on, so that a child closes them all at once."""
 
+BIND_NOW, FOR_ZYGOTE = "LD_BIND_NOW", "for the zygote"
+"""A variable that has the dynamic linker look up all functions at the start, and not each in every job that calls it."""
+
 LINGER = 5.0
 """Seconds that what a job left over may take to die before the job's end is told all the same."""
 
@@ -82,6 +85,7 @@ class Zygote:
         self._bell, self._ring = _raised(reading), _raised(writing)
         os.set_blocking(self._bell, False)
         os.set_blocking(self._ring, False)
+        self._children = tree.Children(self._pid, above=FIRST)
         self._lines: dict[int, Line] = {}
         self._jobs: dict[int, Line] = {}
         self._known: set[str] = set()
@@ -171,7 +175,7 @@ class Zygote:
         if frame[0] == "ask":
             self._send(line, ["here"])
             return
-        if frame[0] != "run" or line.job or line.end or self._waits(line):
+        if frame[0] != "run" or line.job or line.end or (self._starting and self._waits(line)):
             raise MessageError(f"{frame[0]!r} was not expected")
         self._starting.append((line, Request.of(frame[1]), frame))
 
@@ -180,7 +184,7 @@ class Zygote:
             tree.signal_tree(line.job, number)
         elif self._waits(line) and number in (_SIGTERM, signal.SIGKILL):
             self._drop(line)
-            self._send(line, ["exit", number, 0, True])
+            self._send(line, ["exit", number, True])
 
     def _waits(self, line: Line) -> bool:
         return any(each is line for each, _, _ in self._starting)
@@ -206,7 +210,6 @@ class Zygote:
             if self._load(self._starting[0][1]):
                 continue  # that took time, in which the job may have been given up, or begun by `_meanwhile`
             line, request, frame = self._starting.pop(0)
-            process.announce(request)
             self._start(line, request, frame, fork=self._fork_safe and _threads() == 1)
 
     def _meanwhile(self, waited: float) -> None:
@@ -318,59 +321,58 @@ class Zygote:
         alone = False
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 alone = True
                 break
             if pid == 0:
                 break
             self._kept.discard(pid)
-            self._note_end(pid, status, usage.ru_maxrss)
+            self._note_end(pid, status)
         if self._ended or self._left:
             self._left = set() if alone else self._left_over()
-            self._clear()
+            if self._left:
+                self._clear()
+            if not self._left:
+                self._tell_ends(clean=True)
 
     def _reap_jobs(self) -> None:
         """Tells which jobs have ended; other children may be those of a module that waits for them."""
         for job in list(self._jobs):
-            pid, status, usage = os.wait4(job, os.WNOHANG)
+            pid, status = os.waitpid(job, os.WNOHANG)
             if pid:
-                self._note_end(pid, status, usage.ru_maxrss)
-        for line in self._ended:
-            self._tell_end(line, clean=not self._left_over())
-        self._ended.clear()
+                self._note_end(pid, status)
+        if self._ended:
+            self._tell_ends(clean=not self._left_over())
 
-    def _note_end(self, pid: int, status: int, maxrss: int) -> None:
+    def _note_end(self, pid: int, status: int) -> None:
         line = self._jobs.pop(pid, None)
         if line is not None:
             line.job = 0
-            line.end = ["exit", status, maxrss]
+            line.end = ["exit", status]
             line.told = time.monotonic() + LINGER
             self._ended.append(line)
 
     def _left_over(self) -> set[int]:
         """Our children that are no job: each was left to us by a job that has ended."""
-        return set(tree.children(self._pid)) - self._jobs.keys() - self._kept
+        jobs, kept = self._jobs, self._kept
+        return {pid for pid in self._children.pids() if pid not in jobs and pid not in kept}
 
     def _clear(self) -> None:
-        """Kills what ended jobs left over, and tells their ends when nothing is left."""
+        """Kills what ended jobs left over; of what does not die the ends are told without waiting for it."""
         tree.kill_trees(self._left)
         now = time.monotonic()
-        clean = True
-        if self._left and any(now >= line.told for line in self._ended):
-            clean = False
+        if any(now >= line.told for line in self._ended):
+            self._tell_ends(clean=False)
             self._kept |= self._left
             self._left = set()
-        if not self._left:
-            for line in self._ended:
-                self._tell_end(line, clean=clean)
-            self._ended.clear()
 
-    def _tell_end(self, line: Line, *, clean: bool) -> None:
-        if line.socket.fileno() < 0:
-            return  # its worker is gone
-        end, line.end = cast(Frame, line.end), None
-        self._send(line, [*end, clean])
+    def _tell_ends(self, *, clean: bool) -> None:
+        for line in self._ended:
+            end, line.end = line.end, None
+            if end is not None and line.socket.fileno() >= 0:  # else its worker is gone
+                self._send(line, [*end, clean])
+        self._ended.clear()
 
     def _send(self, line: Line, frame: Frame) -> None:
         """Sends without ever waiting: a worker that doesn't read must not hold up the others."""
@@ -443,7 +445,9 @@ def main(arguments: list[str]) -> NoReturn:
     """`zygote WORKSPACE CODE LISTENER [--no-preload]`; the pool's pipe is the standard input."""
     workspace, code, listener, *options = arguments
     tree.adopt_orphans()
-    process.prepare_interpreter()
+    if os.environ.get(BIND_NOW) == FOR_ZYGOTE:
+        del os.environ[BIND_NOW]  # not for what jobs start
+    process.prepare_interpreter(workspace)
     loader = Loader(read_code(Path(workspace), code), Path(workspace))
     loader.install()
     gc.disable()

@@ -186,9 +186,7 @@ class _Readable:
 class _Live:
     """Makes live objects."""
 
-    def __init__(
-        self, find_class: FindClass, dependency: Dependency, jobpath: Path, into: Any = None
-    ) -> None:
+    def __init__(self, find_class: FindClass, dependency: Dependency, jobpath: str, into: Any = None) -> None:
         self.find_class = find_class
         self.dependency = dependency
         self.jobpath = jobpath
@@ -206,7 +204,7 @@ class _Live:
         return self.jobs[ref]
 
     def job_path(self, ref: JobRef | None, text: str) -> Path:
-        return (self.jobpath if ref is None else self.job(ref).jobpath) / text
+        return Path(self.jobpath if ref is None else self.job(ref).jobpath) / text
 
     def path(self, text: str) -> Path:
         return Path(text)
@@ -240,7 +238,7 @@ def build(
     types: Mapping[str, TypeInfo],
     find_class: FindClass,
     dependency: Dependency,
-    jobpath: Path,
+    jobpath: str,
 ) -> Any:
     """The live task of a payload.
 
@@ -262,7 +260,7 @@ def later(
     types: Mapping[str, TypeInfo],
     find_class: FindClass,
     dependency: Dependency,
-    jobpath: Path,
+    jobpath: str,
 ) -> Any:
     """The same as `build`, but the object is filled when an attribute of it is first asked for.
 
