@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-TURN = 0.0005
+TURN = 0.0002
 """Seconds for which a thread that computes keeps the interpreter while something goes out."""
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Outbox(Generic[T]):
 def _frequent_turns() -> Generator[None]:
     """Lets this thread have its turn soon beside one that computes.
 
-    By default it waits 5 ms for it after each word with the broker and each file: ten times what these take.
+    By default it waits 5 ms for it after each word with the broker and each file: many times what these take.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, TURN))
