@@ -24,6 +24,7 @@ from xpm.settings import load
 from xpm.types import Namespace
 from xpm.workspace.layout import Workspace
 from xpm_workers.nursery import Nursery
+from xpm_workers.orders import Orders
 from xpm_workers.serving import Duty, Serving
 
 log = logging.getLogger("xpm.execute")
@@ -53,7 +54,8 @@ def run(job: str) -> None:
         burst=True, pool="rq",
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
-    serving = Serving(duty, broker, f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq", nursery.path)
+    name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"
+    serving = Serving(duty, broker, name, Orders(), nursery.path)
     try:
         outcome = serving.only(job)
     finally:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +16,10 @@ from xpm.errors import BrokerError, BrokerUnreachable, XpmError
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
 from xpm.workspace.spares import Spares
-from xpm_workers import frames
 from xpm_workers.board import Wish
+from xpm_workers.channels import Channels
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
+from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Premises
 from xpm_workers.running import STOPPED, Ended, Running
 
@@ -34,9 +32,6 @@ UNREACHED = 3
 
 EVERY = "*"
 """In place of queues: all of them, also those to come."""
-
-KEPT = 4
-"""Zygotes that a worker stays connected to."""
 
 TOGETHER = 1.0
 """Seconds within which a signal for all processes of a pool reaches the worker after its job."""
@@ -73,6 +68,7 @@ class Serving:
         duty: what to serve.
         broker: the worker's own.
         name: the worker's name; its life begins with its enrolment.
+        orders: what others want of the worker.
         zygote: gives the socket of the zygote for a code.
         revive: called when the broker does not answer.
         meanwhile: called now and then while a job runs.
@@ -84,6 +80,7 @@ class Serving:
         duty: Duty,
         broker: Broker,
         name: str,
+        orders: Orders,
         zygote: Callable[[str], str],
         revive: Callable[[], None] = lambda: None,
         meanwhile: Callable[[], None] = lambda: None,
@@ -92,71 +89,15 @@ class Serving:
         self.duty = duty
         self.broker = broker
         self.name = name
-        self._zygote = zygote
         self._revive = revive
         self._meanwhile = meanwhile
         self._note = note
         self._number = 0
         self._spares = Spares(duty.workspace, name)
         self._types: dict[str, bytes] = {}
-        self._channels: dict[str, socket.socket] = {}
+        self._channels = Channels(zygote)
+        self._orders = orders
         self._current: Claim | None = None
-        self._wish = Wish.GO_ON
-        self._stops = 0
-        self._orders: list[str] = []
-        self._wake, self._bell = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(self._bell, False)
-
-    # What others want of the worker; called from signal handlers and other threads
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no further job is wanted."""
-        return self._wish > Wish.GO_ON
-
-    def stop(self) -> None:
-        """Take no new job; the current one may end within the grace time. Again: hand it back at once."""
-        self._stops += 1
-        self.obey(Wish.STOP if self._stops == 1 else Wish.STOP_NOW)
-
-    def obey(self, wish: Wish) -> None:
-        """Do what the pool wants.
-
-        A signal for all processes of a pool comes twice to a worker, once by way of the pool, and is one wish.
-        """
-        if wish <= self._wish:
-            return
-        self._wish = wish
-        if wish >= Wish.STOP:
-            self._order("return now" if wish is Wish.STOP_NOW else "return")
-
-    def stop_job(self, job: str = "") -> None:
-        """End the current job, if it is `job` (RQ's id; any, if empty)."""
-        if self._current is not None:  # an order waits for a job to attend to it; this is not for the next
-            self._order(f"stop {job}".strip())
-
-    def _order(self, order: str) -> None:
-        self._orders.append(order)
-        try:
-            os.write(self._bell, b"!")
-        except BlockingIOError:  # it is ringing already
-            return
-
-    def _attend(self, running: Running) -> None:
-        try:
-            os.read(self._wake, 4096)
-        except BlockingIOError:
-            return
-        orders, self._orders = self._orders, []
-        for order in orders:
-            verb, _, what = order.partition(" ")
-            if verb == "return":
-                grace = 0.0 if what else self.duty.grace
-                log.info("stopping: the job may end within %g s", grace)
-                running.hand_back(grace, "its worker was stopped")
-            elif self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
-                running.stop()
 
     # The broker
 
@@ -173,15 +114,10 @@ class Serving:
                 return call()
             except BrokerError as error:
                 self.trouble(error)
-                if self._wish >= Wish.STOP:
+                if self._orders.stopping:
                     raise SystemExit(UNREACHED) from error
-                self._rest(pause)
+                self._orders.rest(pause)
                 pause = min(pause * 2, 5.0)
-
-    def _rest(self, seconds: float) -> None:
-        """Sleep, unless an order comes."""
-        if select.select([self._wake], [], [], seconds)[0] and self._wish < Wish.STOP:
-            time.sleep(seconds)  # orders about the job stay until it is attended to
 
     def trouble(self, error: BrokerError) -> None:
         """The broker failed a call: say so, and start it again if it is ours."""
@@ -203,7 +139,7 @@ class Serving:
         reply = self.broker.take(self.name, self._next(), job)
         if reply.claim is None:
             return reply.outcome
-        self.obey(Wish.LEAVE)  # nothing further is wanted
+        self._orders.obey(Wish.LEAVE)  # nothing further is wanted
         return self.serve(reply.claim).outcome
 
     def _next(self) -> int:
@@ -211,9 +147,25 @@ class Serving:
         return self._number
 
     def _wanted(self) -> str:
-        return "" if self.stopping else self.duty.slots
+        return "" if self._orders.leaving else self.duty.slots
 
     # One job
+
+    def stop_job(self, job: str = "") -> None:
+        """End the current job, if it is `job` (RQ's id; any, if empty)."""
+        if self._current is not None:  # an order waits for a job to attend to it; this is not for the next
+            self._orders.stop_job(job)
+
+    def _attend(self, running: Running) -> None:
+        for order in self._orders.take():
+            if order in (RETURN, RETURN_NOW):
+                grace = 0.0 if order == RETURN_NOW else self.duty.grace
+                log.info("stopping: the job may end within %g s", grace)
+                running.hand_back(grace, "its worker was stopped")
+                continue
+            _, _, what = order.partition(" ")
+            if self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
+                running.stop()
 
     def serve(self, claim: Claim) -> Reply:
         """Run a job to its end and report it; the reply may bring the next."""
@@ -243,19 +195,19 @@ class Serving:
 
     def _execute(self, claim: Claim, types: Mapping[str, bytes]) -> Ended:
         try:
-            channel = self._ask(claim, types)
+            channel = self._channels.ask(claim.code, request_for(claim, types, str(self.duty.workspace)))
         except XpmError as error:
             return _refused(error)
         except OSError as error:
-            self._forget(claim.code)
+            self._channels.forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
         running = Running(
-            channel, self._wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
+            channel, self._orders.wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
         )
         ended = running.follow(self._attend)
         self._note(0)
         if ended.kind == "crashed" or not ended.clean:
-            self._forget(claim.code)
+            self._channels.forget(claim.code)
         if ended.kind == "crashed" and self._ends_too():
             return Ended("returned", text="its pool was stopped")
         return ended
@@ -265,9 +217,9 @@ class Serving:
 
         Service managers and batch systems signal all processes at once, in an order of their own.
         """
-        if self._wish < Wish.STOP:
-            select.select([self._wake], [], [], TOGETHER)
-        return self._wish >= Wish.STOP
+        if not self._orders.stopping:
+            self._orders.heard(TOGETHER)
+        return self._orders.stopping
 
     def _renew(self, claim: Claim, progress: bytes) -> str:
         self._meanwhile()
@@ -283,18 +235,6 @@ class Serving:
         if unknown:
             self._types.update(self.patiently(lambda: self.broker.types(unknown)))
         return {key: self._types[key] for key in keys if key in self._types}
-
-    def _request(self, claim: Claim, types: Mapping[str, bytes]) -> dict[str, Any]:
-        return {
-            "job": claim.id,
-            "task": claim.task,
-            "fence": claim.fence,
-            "attempt": claim.attempt,
-            "payload": claim.payload,
-            "types": types,
-            "workspace": str(self.duty.workspace),
-            "code": claim.code,
-        }
 
     # Its inputs
 
@@ -316,8 +256,8 @@ class Serving:
                 lost = _LOST.get(self._renew(claim, b""))
                 if lost:
                     return lost
-            self._rest(pause)
-            if self._wish >= Wish.STOP:
+            self._orders.rest(pause)
+            if self._orders.stopping:
                 return Ended("returned", text="its worker was stopped")
             pause = min(2 * pause, 1.0)
         return None
@@ -342,47 +282,24 @@ class Serving:
             return self.broker.release(me, number, slots, job, execution, ended.text)
         return self.broker.claim(me, number, slots)
 
-    # Zygotes
-
-    def _ask(self, claim: Claim, types: Mapping[str, bytes]) -> socket.socket:
-        """Ask a zygote to run the job; returns the connection on which it will tell.
-
-        Raises:
-            XpmError: the code cannot be loaded.
-            OSError: there is no zygote.
-        """
-        request = self._request(claim, types)
-        known = self._channels.get(claim.code)
-        if known is not None:
-            try:
-                frames.send_request(known, request)
-                return known
-            except OSError:  # it ended since the last job, which is not this one's fault
-                self._forget(claim.code)
-        channel = self._channel(claim.code)
-        frames.send_request(channel, request)
-        return channel
-
-    def _channel(self, code: str) -> socket.socket:
-        channel = self._channels.get(code)
-        if channel is None:
-            channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            channel.connect(self._zygote(code))
-            self._channels[code] = channel
-            while len(self._channels) > KEPT:
-                self._forget(next(iter(self._channels)))
-        return channel
-
-    def _forget(self, code: str) -> None:
-        channel = self._channels.pop(code, None)
-        if channel is not None:
-            channel.close()
-
     def close(self) -> None:
         """Let go of the zygotes; a job that still runs is ended by its zygote."""
         self._spares.close()
-        for code in list(self._channels):
-            self._forget(code)
+        self._channels.close()
+
+
+def request_for(claim: Claim, types: Mapping[str, bytes], workspace: str) -> dict[str, Any]:
+    """What a zygote is told: the fields of `frames.Request`."""
+    return {
+        "job": claim.id,
+        "task": claim.task,
+        "fence": claim.fence,
+        "attempt": claim.attempt,
+        "payload": claim.payload,
+        "types": types,
+        "workspace": workspace,
+        "code": claim.code,
+    }
 
 
 def _refused(error: XpmError) -> Ended:

@@ -25,6 +25,7 @@ from xpm.broker.connect import open_client
 from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
 from xpm_workers.board import Board
+from xpm_workers.orders import Orders
 from xpm_workers.serving import EVERY, Duty, Serving
 from xpm_workers.sweeper import Sweeper
 
@@ -85,7 +86,10 @@ class Worker(RQWorker):
         for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
         self._sweeper = Sweeper(self.broker) if sweeps else None
-        self._serving = Serving(duty, self.broker, self.name, self._zygote, revive, self._duties, self._note)
+        self._orders = Orders()
+        self._serving = Serving(
+            duty, self.broker, self.name, self._orders, self._zygote, revive, self._duties, self._note
+        )
 
     def work(self, *_: Any, **__: Any) -> bool:
         """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended."""
@@ -93,14 +97,14 @@ class Worker(RQWorker):
         signal.signal(signal.SIGUSR1, self._on_wish)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # Ctrl-C and the terminal are the pool's business
-        self._serving.obey(self._board.wish)  # it may have changed before anybody here listened
+        self._orders.obey(self._board.wish)  # it may have changed before anybody here listened
         self._serving.patiently(self._enrol)
         self._serving.patiently(self._listen)
         worked = False
         try:
             reply = self._serving.claim()
             while True:
-                if reply.claim is not None and self._serving.stopping:
+                if reply.claim is not None and self._orders.leaving:
                     self._serving.give_back(reply.claim)
                     break
                 if reply.claim is not None:
@@ -123,15 +127,15 @@ class Worker(RQWorker):
 
     def _without_job(self, reply: Reply) -> Reply | None:
         """There was no job: the next reply, or None when it is time to end."""
-        if reply.outcome == "stranger" and not self._serving.stopping:
+        if reply.outcome == "stranger" and not self._orders.leaving:
             log.warning("the broker has lost its memory: enrolling again")
             self._serving.patiently(self._enrol_again)
             return self._serving.claim()
-        if self._serving.stopping or (self.duty.burst and not reply.backlog):
+        if self._orders.leaving or (self.duty.burst and not reply.backlog):
             return None
         if not reply.backlog:
             self._idle()
-            if self._serving.stopping:
+            if self._orders.leaving:
                 return None
         return self._serving.claim()
 
@@ -171,15 +175,15 @@ class Worker(RQWorker):
             log.warning("not signed off: %s", error)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._serving.stop()
+        self._orders.stop()
         self._rouse()
 
     def _on_wish(self, _number: int, _frame: FrameType | None) -> None:
-        self._serving.obey(self._board.wish)
+        self._orders.obey(self._board.wish)
         self._rouse()
 
     def _rouse(self) -> None:
-        if self._waiting and self._serving.stopping:
+        if self._waiting and self._orders.leaving:
             self._waiting = False
             raise _Roused
 
@@ -205,7 +209,7 @@ class Worker(RQWorker):
     def _wait_for_bell(self) -> None:
         self._waiting = True
         try:
-            if not self._serving.stopping:  # the signal may have come before `_waiting` was set
+            if not self._orders.leaving:  # the signal may have come before `_waiting` was set
                 self._bell.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
         except BrokerError as error:
             self._waiting = False

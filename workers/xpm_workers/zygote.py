@@ -25,6 +25,7 @@ from typing import Any, NoReturn, cast
 from xpm.errors import MessageError
 from xpm.workspace.code import read_code
 from xpm_workers import frames, process, tree
+from xpm_workers.brood import Brood
 from xpm_workers.frames import Frame, Request
 from xpm_workers.loader import Loader
 from xpm_workers.practice import practise
@@ -85,18 +86,14 @@ class Zygote:
         self._bell, self._ring = _raised(reading), _raised(writing)
         os.set_blocking(self._bell, False)
         os.set_blocking(self._ring, False)
-        self._children = tree.Children(self._pid, above=FIRST)
+        self._brood = Brood(self._pid, above=FIRST)
         self._lines: dict[int, Line] = {}
         self._jobs: dict[int, Line] = {}
         self._known: set[str] = set()
         self._starting: list[tuple[Line, Request, Frame]] = []
         """Jobs that have yet to begin: more than one while modules are being imported."""
-        self._kept: set[int] = set()
-        """Processes that the user's modules started when they were imported, and such that don't die."""
         self._ended: list[Line] = []
-        """Lines of such jobs, whose end is not told yet."""
-        self._left: set[int] = set()
-        """What ended jobs left over and is being killed."""
+        """Lines of jobs whose end is not told yet: what they left over is dying."""
         self._rung = False
         """A child may have ended."""
         self._fork_safe = True
@@ -109,12 +106,12 @@ class Zygote:
     def run(self) -> NoReturn:
         """Serves until the pool is gone."""
         while True:
-            for descriptor, event in self._poll.poll(_RETRY_MS if self._left else None):
+            for descriptor, event in self._poll.poll(_RETRY_MS if self._brood.left else None):
                 self._attend(descriptor, event)
                 if self._starting:
                     self._begin_all()
                     break  # meanwhile other events may have been attended to
-            if self._rung or self._left:
+            if self._rung or self._brood.left:
                 self._rung = False
                 self._reap()
             if self._retired and not self._lines:
@@ -231,6 +228,7 @@ class Zygote:
             return
         line.job = job
         self._jobs[job] = line
+        self._brood.add(job)
         self._send(line, ["started", job])
 
     def _load(self, request: Request) -> bool:
@@ -251,7 +249,7 @@ class Zygote:
         self._loader.task(request.task)
         self._watch_signals()  # the modules may have taken the signals
         self._rung = True
-        self._kept |= set(tree.children(self._pid)) - self._jobs.keys() - self._left
+        self._brood.keep()
         with suppress(OSError, ValueError, AttributeError):  # the modules may have closed or replaced them
             sys.stdout.flush()
             sys.stderr.flush()
@@ -318,54 +316,30 @@ class Zygote:
     # A job's end
 
     def _reap(self) -> None:
-        alone = False
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                alone = True
-                break
-            if pid == 0:
-                break
-            self._kept.discard(pid)
-            self._note_end(pid, status)
-        if self._ended or self._left:
-            self._left = set() if alone else self._left_over()
-            if self._left:
-                self._clear()
-            if not self._left:
-                self._tell_ends(clean=True)
+        for job, status in self._brood.reap():
+            self._note_end(job, status)
+        if (self._ended or self._brood.left) and self._brood.look():
+            self._brood.kill_left()
+            now = time.monotonic()
+            if any(now >= line.told for line in self._ended):
+                self._tell_ends(clean=False)
+                self._brood.give_up()
+        elif self._ended:
+            self._tell_ends(clean=True)
 
     def _reap_jobs(self) -> None:
-        """Tells which jobs have ended; other children may be those of a module that waits for them."""
-        for job in list(self._jobs):
-            pid, status = os.waitpid(job, os.WNOHANG)
-            if pid:
-                self._note_end(pid, status)
+        """Tells which jobs have ended while a module is being imported."""
+        for job, status in self._brood.reap_jobs():
+            self._note_end(job, status)
         if self._ended:
-            self._tell_ends(clean=not self._left_over())
+            self._tell_ends(clean=not self._brood.look())
 
-    def _note_end(self, pid: int, status: int) -> None:
-        line = self._jobs.pop(pid, None)
-        if line is not None:
-            line.job = 0
-            line.end = ["exit", status]
-            line.told = time.monotonic() + LINGER
-            self._ended.append(line)
-
-    def _left_over(self) -> set[int]:
-        """Our children that are no job: each was left to us by a job that has ended."""
-        jobs, kept = self._jobs, self._kept
-        return {pid for pid in self._children.pids() if pid not in jobs and pid not in kept}
-
-    def _clear(self) -> None:
-        """Kills what ended jobs left over; of what does not die the ends are told without waiting for it."""
-        tree.kill_trees(self._left)
-        now = time.monotonic()
-        if any(now >= line.told for line in self._ended):
-            self._tell_ends(clean=False)
-            self._kept |= self._left
-            self._left = set()
+    def _note_end(self, job: int, status: int) -> None:
+        line = self._jobs.pop(job)
+        line.job = 0
+        line.end = ["exit", status]
+        line.told = time.monotonic() + LINGER
+        self._ended.append(line)
 
     def _tell_ends(self, *, clean: bool) -> None:
         for line in self._ended:
@@ -390,17 +364,8 @@ class Zygote:
             self._poll.modify(line.socket, _IN | _OUT if line.blocked else _IN)
 
     def _end(self) -> NoReturn:
-        """Kills all that is below and exits."""
-        deadline = time.monotonic() + LINGER
-        while (left := tree.children(self._pid)) and time.monotonic() < deadline:
-            tree.kill_trees(set(left))
-            while True:
-                try:
-                    if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                        break
-                except ChildProcessError:
-                    break
-            time.sleep(0.001)
+        """Kills all that is below it and exits."""
+        self._brood.end(LINGER)
         os._exit(0)
 
 
