@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -81,3 +82,19 @@ def test_a_result_above_the_limit_is_refused():
     with pytest.raises(ResultError, match="write a file"):
         pack_record(dataclasses.replace(RECORD, result="x" * MAX_RESULT))
     pack_record(dataclasses.replace(RECORD, result="x" * (MAX_RESULT - 2)))
+
+
+def test_a_record_that_was_altered_anywhere_is_not_complete(tmp_path):
+    line = pack_record(RECORD)
+    for at in range(0, len(line), 7):
+        write(tmp_path, line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :])
+        assert complete(tmp_path) is None, at
+
+
+def test_parameters_may_be_what_json_has_not(tmp_path):
+    parameters = {"a": math.inf, "b": [-math.inf, {"c": math.nan}], "d": {"$": "float", "v": "1.5"}}
+    line = pack_record(dataclasses.replace(RECORD, parameters=parameters))
+    json.loads(line, parse_constant=pytest.fail)
+    write(tmp_path, line)
+    found = read_record(tmp_path)
+    assert found is not None and repr(found.parameters) == repr(parameters)

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import json
 import json.encoder
+import math
 import os
 import re
 from binascii import Error as Base64Error
@@ -126,7 +127,7 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
             "job": record.job,
             "task": record.task,
             "label": record.label,
-            "parameters": record.parameters,
+            "parameters": _finite(record.parameters),
             "payload": _text(record.payload),
             "types": {key: _text(packed) for key, packed in record.types.items()},
             "execution": record.execution,
@@ -141,13 +142,14 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
         }
     )
     body = f'{head[:-1]},"result":{result},"fence":"{record.fence}"'.encode("ascii")
-    return b'%b,"checksum":"%b"}\n' % (body, _checksum(body).encode("ascii"))
+    checksum: str = _sha256_for(len(body))(body).hexdigest()
+    return b'%b,"checksum":"%b"}\n' % (body, checksum.encode("ascii"))
 
 
 def unpack_record(line: bytes) -> Record | None:
     """The record in `line`; None when it is torn, altered or of a newer format."""
     tail = _TAIL.search(line, max(0, len(line) - _TAIL_SIZE))
-    if tail is None or _checksum(line[: tail.start(2) - len(',"checksum":"')]) != tail[2].decode():
+    if tail is None or not _sound(line, tail, _sha256_for(len(line))):
         return None
     values: dict[str, Any] = json.loads(line)
     if values.pop("format", None) != FORMAT:
@@ -156,6 +158,7 @@ def unpack_record(line: bytes) -> Record | None:
     try:
         values["payload"] = a2b_base64(values["payload"])
         values["types"] = {key: a2b_base64(packed) for key, packed in values["types"].items()}
+        values["parameters"] = _unfinite(values["parameters"])
         return Record(**values)
     except (KeyError, TypeError, Base64Error):
         return None  # whole, but by a program that was not xpm
@@ -171,25 +174,56 @@ def read_record(jobdir: str | os.PathLike[str]) -> Record | None:
 
 
 def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
-    """The fence of the record in `jobdir` when it was written to its end, by a look at its last bytes."""
+    """The fence of the record in `jobdir` when it is whole; of a long one only the last bytes are looked at."""
     try:
         # Scripts ask this of every job that they submit: each call to the system counts.
         descriptor = os.open(f"{jobdir}/{RECORD}", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        end = os.read(descriptor, _SHORT)
-        if len(end) == _SHORT:
+        found = os.read(descriptor, _SHORT)
+        whole = len(found) < _SHORT
+        if not whole:
             size = os.fstat(descriptor).st_size
-            end = os.pread(descriptor, _TAIL_SIZE, max(0, size - _TAIL_SIZE))
-        tail = _TAIL.search(end, max(0, len(end) - _TAIL_SIZE))
+            found = os.pread(descriptor, _TAIL_SIZE, max(0, size - _TAIL_SIZE))
     finally:
         os.close(descriptor)
-    return None if tail is None else Fence(tail[1].decode())
+    tail = _TAIL.search(found, max(0, len(found) - _TAIL_SIZE))
+    if tail is None or (whole and not _sound(found, tail, hashlib.sha256)):
+        return None
+    return Fence(tail[1].decode())
 
 
-def _checksum(data: bytes) -> str:
-    return (_small_sha256 if len(data) <= _SMALL else hashlib.sha256)(data).hexdigest()
+_UNFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _finite(value: Any) -> Any:
+    """`value` for JSON, which has no NaN and no infinities: they are marked as in results."""
+    kind = value.__class__
+    if kind is float:
+        return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
+    if kind is dict:
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if kind is list else value
+
+
+def _unfinite(value: Any) -> Any:
+    """The reverse of `_finite`."""
+    kind = value.__class__
+    if kind is dict:
+        if value.keys() == {"$", "v"} and value["$"] == "float" and value["v"] in _UNFINITE:
+            return _UNFINITE[value["v"]]
+        return {key: _unfinite(each) for key, each in value.items()}
+    return [_unfinite(each) for each in value] if kind is list else value
+
+
+def _sound(line: bytes, tail: re.Match[bytes], sha256: Any) -> bool:
+    """Whether the checksum at the end of the record `line` is that of what stands before."""
+    return sha256(line[: tail.start(2) - len(',"checksum":"')]).hexdigest() == tail[2].decode()
+
+
+def _sha256_for(size: int) -> Any:
+    return _small_sha256 if size <= _SMALL else hashlib.sha256
 
 
 def _text(data: bytes) -> str:
