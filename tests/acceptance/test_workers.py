@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from servers import Server
 from xpm.broker import rq as rqnames
 from xpm.broker.poolfile import PoolFile
 from xpm.core.state import State
+from xpm.workspace.results import read_record
 from xpm_workers.cpus import cpus
 
 CODE = '''
@@ -71,6 +74,15 @@ class Daemon(Task):
         while True:
             time.sleep(1)
 
+class Strange(Task):
+    """Has parameters that JSON has not, and tasks that do not identify it."""
+    scale: Param[float]
+    limits: Param[list[float]]
+    after: Param[dict[str, Note]]
+    hints: Meta[list[Note]] = field(default_factory=list)
+    def execute(self) -> list[int]:
+        return [each.result() for each in (*self.after.values(), *self.hints)]
+
 class Fail(Task):
     n: Param[int]
     flag: Meta[Path]
@@ -116,6 +128,49 @@ def test_a_graph_runs_each_job_once_and_hands_results_on(works: Farm, tmp_path: 
     assert sorted(map(int, lines(ledger))) == list(range(20))
     record = json.loads((works.workspace.jobpath(total.task, total.id) / ".xpm/result.json").read_text())
     assert record["result"] == sum(range(20))
+
+
+def test_numbers_that_json_has_not_may_be_parameters(works: Farm, tmp_path: Path) -> None:
+    note = works.tasks.Note.C(n=1, ledger=tmp_path / "ledger")
+    values = {"scale": math.inf, "limits": [-math.inf, math.nan]}
+    strange = works.tasks.Strange.C(**values, after={"a": note})
+    works.send(works.run(), note, strange)
+    works.pool()
+    works.until(lambda: works.views.counts()[State.DONE] == 2)
+    record = read_record(works.jobpath(strange))
+    assert record and repr({name: record.parameters[name] for name in values}) == repr(values)
+
+
+def test_inputs_may_change_between_runs_as_long_as_they_do_not_identify(works: Farm, tmp_path: Path) -> None:
+    """Nothing ran yet; then the same jobs are submitted with their inputs in another order, and with others."""
+    ledger = tmp_path / "ledger"
+
+    def send(run: str, *plans: Callable[[Any, Any, Any], tuple[dict[str, Any], list[Any]]]) -> list[Any]:
+        notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(3)]
+        made = [
+            works.tasks.Strange.C(scale=float(number), limits=[], after=after, hints=hints)
+            for number, (after, hints) in enumerate(plan(*notes) for plan in plans)
+        ]
+        assert len(works.send(works.run(run), *notes, *made)) == 6
+        return made
+
+    send(
+        "first",
+        lambda one, two, three: ({"a": one, "b": two}, []),
+        lambda one, two, three: ({"a": one}, [two, three]),
+        lambda one, two, three: ({}, [one]),
+    )
+    again = send(
+        "second",
+        lambda one, two, three: ({"b": two, "a": one}, []),
+        lambda one, two, three: ({"a": one}, [three]),
+        lambda one, two, three: ({}, [two, three, one]),
+    )
+    works.pool()
+    works.until(lambda: works.views.counts()[State.DONE] == 6)
+    results = [read_record(works.jobpath(each)) for each in again]
+    assert [each and each.result for each in results] == [[1, 0], [0, 2], [1, 2, 0]]
+    assert sorted(ledger.read_text().split()) == ["0", "1", "2"]
 
 
 def test_a_silent_job_leaves_three_inodes(works: Farm, tmp_path: Path) -> None:

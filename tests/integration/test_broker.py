@@ -17,6 +17,13 @@ from xpm.core.state import State
 from xpm.errors import BrokerError
 from xpm.types import JobId, Namespace, short
 
+
+def state(views: Views, name: str) -> State:
+    (found,) = views.states([job(name)])
+    assert found is not None
+    return found[0]
+
+
 # Submission
 
 
@@ -117,6 +124,50 @@ def test_a_submission_describes_what_is_not_started_anew(broker: Broker, run: Ru
     broker.submit(later(broker), [entry("a")._replace(version=2), changed])
     assert hands.runs() is None, "a worker was offered a payload that it cannot read"
     assert hands.runs("new", "default:1 default:2") == job("a")
+
+
+def test_what_a_job_needs_is_what_its_last_submission_says(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    """Parameters that do not identify a job may bring other tasks the next time, or the same in another order."""
+    broker.submit(run, [*map(entry, "abc"), entry("x", "a", "b"), entry("y", "a"), entry("z", "b", "c")])
+    swapped, other, fewer = entry("x", "b", "a"), entry("y", "c"), entry("z")
+    outcomes = broker.submit(later(broker), [*map(entry, "abc"), swapped, other, fewer])
+    assert [one.state for one in outcomes[3:]] == [State.WAITING, State.WAITING, State.READY]
+    first, second = hands.claim("first"), hands.claim("second")
+    hands.finish(first, "first")
+    drain(broker)
+    assert state(views, "y") is State.WAITING, "what it needed before is none of its business any more"
+    hands.finish(second, "second")
+    drain(broker)
+    found = {name: hands.claim(name).claim for name in ("one", "two", "three")}
+    by_job = {claim.id: claim for claim in found.values() if claim}
+    assert set(by_job) == {job("c"), job("x"), job("z")}
+    assert first.claim and second.claim
+    assert by_job[job("x")].fences == (second.claim.fence, first.claim.fence)
+    assert by_job[job("z")].fences == ()
+
+
+def test_more_inputs_than_one_call_settles_may_change_too(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    many = range(600)
+    broker.submit(run, [*map(entry, many), entry("x", *many)])
+    broker.submit(later(broker), [entry("x", *reversed(many[:300]))])
+    for n in many[:300]:
+        hands.run(n)
+    drain(broker)
+    assert state(views, "x") is State.READY
+
+
+def test_a_job_that_comes_twice_in_one_call_is_as_it_was_described_last(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    last = entry("x", "b")._replace(payload=b"last", tags={"more": 1})
+    broker.submit(run, [entry("a"), entry("b"), entry("x", "a"), last])
+    hands.run("b")
+    claim = hands.claim().claim
+    assert claim and (claim.id, claim.payload) == (job("x"), b"last")
 
 
 def test_ids_that_share_their_first_half_are_refused(broker: Broker, run: Run) -> None:

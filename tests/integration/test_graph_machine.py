@@ -173,6 +173,11 @@ class Engine(RuleBasedStateMachine):
         version = data.draw(st.sampled_from((1, 1, 2)))
         priority = data.draw(st.sampled_from((0, 0, 1, -1, 4095)))
         recorded = data.draw(st.booleans())
+        if data.draw(st.integers(0, 3)) == 0:  # of parameters that don't identify a job
+            for number in sorted(jobs - {0}):
+                self.parents[number] = data.draw(
+                    st.lists(st.integers(0, number - 1), max_size=4, unique=True)
+                )
         entries = []
         for number in self._closure(jobs) if whole else sorted(jobs):
             entry = Entry(

@@ -21,6 +21,7 @@ from xpm.broker.connect import open_client
 from xpm.broker.events import Events
 from xpm.broker.views import JobView, Views
 from xpm.core import session
+from xpm.core.config import reference
 from xpm.core.state import State
 from xpm.core.submission import Prepared, prepare
 from xpm.workspace.layout import Workspace
@@ -58,7 +59,8 @@ class Farm:
         self._prepared.append(prepare(task))
 
     def jobpath(self, task: Any) -> Path:
-        return self.workspace.jobpath(*reversed(task.__dict__["_xpm_"].ref))
+        ref = reference(task)
+        return self.workspace.jobpath(ref.task, ref.id)
 
     def write(self, code: str) -> ModuleType:
         """(Re)write the project's module and load it here."""

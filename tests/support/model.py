@@ -177,6 +177,7 @@ class Model:
 
     def _renewed(self, job: Job, entry: Entry) -> None:
         job.queue, job.version, job.crashes = entry.queue, entry.version, 0
+        job.inputs = tuple(short(parent) for parent in entry.inputs)
 
     def _enlist(self, run: Run, job: Job) -> bool:
         job.wanted.add(run.serial)

@@ -242,3 +242,21 @@ def test_a_class_that_no_worker_finds() -> None:
 
     with Recorder(), pytest.raises(ConfigError, match="defined inside a function"):
         Local.C().submit()
+
+
+class Merge(Task):
+    sources: Param[set[Source]]
+
+    def execute(self) -> None: ...
+
+
+def test_a_set_of_tasks_gives_its_inputs_in_one_order_in_every_process():
+    orders: set[tuple[JobRef, ...]] = set()
+    for turn in range(8):
+        with Recorder() as session:
+            sources = [Source.C(seed=n) for n in range(8)]
+            for source in sources[turn:] + sources[:turn]:
+                source.submit()
+            Merge.C(sources=set(sources)).submit()
+            orders.add(session.last.dependencies)
+    assert len(orders) == 1 and len(orders.pop()) == 8

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
 from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
-from xpm.errors import BrokerError, BrokerUnreachable, XpmError
+from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
 from xpm.workspace.spares import Spares
@@ -243,6 +243,10 @@ class Serving:
         if not claim.inputs:
             return None
         workspace, jobs = self.duty.workspace, references(claim.payload)
+        if len(jobs) != claim.inputs:
+            raise MessageError(
+                f"the payload names {len(jobs)} inputs, the broker {claim.inputs}: submit the job again"
+            )
         inputs = Inputs(str(workspace), jobs, self._fences(claim, jobs))
         pause, began = 0.01, time.monotonic()
         renewed, patience = began, None

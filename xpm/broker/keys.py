@@ -47,6 +47,7 @@ JOB_FIELDS = {
     "p": "priority",
     "o": "order",
     "n": "number of inputs",
+    "rw": "it was given other inputs: what `out` of others says of it may be older",
     "w": "inputs that are not met",
     "b": "inputs that are blocked",
     "h": "reasons of HOLD other than a dependency",

@@ -9,12 +9,14 @@ field names and no MessagePack `bin` (Redis' cmsgpack reads none).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
 from xpm.core.canonical import PLAIN
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
+from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, info_of
 from xpm.core.pack import pack_raw
 from xpm.core.schema import Schema
@@ -143,10 +145,21 @@ class _Encoder:
         if kind is FrozenDict:
             pairs = cast("dict[Any, Any]", value).items()
             return [DICT, *(self.value(part) for pair in pairs for part in pair)]
-        return [_SEQUENCES[kind], *(each if type(each) in PLAIN else self.value(each) for each in value)]
+        elements = _in_order(value) if kind in _SETS else value
+        return [_SEQUENCES[kind], *(each if type(each) in PLAIN else self.value(each) for each in elements)]
 
 
 _SEQUENCES: dict[type, int] = {FrozenList: LIST, tuple: TUPLE, FrozenSet: SET, frozenset: FROZENSET}
+
+
+_SETS = (FrozenSet, frozenset)
+
+
+def _in_order(elements: Collection[Any]) -> Iterable[Any]:
+    """A set's elements, its descriptions in the order of their identifiers: else each process would have its own."""
+    if not any(isinstance(each, Description) for each in elements):
+        return elements
+    return sorted(elements, key=lambda each: identifier(each) if isinstance(each, Description) else "")
 
 
 def _ref(task: Any) -> JobRef:

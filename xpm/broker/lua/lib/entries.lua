@@ -1,9 +1,9 @@
 -- entries: what submit does with each entry (one file, so that it is over 80 lines).
--- Needs graph, rqlive.
+-- Needs links, rqlive.
 local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
-local tags, listed, states, slots_seen, links, texts, parents = {}, 0, {}, {}, {}, {}, {}
+local tags, listed, slots_seen, texts = {}, 0, {}, {}
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on.
@@ -44,9 +44,14 @@ end
 
 -- What new jobs add to keys of others, and their own texts: written together, since each call from Lua costs more than
 -- what it writes.
-local function enter_run()
-  for parent, successors in pairs(links) do call('APPEND', key('out', parent), table.concat(successors)) end
+local function write_texts()
   for i = 1, #texts, 1000 do call('MSET', unpack(texts, i, math.min(i + 999, #texts))) end
+  texts = {}
+end
+
+local function enter_run()
+  write_links()
+  write_texts()
   for i = 1, #tags, 1000 do call('HSET', key('tags', run), unpack(tags, i, math.min(i + 999, #tags))) end
   if listed > 0 then call('HINCRBY', key('run', run), 'total', listed) end
   call('HSET', P .. 'meta', 'order', order)
@@ -64,13 +69,7 @@ local function know_slot(slot)
   rq_announce(string.match(slot, '^(.*):'))
 end
 
-local function state_of(id)
-  states[id] = states[id] or call('HGET', key('j', id), 's') or 'WAITING'
-  return states[id]
-end
-
--- A new job is written in one go, where its inputs' states put it; with more inputs than the budget allows, the
--- edges are registered over the continuation list.
+-- A new job is written in one go, where its inputs' states put it.
 local function create(id, entry)
   local n = #entry[5] / 16
   order = order + 1
@@ -78,22 +77,10 @@ local function create(id, entry)
     l = entry[3], r = 0, t0 = now }
   list_new(j, id, entry[6])
   note('p', id, entry[4])
-  local inline = n <= budget
   if n > 0 then
-    local bytes = {}
-    for i = 1, inline and n or 0 do
-      local raw = string.sub(entry[5], i * 16 - 15, i * 16)
-      local parent = parents[raw] or hex(raw, 1)
-      parents[raw] = parent
-      local successors = links[parent] or {}
-      links[parent] = successors
-      successors[#successors + 1] = id
-      successors[#successors + 1] = place_in(i - 1)
-      bytes[i] = edge_state(state_of(parent))
-      if bytes[i] == '2' then j.w = j.w - 1 elseif bytes[i] == '3' then j.b = j.b + 1 end
-    end
-    note('in', id, (inline and table.concat(bytes) or string.rep('0', n)) .. entry[5])
-    if inline then budget = budget - n end
+    local text
+    text, j.w, j.b = link(id, entry[5])
+    note('in', id, text)
   end
   local done = entry[10] == 2
   local to = done and 'DONE' or place_of(j.w, j.b, j.h)
@@ -111,13 +98,12 @@ local function create(id, entry)
   states[id] = to
   know_slot(slot_of(j))
   if to == 'READY' then ring(slot_of(j)) end
-  if not inline then call('RPUSH', P .. 'todo', 'R' .. id .. ':0') end
   spread(id, 'WAITING', to)
   return { to, 'new', code }
 end
 
--- A job that is not running is wanted as the newest submission describes it: payload, code, queue, class. A job that is
--- not ready any more when it is placed anew has left its index then; here it only changes its lines.
+-- A job that is not running is wanted as the newest submission describes it: payload, code, queue, class, inputs. One
+-- that is not ready any more when it is placed anew has left its index then; here it only changes its lines.
 local function renew(id, j, entry, ...)
   j.c = code
   if entry[7] ~= j.q or entry[8] ~= j.k then
@@ -133,9 +119,11 @@ local function renew(id, j, entry, ...)
   end
   call('HSET', key('j', id), 'c', code, 'cr', 0, 'q', j.q, 'k', j.k, ...)
   call('SET', key('p', id), entry[4])
+  rewire(id, j, entry[5])
 end
 
 local function join(id, j, entry)
+  write_texts()  -- it may be new in this call
   local before, wanted = j.e, j.v
   local newly = enlist(j, id, entry[6])
   if j.e ~= before or j.v ~= wanted then call('HSET', key('j', id), 'e', j.e, 'v', j.v) end
@@ -152,6 +140,7 @@ local function join(id, j, entry)
   end
   if STARTABLE[j.s] then
     renew(id, j, entry)
+    if j.s ~= 'SCHEDULED' then place(id, j, j.b > 0 and 'dependency' or '') end  -- it may have other inputs
     return { j.s, 'joined', code }
   end
   -- A run retries a job once: one that failed before the run began, or that was cancelled when the run did not list it.

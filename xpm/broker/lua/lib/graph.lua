@@ -33,12 +33,26 @@ local function place(id, j, why, ...)
   spread(id, from, to)
 end
 
--- Edge number `index` into `child` gets the state `target`.
-local function edge(child, index, target)
+-- The id in the 16 bytes of `data` from `at` on.
+local function hex(data, at)
+  local a, b, c, d = struct.unpack('>I4I4I4I4', data, at)
+  return string.format('%08x%08x%08x%08x', a, b, c, d)
+end
+
+-- Whether input number `index` of a job that was given other inputs is still `parent`: what `out` of others says of it
+-- may be older.
+local function leads(child, index, parent)
+  local total = tonumber(call('HGET', key('j', child), 'n') or 0)
+  local raw = index < total and call('GETRANGE', key('in', child), total + index * 16, total + index * 16 + 15)
+  return raw and hex(raw, 1) == parent
+end
+
+-- Edge number `index` into `child`, from `parent`, gets the state `target`.
+local function edge(child, index, target, parent)
   local old = call('GETRANGE', key('in', child), index, index)
   if old == '' or old == target then return end
   local j = glance(child)
-  if not j then return end
+  if not j or (j.rw and not leads(child, index, parent)) then return end
   call('SETRANGE', key('in', child), index, target)
   local b = j.b
   if target == '2' then j.w = j.w - 1 elseif old == '2' then j.w = j.w + 1 end
@@ -71,16 +85,10 @@ local function settle(id, offset, state)
   local target = edge_state(state or call('HGET', key('j', id), 's'))
   local found = #data / 36
   for i = 0, found - 1 do
-    edge(string.sub(data, i * 36 + 1, i * 36 + 32), struct.unpack('>I4', data, i * 36 + 33), target)
+    edge(string.sub(data, i * 36 + 1, i * 36 + 32), struct.unpack('>I4', data, i * 36 + 33), target, id)
   end
   budget = budget - found
   if found == allowed then call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. (offset + found)) end
-end
-
--- The id in the 16 bytes of `data` from `at` on.
-local function hex(data, at)
-  local a, b, c, d = struct.unpack('>I4I4I4I4', data, at)
-  return string.format('%08x%08x%08x%08x', a, b, c, d)
 end
 
 -- The ids of `wanted` inputs of job `id`, which has `total`, from the `index`-th on.
@@ -94,12 +102,12 @@ end
 -- Register the edges of `child` to its inputs, from the `index`-th on.
 local function register(child, index)
   local total = tonumber(call('HGET', key('j', child), 'n') or 0)
-  local allowed = math.min(budget, total - index)
+  local allowed = math.max(0, math.min(budget, total - index))  -- the job may have fewer inputs than it had
   for i, parent in ipairs(allowed > 0 and inputs(child, total, index, allowed) or {}) do
     local at = index + i - 1
     if call('GETRANGE', key('in', child), at, at) == '0' then
       call('APPEND', key('out', parent), child .. place_in(at))
-      edge(child, at, edge_state(call('HGET', key('j', parent), 's')))
+      edge(child, at, edge_state(call('HGET', key('j', parent), 's')), parent)
     end
   end
   budget = budget - allowed
