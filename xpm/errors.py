@@ -74,6 +74,10 @@ class BrokerUnreachable(BrokerError):
     """No connection to the broker."""
 
 
+class RunForgotten(BrokerError):
+    """The broker has lost its memory, and with it the run that jobs were submitted to: it must be opened again."""
+
+
 class BrokerUnsuitable(BrokerError):
     """The broker must not be used: too old, evicting, or a cluster."""
 

@@ -156,6 +156,8 @@ class Model:
             if entry.known == "recorded":
                 job.noted, job.ended, job.fence = State.DONE, self.time, entry.fence
             return "new"
+        other = job.runs.get(run.serial)
+        newer = other is not None and int(other.partition(".")[2]) > int(run.token.partition(".")[2])
         newly = self._enlist(run, job)
         job.priority = max(job.priority, entry.priority)
         if job.noted is State.RUNNING:
@@ -164,7 +166,8 @@ class Model:
             if entry.known != "removed" or entry.fence not in ("", job.fence):
                 return "reused"
         elif job.noted is PENDING:
-            self._renewed(job, entry)
+            if not newer:
+                self._renewed(job, entry)
             return "joined"
         else:
             earlier = job.ended < run.start or (newly and job.noted is State.CANCELLED)

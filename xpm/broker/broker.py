@@ -21,7 +21,7 @@ from xpm.broker.line import Call
 from xpm.broker.scripts import BUDGET, Scripts, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.errors import BrokerError, BrokerUnreachable, RunForgotten
 from xpm.types import Fence, JobId, Namespace, Scalar, short
 
 SCHEMA = 1
@@ -226,6 +226,7 @@ class Broker:
         Entries may be made while earlier ones are on their way, and `types` may grow meanwhile.
 
         Raises:
+            RunForgotten: the broker has lost its memory since the run was opened.
             BrokerError: two identifiers share their first half (the broker's data is damaged).
         """
         batches: deque[Sequence[Entry]] = deque()
@@ -238,6 +239,8 @@ class Broker:
 
         outcomes: list[Outcome] = []
         for replies in self._scripts.run_each("submit", calls()):
+            if not replies:
+                raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
             outcomes += map(_outcome, batches.popleft(), replies)
         return outcomes
 

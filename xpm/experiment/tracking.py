@@ -11,7 +11,7 @@ from typing import Any
 from xpm.broker.broker import Broker, Entry, Outcome, Run
 from xpm.broker.views import RunView
 from xpm.core.state import State
-from xpm.errors import WorkspaceError
+from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
 from xpm.experiment.rundir import RunDirectory
 from xpm.types import JobId
@@ -51,6 +51,8 @@ class Tracked:
         self._broker: Broker | None = None
         self.count = 0
         """Jobs that the broker must know of."""
+        self._elsewhere = 0
+        """Those among them that a later run of the experiment had listed before this one came to submit them."""
         self._ids: list[JobId] | None = None
         self._looked = 0.0
 
@@ -79,7 +81,14 @@ class Tracked:
                 taken.append(entry)
                 yield entry
 
-        return self._link.ask(lambda: self._link.broker.submit(self.run, again(), types))
+        def send() -> list[Outcome]:
+            try:
+                return self._link.broker.submit(self.run, again(), types)
+            except RunForgotten:  # what was told before this is told again by `view`
+                self._run = None
+                return self._link.broker.submit(self.run, again(), types)
+
+        return self._link.ask(send)
 
     def view(self) -> RunView:
         """The run and its counts; jobs that the broker has lost are submitted again.
@@ -88,9 +97,11 @@ class Tracked:
             BrokerUnreachable: nobody answers.
         """
         view = self._link.views.run(self.token)
-        if view is None or view.total < self.count:
+        if view is None or view.total + self._elsewhere < self.count:
             self._restore()
             view = self._link.views.run(self.token)
+            # What is not there even now is listed by a later run of the experiment, and counted there.
+            self._elsewhere = max(0, self.count - view.total) if view else 0
         if view is None:
             raise WorkspaceError(f"the run {self.experiment}/{self.name} was removed from the broker")
         if self._taken_over(view):

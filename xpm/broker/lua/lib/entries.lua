@@ -6,7 +6,7 @@ local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
--- newer one lists it, it stays there. Returns whether the run lists it from now on.
+-- newer one lists it, it stays there. Returns whether the run lists it from now on, and whether a newer one does.
 local function enlist(j, id, packed)
   local kept, mine, newer = {}, true, false
   for token in string.gmatch(j.e, '%S+') do
@@ -31,7 +31,7 @@ local function enlist(j, id, packed)
     tags[#tags + 1] = packed
   end
   j.e = table.concat(kept, ' ')
-  return mine
+  return mine, newer
 end
 
 -- The same for a job that nobody wanted before.
@@ -125,7 +125,7 @@ end
 local function join(id, j, entry)
   write_texts()  -- it may be new in this call
   local before, wanted = j.e, j.v
-  local newly = enlist(j, id, entry[6])
+  local newly, newer = enlist(j, id, entry[6])
   if j.e ~= before or j.v ~= wanted then call('HSET', key('j', id), 'e', j.e, 'v', j.v) end
   if entry[9] > j.p then
     j.p = entry[9]
@@ -138,6 +138,7 @@ local function join(id, j, entry)
     place(id, j, 'result removed')
     return { j.s, 'retried', code }
   end
+  if STARTABLE[j.s] and newer then return { j.s, 'joined', j.c } end
   if STARTABLE[j.s] then
     renew(id, j, entry)
     if j.s ~= 'SCHEDULED' then place(id, j, j.b > 0 and 'dependency' or '') end  -- it may have other inputs

@@ -1,0 +1,78 @@
+"""A run that is tracked while its broker loses its memory, or while the same experiment is run a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hands import entry, job
+from servers import Server
+
+from xpm.broker.broker import Entry
+from xpm.errors import RunForgotten
+from xpm.experiment.link import Link
+from xpm.experiment.rundir import Origin, RunDirectory
+from xpm.experiment.tracking import Tracked
+from xpm.experiment.voice import Voice
+from xpm.settings import load
+from xpm.workspace.layout import Workspace
+
+
+class Script:
+    """What a script does with a run."""
+
+    def __init__(self, link: Link, folder: Path, name: str) -> None:
+        origin = Origin("test", name, 0.0, "code", folder, None)
+        self.run = Tracked(link, RunDirectory.create(folder / name, origin), "test", name, f"code {name}", {})
+
+    def submit(self, *entries: Entry) -> None:
+        self.run.directory.add(entries, {})
+        self.run.submit(entries, {})
+        self.run.count += len(entries)
+
+
+@pytest.fixture
+def link(start_server: Callable[..., Server], tmp_path: Path) -> Iterator[Link]:
+    settings = load(arguments={"broker": start_server().url, "workers": 0})
+    made = Link(Workspace.open(tmp_path / "runs"), settings, Voice())
+    made.connect()
+    yield made
+    made.close()
+
+
+def submissions(link: Link) -> int:
+    return int(link.broker.client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+def test_a_run_that_a_later_one_overtook_in_the_middle_is_told_once_more_and_left_alone(
+    link: Link, tmp_path: Path
+) -> None:
+    first, second = Script(link, tmp_path, "first"), Script(link, tmp_path, "second")
+    everything = [entry(n) for n in range(50)]
+    first.submit(*everything[:20])
+    second.submit(*everything)
+    first.submit(*everything[20:])
+    first.run.view()
+    before = submissions(link)
+    for _ in range(5):
+        view = first.run.view()
+        assert view.total == 50 and not view.ended
+    assert submissions(link) == before
+    (found,) = [one for one in link.views.jobs([job(30)]) if one]
+    assert found.code == "code second", "what the later run said holds"
+
+
+def test_a_broker_that_forgets_between_two_submissions_is_told_of_both(link: Link, tmp_path: Path) -> None:
+    script = Script(link, tmp_path, "first")
+    script.submit(entry("a"), entry("b", "a"))
+    link.broker.client.flushall()
+    other = link.broker.open("other", "takes the first free number", "code")
+    assert other.token == script.run.token
+    with pytest.raises(RunForgotten):
+        link.broker.submit(script.run.run, [entry("c")])
+    script.submit(entry("c", "b"))
+    view = script.run.view()
+    assert (view.experiment, view.total, view.open) == ("test", 3, 3)
+    listed = {short for short, _ in link.views.members(other.token)}
+    assert not listed, "jobs were given to another experiment's run"
