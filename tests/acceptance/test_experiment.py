@@ -261,6 +261,19 @@ def test_results_of_other_code_are_reused_and_a_line_says_so(script: Script) -> 
     assert script.ledger == [0, 1]
 
 
+def test_a_broker_that_never_heard_of_the_results_learns_by_which_code_they_were_made(
+    script: Script, start_server: Callable[..., Server]
+) -> None:
+    assert script.run(2).returncode == 0
+    script.write(PLAIN + "# other code\n")
+    script.environ["XPM_BROKER"] = start_server(options=("--appendonly", "yes")).url
+    again = script.run(3)
+    assert again.returncode == 0, again.stderr
+    assert "2 of the 2 jobs done before were made by other code than today's" in again.stderr
+    assert script.ledger == [0, 1, 2]
+    assert "2 done by other code" in script.run(3, XPM_DRY_RUN="1").stderr
+
+
 def test_a_dry_run_says_how_the_plan_differs_and_changes_nothing(script: Script) -> None:
     fresh = script.run(3, XPM_DRY_RUN="1")
     assert fresh.returncode == 0 and fresh.stdout == "", fresh.stderr

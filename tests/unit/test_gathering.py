@@ -55,7 +55,9 @@ def test_jobs_with_a_whole_record_are_done(
     gathering = Gathering(workspace)
     left = list(gathering.take(items(*jobs)))
     assert [item[0] for item in left] == [jobs[0], jobs[4], jobs[5]]
-    assert [(done.item[0], done.fence) for done in gathering.done] == [(job, FENCE) for job in jobs[1:4]]
+    assert [(done.item[0], done.proof) for done in gathering.done] == [
+        (job, (FENCE, "c")) for job in jobs[1:4]
+    ]
     assert list(gathering.jobs) == [job.id for job in jobs]
     assert gathering.gone(gathering.jobs[jobs[4].id]) and not gathering.gone(gathering.jobs[jobs[1].id])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import hashlib
 import os
 import shutil
 import threading
@@ -115,8 +116,9 @@ def test_present_are_directories_and_finished_are_records(tmp_path):
     workspace = Workspace.open(tmp_path)
     for job in (A, B):
         (workspace.jobpath("m.T", job) / ".xpm").mkdir(parents=True)
+    body = '{"format":1,"code":"c","fence":"1"'
     (workspace.jobpath("m.T", B) / ".xpm" / "result.json").write_text(
-        '{"format":1,"fence":"1","checksum":"' + "0" * 64 + '"}\n'
+        f'{body},"checksum":"{hashlib.sha256(body.encode()).hexdigest()}"}}\n'
     )
     assert workspace.present({"m.T": [A, B, C], "m.Other": [A]}) == {A, B}
     assert workspace.finished({"m.T": [A, B, C], "m.Other": [A]}) == {B}

@@ -55,6 +55,8 @@ class Entry(NamedTuple):
     fence: str = ""
     """The fence of the record that was found; for `removed` the one that the broker named (if that is not the
     latest, the job was done again meanwhile and is reused)."""
+    code: str = ""
+    """The code that made the record that was found."""
 
 
 class Outcome(NamedTuple):
@@ -407,11 +409,11 @@ _KNOWN = {"no": 0, "removed": 1, "recorded": 2}
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
-    job, task, label, payload, inputs, tags, queue, version, priority, known, fence = entry
+    job, task, label, payload, inputs, tags, queue, version, priority, known, fence, code = entry
     packed = bytes.fromhex("".join([each[:32] for each in inputs])) if inputs else b""
     packed_tags = pack(dict(tags)) if tags else b"\x80"
     return (
-        job, task, label, payload, packed, packed_tags, queue, str(version), priority, _KNOWN[known], fence,
+        job, task, label, payload, packed, packed_tags, queue, str(version), priority, _KNOWN[known], fence, code,
     )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from xpm.core.session import SubmitOptions
 from xpm.core.submission import Prepared
 from xpm.experiment.presence import Presence
-from xpm.types import Fence, JobId, Scalar
+from xpm.types import JobId, Scalar
 from xpm.workspace.layout import Workspace
+from xpm.workspace.results import Proof
 
 Item = tuple[Prepared, SubmitOptions]
 
@@ -37,7 +38,7 @@ class Done(NamedTuple):
     """A submitted task whose job has a complete record."""
 
     item: Item
-    fence: Fence
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,13 @@ class Gathering:
             if not present:
                 yield from items
                 continue
-            fences = self._presence.fences(present)
-            self.done += [Done(item, fences[item[0].id]) for item in items if item[0].id in fences]
-            yield from [item for item in items if item[0].id not in fences]
+            proofs = self._presence.proofs(present)
+            self.done += [Done(item, proofs[item[0].id]) for item in items if item[0].id in proofs]
+            yield from [item for item in items if item[0].id not in proofs]
 
     def gone(self, job: Submitted) -> bool:
         """Whether a job has no complete record now, whatever anybody believes."""
-        return not self._presence.fences([(job.task, job.id)])
+        return not self._presence.proofs([(job.task, job.id)])
 
     @property
     def plan(self) -> str:

@@ -6,8 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 TURN = 0.0002
@@ -89,7 +88,7 @@ class Outbox(Generic[T]):
             if len(self._waiting) < MANY and time.monotonic() - self._sent < QUIET:
                 self._urgent.wait(PAUSE)
             self._wake.clear()
-            with _frequent_turns():
+            with _turns:
                 self._send_all()
             self._sent = time.monotonic()
             with self._state:
@@ -112,15 +111,30 @@ class Outbox(Generic[T]):
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
 
 
-@contextmanager
-def _frequent_turns() -> Generator[None]:
-    """Lets this thread have its turn soon beside one that computes.
+class _Turns:
+    """Lets a thread have its turn soon beside one that computes.
 
     By default it waits 5 ms for it after each word with the broker and each file: many times what these take.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, TURN))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._usual = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, TURN))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                sys.setswitchinterval(self._usual)
+
+
+_turns = _Turns()
+"""Those of this process."""

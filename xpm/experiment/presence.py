@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from xpm.types import Fence, JobId
+from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.paths import job_dir, task_dir
-from xpm.workspace.results import complete
+from xpm.workspace.results import Proof, proof
 
 _READERS = 8
 _FEW = 32
@@ -49,16 +49,16 @@ class Presence:
             shards[shard] = frozenset()
         return shards[shard]
 
-    def fences(self, jobs: Iterable[tuple[str, JobId]]) -> dict[JobId, Fence]:
-        """The fences of those of `jobs` (task, identifier) that have a complete record."""
+    def proofs(self, jobs: Iterable[tuple[str, JobId]]) -> dict[JobId, Proof]:
+        """Those of `jobs` (task, identifier) that have a complete record, and what it tells."""
         wanted = list(jobs)
         paths = [job_dir(self._root, task, job) for task, job in wanted]
         began = time.perf_counter()
-        found = [complete(path) for path in paths[:_FEW]]
+        found = [proof(path) for path in paths[:_FEW]]
         if len(paths) > _FEW:
             if time.perf_counter() - began < _FEW * _SLOW:
-                found += map(complete, paths[_FEW:])
+                found += map(proof, paths[_FEW:])
             else:
                 with ThreadPoolExecutor(_READERS) as pool:
-                    found += pool.map(complete, paths[_FEW:], chunksize=_FEW)
-        return {job: fence for (_, job), fence in zip(wanted, found, strict=True) if fence is not None}
+                    found += pool.map(proof, paths[_FEW:], chunksize=_FEW)
+        return {job: one for (_, job), one in zip(wanted, found, strict=True) if one is not None}

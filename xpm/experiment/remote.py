@@ -32,9 +32,10 @@ from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
 from xpm.experiment.watching import detached, watch
 from xpm.settings import Settings
-from xpm.types import Fence, JobId
+from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.layout import Workspace
+from xpm.workspace.results import Proof
 from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.snapshot import snapshot
 
@@ -78,7 +79,7 @@ class Remote:
         """Submits the tasks that have one."""
         done: list[Done]
         done, self._gathering.done = self._gathering.done, []
-        self._submit(self._entry(item, fence) for item, fence in done)
+        self._submit(self._entry(item, proof) for item, proof in done)
 
     def _submit(self, entries: Iterator[Entry]) -> None:
         first = self._run is None
@@ -100,7 +101,7 @@ class Remote:
             sent += part
             yield from part
 
-    def _entry(self, item: Item, fence: Fence | None) -> Entry:
+    def _entry(self, item: Item, proof: Proof | None) -> Entry:
         prepared, options = item
         for key in prepared.types:
             if key not in self._types:
@@ -116,8 +117,7 @@ class Remote:
             options.queue or under.settings.queue,
             PAYLOAD_VERSION,
             under.priority if options.priority is None else options.priority,
-            "no" if fence is None else "recorded",
-            fence or "",
+            *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
         )
 
     def _note(self, entries: list[Entry], outcomes: list[Outcome]) -> None:
@@ -141,8 +141,8 @@ class Remote:
         )
         self._link.connect()
         now = time.time_ns()
-        second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now // 10**9))
-        # Names sort by time, also within a second: the last is the newest run.
+        second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
+        # Names sort by time, on all hosts and within a second: the last is the newest run.
         name = f"{second}-{now // 1000 % 10**6:06}{secrets.token_hex(1)}"
         origin = self._origin(name)
         folder = under.workspace.experiment_dir(under.experiment) / name

@@ -1,7 +1,7 @@
 """The record of a finished job: one line of JSON that carries its own proof of being whole.
 
-The last two keys are the fence and a checksum of all that stands before it, so that one short read at the
-end tells a whole record, and whose it is, from a torn one.
+The last keys are the code that ran, the fence, and a checksum of all that stands before it, so that one short read
+at the end tells a whole record, and whose it is, from a torn one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from xpm.errors import ResultError
 from xpm.types import Fence, JobId
@@ -28,8 +28,8 @@ RECORD = ".xpm/result.json"
 MAX_RESULT = 1 << 20
 """The most that a result may take as JSON."""
 
-_TAIL = re.compile(rb',"fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z')
-_TAIL_SIZE = 160
+_TAIL = re.compile(rb',"code":"([^"\\]*)","fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z')
+_TAIL_SIZE = 256
 _SHORT = 4096
 
 
@@ -138,10 +138,13 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
             "pid": record.pid,
             "started": record.started,
             "ended": record.ended,
-            "code": record.code,
         }
     )
-    body = f'{head[:-1]},"result":{result},"fence":"{record.fence}"'.encode("ascii")
+    body = (
+        f'{head[:-1]},"result":{result},"code":{_encode_json(record.code)},"fence":"{record.fence}"'.encode(
+            "ascii"
+        )
+    )
     checksum: str = _sha256_for(len(body))(body).hexdigest()
     return b'%b,"checksum":"%b"}\n' % (body, checksum.encode("ascii"))
 
@@ -173,8 +176,22 @@ def read_record(jobdir: str | os.PathLike[str]) -> Record | None:
         return None
 
 
+class Proof(NamedTuple):
+    """What the end of a whole record tells."""
+
+    fence: Fence
+    code: str
+    """The snapshot of the code that ran."""
+
+
 def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
-    """The fence of the record in `jobdir` when it is whole; of a long one only the last bytes are looked at."""
+    """The fence of the record in `jobdir` when it is whole: see `proof`."""
+    found = proof(jobdir)
+    return None if found is None else found.fence
+
+
+def proof(jobdir: str | os.PathLike[str]) -> Proof | None:
+    """That the record in `jobdir` is whole, None if it isn't; of a long one only the last bytes are looked at."""
     try:
         # Scripts ask this of every job that they submit: each call to the system counts.
         descriptor = os.open(f"{jobdir}/{RECORD}", os.O_RDONLY | os.O_CLOEXEC)
@@ -191,7 +208,7 @@ def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
     tail = _TAIL.search(found, max(0, len(found) - _TAIL_SIZE))
     if tail is None or (whole and not _sound(found, tail, hashlib.sha256)):
         return None
-    return Fence(tail[1].decode())
+    return Proof(Fence(tail[2].decode()), tail[1].decode())
 
 
 _UNFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -219,7 +236,7 @@ def _unfinite(value: Any) -> Any:
 
 def _sound(line: bytes, tail: re.Match[bytes], sha256: Any) -> bool:
     """Whether the checksum at the end of the record `line` is that of what stands before."""
-    return sha256(line[: tail.start(2) - len(',"checksum":"')]).hexdigest() == tail[2].decode()
+    return sha256(line[: tail.start(3) - len(',"checksum":"')]).hexdigest() == tail[3].decode()
 
 
 def _sha256_for(size: int) -> Any:

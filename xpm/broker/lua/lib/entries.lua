@@ -83,8 +83,9 @@ local function create(id, entry)
     note('in', id, text)
   end
   local done = entry[10] == 2
+  local made_by = done and entry[12] or code
   local to = done and 'DONE' or place_of(j.w, j.b, j.h)
-  local fields = { 'd', string.sub(entry[1], 33), 't', entry[2], 'l', j.l, 'q', j.q, 'k', j.k, 'o', j.o, 'c', code,
+  local fields = { 'd', string.sub(entry[1], 33), 't', entry[2], 'l', j.l, 'q', j.q, 'k', j.k, 'o', j.o, 'c', made_by,
     't0', now, 'e', j.e, 'v', j.v }
   local function set(name, value)
     fields[#fields + 1] = name
@@ -99,7 +100,7 @@ local function create(id, entry)
   know_slot(slot_of(j))
   if to == 'READY' then ring(slot_of(j)) end
   spread(id, 'WAITING', to)
-  return { to, 'new', code }
+  return { to, 'new', made_by }
 end
 
 -- A job that is not running is wanted as the newest submission describes it: payload, code, queue, class, inputs. One
