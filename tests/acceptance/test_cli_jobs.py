@@ -185,6 +185,77 @@ def test_logs(lab: Lab):
     assert silent.stdout == "" and "Total wrote no output" in silent.stderr
 
 
+def test_show_and_logs_take_several_jobs_and_a_selection(lab: Lab):
+    a, b = lab.job("Slow n=0")["id"], lab.job("Slow n=3")["id"]
+    sheets = lab.ok("show", a[:8], f"Slow/{b[:8]}", a)
+    assert re.findall(r"^Slow n=\d  [0-9a-f]{8}$", sheets, re.MULTILINE) == [
+        f"Slow n=0  {a[:8]}",
+        f"Slow n=3  {b[:8]}",
+    ], "each once, in the order in which they were given"
+    assert f"\n\nSlow n=3  {b[:8]}\n" in sheets
+    both = lab.json("show", a, b)
+    assert set(both) == documented("show JOB... --json") | {"version"}
+    assert both["jobs"] == [
+        {k: v for k, v in lab.json("show", one).items() if k != "version"} for one in (a, b)
+    ]
+    text = lab.ok("logs", a, b)
+    assert text == (
+        f"==> Slow n=0 {a[:8]} <==\nbegin 0\nend 0\n"
+        f"==> Slow n=3 {b[:8]} <==\nbegin 3\n==> stderr.log <==\nabout to fail\n"
+    )
+    wrote = lab.json("logs", a, b, "--stdout")
+    assert set(wrote) == documented("logs JOB... --json") | {"version"}
+    assert [(one["id"], one["logs"]["stdout"]["text"]) for one in wrote["jobs"]] == [
+        (a, "begin 0\nend 0\n"),
+        (b, "begin 3\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (("-e", "demo", "--state", "error"), ["Slow n=3"]),
+        (("--state", "ERROR", "--state", "HOLD"), ["Slow n=3", "Total"]),
+        (("--task", "plan.py:Total"), ["Total", "Total"]),
+    ],
+)
+def test_a_selection_is_what_jobs_lists(lab: Lab, words: tuple[str, ...], labels: list[str]):
+    listed = lab.json("jobs", *words)["jobs"]
+    assert [one["label"] for one in listed] == labels
+    for command in ("show", "logs"):
+        found = lab.json(command, *words)["jobs"]
+        assert [one["id"] for one in found] == [one["id"] for one in listed], "a list, also of one"
+    heads = [f"==> {one['label']} {one['id'][:8]} <==" for one in listed]
+    assert [
+        line for line in lab.ok("logs", *words).splitlines() if line.startswith("==> ") and ".log" not in line
+    ] == heads
+
+
+@pytest.mark.parametrize("command", ["show", "logs"])
+def test_a_selection_that_is_none_is_said_so(lab: Lab, command: str):
+    for words, status, said in (
+        ((), 2, "which jobs? give the first digits of their identifiers, or -e, --state, --task\n"),
+        (("-e", "demo", "--state", "LOST"), 1, "no job in the experiment demo is LOST\n"),
+        (("--task", "Totl"), 1, "there is no task 'Totl'; did you mean 'Total'?"),
+        (("-e", "dmo"), 2, "no experiment 'dmo'; did you mean 'demo'?"),
+        (("abcd", "-e", "demo"), 2, "give JOBs, or -e, --state, --task; not both"),
+        (("--state", "LOST", "--broker", "unix:///nowhere.sock"), 3, "no broker at unix:///nowhere.sock"),
+    ):
+        done = lab.run(command, *words)
+        assert (done.returncode, done.stdout) == (status, ""), (words, done.stderr)
+        assert done.stderr.startswith("xpm: error: ") and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_only_one_job_is_followed(lab: Lab):
+    many = lab.run("logs", "-f", "-e", "demo")
+    assert many.returncode == 2 and not many.stdout
+    assert (
+        many.stderr == "xpm: error: -f follows one job, and 7 are meant: name one, as xpm jobs lists them\n"
+    )
+    one = lab.run("logs", "-f", "-e", "demo", "--state", "ERROR", "--stdout")
+    assert one.returncode == 1 and one.stdout.endswith("begin 3\n")
+
+
 def test_following_a_log_survives_what_happens_to_the_file(lab: Lab, tmp_path: Path):
     path = tmp_path / "stdout.log"
     log = Log(path)

@@ -105,6 +105,7 @@ def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Pat
     assert last.returncode == 0 and "2 stopped" in last.stdout
     assert counts(lab, "two")["RUNNING"] == 0 and counts(lab, "two")["CANCELLED"] == 3
     assert "nothing to cancel" in lab.ok("cancel", "two", "--yes")
+    assert lab.ok("cancel", "-e", "two", "--yes") == lab.ok("cancel", "two", "-e", "two", "--yes")
     assert lab.run("attach", "two").returncode == 4
     states = {one["name"]: one["state"] for one in lab.json("experiments")["experiments"]}
     assert states["two"] == "cancelled"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from xpm.cli.jobs import views_or_none
 from xpm.cli.reach import Reach
 from xpm.cli.select import Found, find
+from xpm.cli.selection import views_or_none
 from xpm.cli.sheet import payload_of
 from xpm.cli.words import brief
 from xpm.core.info import JobRef

@@ -104,13 +104,17 @@ def _as_json(run: RunView) -> dict[str, Any]:
 
 
 @command("cancel")
-@click.argument("experiment")
+@click.argument("experiment", required=False, metavar="EXPERIMENT")
+@click.option(
+    "-e", "--experiment", "named", metavar="EXPERIMENT", help="The same, as other commands take it."
+)
 @click.pass_context
-def cancel(context: click.Context, experiment: str) -> None:
+def cancel(context: click.Context, experiment: str | None, named: str | None) -> None:
     """Give up what an experiment still has to do.
 
     Running jobs are stopped. Jobs that another experiment wants go on for that one. What is done stays done.
     """
+    experiment = _one(experiment, named)
     reach = Reach(options_of(context))
     reach.say_where()
     views = reach.views
@@ -129,6 +133,16 @@ def cancel(context: click.Context, experiment: str) -> None:
         pass
     _await(reach, views, stopping if counts[1] else [])
     _report(reach, screen, run, counts)
+
+
+def _one(experiment: str | None, named: str | None) -> str:
+    """The one experiment that is meant, however it was given."""
+    if experiment and named and experiment != named:
+        raise UsageError(f"two experiments, {experiment} and {named}: xpm cancel takes one")
+    meant = experiment or named
+    if not meant:
+        raise UsageError("which experiment? xpm cancel EXPERIMENT; xpm experiments lists them")
+    return meant
 
 
 def confirm(reach: Reach, question: str) -> None:

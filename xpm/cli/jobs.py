@@ -7,40 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.listing import Filter, Row, experiments_of, members, newest_run, rows, unknown, window
-from xpm.cli.options import Count, command, nearest, options_of
+from xpm.cli.listing import Row, experiments_of, rows
+from xpm.cli.options import Count, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json, state_cell
 from xpm.cli.select import find
+from xpm.cli.selection import Selection, found, listed, selection, views_for
 from xpm.cli.words import ago, brief, plural, tally
 from xpm.core.state import ENDED, State
-from xpm.errors import BrokerError, UsageError
+from xpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, Views
+    from xpm.broker.views import JobView
 
 LIMIT = 40
 
 
-def _state(
-    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[State, ...]:
-    names = [state.value for state in State]
-    for value in values:
-        if value.upper() not in names:
-            raise UsageError(
-                f"no state {value!r}{nearest(value.upper(), names) or '; there are ' + ', '.join(names)}"
-            )
-    return tuple(State(value.upper()) for value in values)
-
-
 @command("jobs")
-@click.argument("job", nargs=-1, metavar="[JOB]...")
-@click.option("-e", "--experiment", metavar="NAME", help="Only the jobs of an experiment's newest run.")
-@click.option(
-    "--state", "states", multiple=True, callback=_state, metavar="STATE", help="Only these; may be repeated."
-)
-@click.option("--task", default="", metavar="NAME", help="Only the jobs of a task, as Train or module.Train.")
+@selection
 @click.option(
     "--limit",
     type=Count(min=0),
@@ -50,32 +34,19 @@ def _state(
     help="Rows at most; 0: all.",
 )
 @click.pass_context
-def jobs(
-    context: click.Context,
-    job: tuple[str, ...],
-    experiment: str | None,
-    states: tuple[State, ...],
-    task: str,
-    limit: int,
-) -> None:
+def jobs(context: click.Context, selected: Selection, limit: int) -> None:
     """List jobs: running, failed and newest first."""
     reach = Reach(options_of(context))
     reach.say_where()
     views = reach.views
     counts: Mapping[State, int]
-    if job:
-        if experiment or states or task:
-            raise UsageError("give JOBs, or -e, --state, --task; not both")
-        chosen = [_known(reach, text) for text in job]
+    if selected.names:
+        chosen = [_known(reach, text) for text in selected.names]
         counts = {state: sum(one.state is state for one in chosen) for state in State}
     else:
-        run = newest_run(views, experiment) if experiment else None
-        counts = run.counts if run else views.counts()
-        if task and (why := unknown(views, task)):
+        chosen, counts, why = listed(views, selected, limit)
+        if why:
             reach.say(why)
-            chosen = []
-        else:
-            chosen = window(views, Filter(states, task, members(views, run) if run else None), limit)
     shown = rows(reach.broker, views, chosen)
     if reach.options.json:
         names = experiments_of(views, chosen)
@@ -85,7 +56,12 @@ def jobs(
             jobs=[as_json(row, names) for row in shown],
         )
         return
-    _print(Screen(no_color=reach.settings.no_color), counts, shown, narrowed=bool(states or task))
+    _print(
+        Screen(no_color=reach.settings.no_color),
+        counts,
+        shown,
+        narrowed=bool(selected.states or selected.task),
+    )
 
 
 def _known(reach: Reach, text: str) -> JobView:
@@ -158,26 +134,24 @@ def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 @command("show")
-@click.argument("job")
+@selection
 @click.pass_context
-def show(context: click.Context, job: str) -> None:
-    """Show all there is to know about a job."""
+def show(context: click.Context, selected: Selection) -> None:
+    """Show all there is to know about jobs."""
     from xpm.cli import page, sheet
 
     reach = Reach(options_of(context))
-    views = views_or_none(reach)
-    found = find(job, reach.workspace, views)
-    known = sheet.read(found, views, reach.broker if views is not None else None, reach.workspace)
-    if reach.options.json:
-        print_json(**sheet.as_json(known))
+    views = views_for(reach, selected)
+    broker = reach.broker if views is not None else None
+    meant = found(reach, selected, views)
+    sheets = (sheet.read(one, views, broker, reach.workspace) for one in meant)
+    if not reach.options.json:
+        screen = Screen(no_color=reach.settings.no_color)
+        for place, known in enumerate(sheets):
+            if place:
+                screen.line()
+            page.show(screen, known)
+    elif selected.single:
+        print_json(**sheet.as_json(next(sheets)))
     else:
-        page.show(Screen(no_color=reach.settings.no_color), known)
-
-
-def views_or_none(reach: Reach) -> Views | None:
-    """The broker's views, or None, with a remark, when it is not there: the workspace knows much itself."""
-    try:
-        return reach.views
-    except BrokerError as error:
-        reach.say(f"{error}; this is what the workspace knows")
-        return None
+        print_json(jobs=[sheet.as_json(known) for known in sheets])

@@ -8,16 +8,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.jobs import views_or_none
 from xpm.cli.listing import note
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
-from xpm.cli.render import print_json
-from xpm.cli.select import Found, find
+from xpm.cli.render import clean, print_json
+from xpm.cli.select import Found
+from xpm.cli.selection import Selection, found, selection, views_for
+from xpm.cli.words import brief
 from xpm.core.state import ENDED, State
 from xpm.errors import BrokerError, UsageError
 from xpm.types import short
@@ -37,33 +38,44 @@ CHUNK = 1 << 16
 
 
 @command("logs")
-@click.argument("job")
+@selection
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the status says how.")
 @click.option("--stdout", "only", flag_value="stdout", help="Only what it wrote to standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only what it wrote to standard error.")
 @click.pass_context
-def logs(context: click.Context, job: str, follow: bool, only: str | None) -> int:
-    """Print what a job wrote."""
+def logs(context: click.Context, selected: Selection, follow: bool, only: str | None) -> int:
+    """Print what jobs wrote."""
     reach = Reach(options_of(context))
-    views = views_or_none(reach)
-    found = find(job, reach.workspace, views)
+    if follow and reach.options.json:
+        raise UsageError("--json and -f: not both")
+    views = views_for(reach, selected)
+    meant = found(reach, selected, views)
+    if follow and len(meant) > 1:
+        raise UsageError(
+            f"-f follows one job, and {len(meant):,} are meant: name one, as xpm jobs lists them"
+        )
     streams = (only,) if only else STREAMS
     if reach.options.json:
-        if follow:
-            raise UsageError("--json and -f: not both")
-        print_json(id=found.id, logs={name: _as_json(found.path / f"{name}.log") for name in streams})
+        answers = [_as_json(one, streams) for one in meant]
+        print_json(**(answers[0] if selected.single else {"jobs": answers}))
         return 0
-    files = [Log(found.path / f"{name}.log") for name in streams]
-    output = Output(files)
-    if follow:
-        return Follower(reach, found, views, output).run()
-    if not output.copy():
-        reach.say(_nothing(found, only))
-    output.end()
+    for job in meant:
+        if not selected.single:
+            print(f"==> {clean(job.label)} {brief(job.id)} <==", flush=True)
+        output = Output([Log(job.path / f"{name}.log") for name in streams])
+        if follow:
+            return Follower(reach, job, views, output).run()
+        if not output.copy():
+            reach.say(_nothing(job, only))
+        output.end()
     return 0
 
 
-def _as_json(path: Path) -> dict[str, object]:
+def _as_json(job: Found, streams: Sequence[str]) -> dict[str, Any]:
+    return {"id": job.id, "logs": {name: _whole(job.path / f"{name}.log") for name in streams}}
+
+
+def _whole(path: Path) -> dict[str, str]:
     try:
         text = path.read_text("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):

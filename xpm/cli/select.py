@@ -133,7 +133,12 @@ def _in_broker(wanted: Wanted, workspace: Workspace, views: Views) -> Iterator[F
     for at in range(0, len(ids), _PAGE):
         for view in views.jobs(ids[at : at + _PAGE]):
             if view is not None and view.id.startswith(wanted.digits) and of_task(view.task, wanted.task):
-                yield Found(view.id, view.task, view.label, view, workspace.jobpath(view.task, view.id))
+                yield found_in(workspace, view)
+
+
+def found_in(workspace: Workspace, view: JobView) -> Found:
+    """A job that the broker knows."""
+    return Found(view.id, view.task, view.label, view, workspace.jobpath(view.task, view.id))
 
 
 def _ids(digits: str, views: Views) -> list[str]:
