@@ -150,6 +150,10 @@ class Settings:
         default=False, metadata=_about(_boolean, "say what the script would do and change nothing")
     )
     no_color: bool = field(default=False, metadata=_about(_boolean, "plain text on a terminal too"))
+    quiet: bool = field(
+        default=False, metadata=_about(_boolean, "no progress and no remarks: only results and errors")
+    )
+    verbose: bool = field(default=False, metadata=_about(_boolean, "the traceback of an error, too"))
     project: Path = Path()
     """The directory of the project: of pyproject.toml or .git, else the script's or the current one."""
     sources: Mapping[str, str] = field(default_factory=dict[str, str])

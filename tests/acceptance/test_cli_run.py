@@ -64,6 +64,57 @@ def test_options_stand_before_the_script_and_its_own_after_it(lab: Lab):
     assert wrong.returncode == 2 and "broker: expected one of" in wrong.stderr, "before the script begins"
 
 
+def test_quiet_leaves_of_a_run_its_results_and_errors(lab: Lab, gate: Path):
+    def begun(*words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "xpm.cli", *words]
+        return subprocess.Popen(command, cwd=lab.project, env=lab.env, stderr=subprocess.PIPE, text=True)
+
+    run = begun("run", "-q", "plan.py", "hush", "1", str(gate))
+    until(lambda: any(one["name"] == "hush" for one in lab.json("experiments")["experiments"]))
+    attach = begun("attach", "hush", "--quiet")
+    until(lambda: counts(lab, "hush")["RUNNING"] == 1)
+    with begun("run", "plan.py", "loud", "1", str(gate)) as loud:
+        # What it says of its progress comes after that of the others would have come.
+        assert loud.stderr is not None and "loud: 0 of 2 done, 1 running" in loud.stderr.readline()
+        gate.touch()
+        assert "loud: all 2 jobs done" in loud.stderr.read()
+    for quiet in (run, attach):
+        _, said = quiet.communicate(timeout=SOON)
+        assert quiet.returncode == 0 and re.fullmatch(r"hush: all 2 jobs done \(\S+ s\)\n", said), said
+    failed = lab.run("run", "-q", "plan.py", "wail", "4", "fail")
+    assert failed.returncode == 1
+    assert "ValueError: 3 is too many" in failed.stderr and " of 6 done" not in failed.stderr
+    assert "hush: nothing to do" in lab.run("run", "-q", "plan.py", "hush", "1", str(gate)).stderr
+
+
+def test_verbose_shows_where_an_error_of_a_script_was_raised(lab: Lab):
+    (lab.project / "nameless.py").write_text(
+        "from xpm import Task, experiment\n"
+        "class One(Task):\n    def execute(self): pass\n"
+        "if __name__ == '__main__':\n    with experiment('x') as xp: One.C().submit(queue='no name')\n"
+    )
+    plain = lab.run("run", "nameless.py")
+    assert plain.returncode == 2 and "session.py" not in plain.stderr
+    verbose = lab.run("run", "-v", "nameless.py")
+    assert verbose.returncode == 2 and "session.py" in verbose.stderr
+    assert verbose.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
+
+
+def test_what_the_environment_says_counts_for_commands_too(lab: Lab):
+    assert lab.run("jobs", env={"XPM_QUIET": "1"}).stderr == ""
+    verbose = lab.run("show", "ffffffff", env={"XPM_VERBOSE": "1"})
+    assert verbose.returncode == 2 and "in find" in verbose.stderr
+
+
+def test_attach_tells_programs_how_it_ended(lab: Lab):
+    assert lab.run("run", "plan.py", "told", "4", "fail").returncode == 1
+    done = lab.run("attach", "told", "--json")
+    assert done.returncode == 1 and "ValueError: 3 is too many" in done.stderr
+    (listed,) = [one for one in lab.json("experiments")["experiments"] if one["name"] == "told"]
+    assert json.loads(done.stdout) == {"version": 1, "workspace": str(lab.workspace), **listed}
+    assert listed["state"] == "failed"
+
+
 def test_run_again_and_dry_run(lab: Lab):
     planned = lab.run("run", "--dry-run", "plan.py", "again", "3")
     assert planned.returncode == 0 and "5 new" in planned.stderr.replace("new: 5", "5 new"), planned.stderr

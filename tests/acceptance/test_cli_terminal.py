@@ -120,6 +120,12 @@ def test_ctrl_c_detaches_from_run_and_from_attach(lab: Lab, gate: Path):
     assert attach.exitstatus == 0
 
 
+def test_a_quiet_run_draws_nothing(lab: Lab):
+    shown = screen(lab, "run", "-q", "plan.py", "hush", "3")
+    assert re.fullmatch(r"hush: all 5 jobs done \(\S+ s\)", bare(shown).strip()), shown
+    assert "\x1b[2K" not in shown and "\x1b[1A" not in shown, "no display came and went"
+
+
 def test_ctrl_c_ends_a_followed_log(lab: Lab, gate: Path):
     lab.run("run", "--detach", "plan.py", "followed", "1", str(gate))
     until(lambda: lab.json("jobs", "-e", "followed")["counts"]["RUNNING"] == 1)

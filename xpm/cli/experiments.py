@@ -31,7 +31,7 @@ def experiments(context: click.Context) -> None:
     reach.say_where()
     runs = reach.views.experiments()
     if reach.options.json:
-        print_json(workspace=str(reach.workspace.path), experiments=[_as_json(run) for run in runs])
+        print_json(workspace=str(reach.workspace.path), experiments=[as_json(run) for run in runs])
         return
     screen = Screen(no_color=reach.settings.no_color)
     if not runs:
@@ -91,7 +91,8 @@ def _count(count: int, style: str) -> Cell:
     return (f"{count:,}", style) if count else ("-", "dim")
 
 
-def _as_json(run: RunView) -> dict[str, Any]:
+def as_json(run: RunView) -> dict[str, Any]:
+    """An experiment in the list, for programs."""
     return {
         "name": run.experiment,
         "run": run.name,

@@ -27,6 +27,16 @@ class Options:
     no_color: bool = False
     yes: bool = False
 
+    def settings(self) -> dict[str, object]:
+        """Those of them that are settings; None was not given."""
+        return {
+            "workspace": self.workspace,
+            "broker": self.broker,
+            "no_color": self.no_color or None,
+            "quiet": self.quiet or None,
+            "verbose": self.verbose or None,
+        }
+
 
 def _note(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Keeps a value that was given; the same option at another place was not, and says nothing."""

@@ -27,23 +27,20 @@ class Reach:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        if options.verbose:
-            import logging
-
-            logging.basicConfig(format="%(name)s: %(message)s")
-            logging.getLogger("xpm").setLevel(logging.DEBUG)
 
     @cached_property
     def settings(self) -> Settings:
         """The settings, with what the command line says."""
         said = self.options
-        return load(
-            command={
-                "workspace": said.workspace,
-                "broker": said.broker,
-                "no_color": True if said.no_color else None,
-            }
-        )
+        found = load(command=said.settings())
+        # What the environment or a file says counts as much.
+        said.quiet, said.verbose = found.quiet, found.verbose
+        if found.verbose:
+            import logging
+
+            logging.basicConfig(format="%(name)s: %(message)s")
+            logging.getLogger("xpm").setLevel(logging.DEBUG)
+        return found
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -107,7 +104,7 @@ class Reach:
             from xpm.experiment.link import Link
             from xpm.experiment.voice import Voice
 
-            link = Link(self.workspace, self.settings, Voice(plain=True))
+            link = Link(self.workspace, self.settings, Voice(plain=True, quiet=self.options.quiet))
             link.connect()
             link.serve()
             link.close()

@@ -13,6 +13,7 @@ import click
 from xpm import started
 from xpm.cli.options import Count, Options, command, options_of
 from xpm.cli.reach import Reach
+from xpm.cli.render import print_json
 from xpm.errors import UsageError
 from xpm.settings import PREFIX, load
 
@@ -61,12 +62,10 @@ def run(
 def _said(options: Options, detach: bool, dry_run: bool, workers: int | None) -> dict[str, object]:
     """What the options say, as settings."""
     return {
-        "workspace": options.workspace,
-        "broker": options.broker,
+        **options.settings(),
         "workers": workers,
-        "detach": True if detach else None,
-        "dry_run": True if dry_run else None,
-        "no_color": True if options.no_color else None,
+        "detach": detach or None,
+        "dry_run": dry_run or None,
     }
 
 
@@ -100,7 +99,14 @@ def attach(context: click.Context, experiment: str) -> int:
 
     The status says how it ended. Ctrl-C leaves it running.
     """
+    from xpm.cli import experiments
+    from xpm.cli.listing import newest_run
     from xpm.experiment import attach as watch
 
     reach = Reach(options_of(context))
-    return watch(experiment, reach.settings)
+    status = watch(experiment, reach.settings)
+    if reach.options.json:
+        print_json(
+            workspace=str(reach.workspace.path), **experiments.as_json(newest_run(reach.views, experiment))
+        )
+    return status

@@ -38,7 +38,7 @@ def attach(name: str, settings: Settings) -> int:
         SystemExit: Ctrl-C detached again.
     """
     began = time.monotonic()
-    voice = Voice(plain=settings.no_color)
+    voice = Voice(plain=settings.no_color, quiet=settings.quiet)
     workspace = Workspace.open(settings.workspace, create=False)
     folder = newest(workspace.experiment_dir(name))
     if folder is None:

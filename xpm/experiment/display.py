@@ -63,7 +63,7 @@ def counts(view: RunView) -> str:
 
 def open_display(name: str, voice: Voice) -> Display:
     """A display of the experiment `name`, as it suits where stderr goes."""
-    if not voice.terminal:
+    if voice.quiet or not voice.terminal:
         return Lines(name, voice)
     # rich is loaded only where it is seen.
     live: Any = importlib.import_module("xpm.experiment.live")
@@ -71,7 +71,7 @@ def open_display(name: str, voice: Voice) -> Display:
 
 
 class Lines:
-    """A line now and then, for logs."""
+    """A line now and then, for logs; none where the voice is quiet."""
 
     lists_jobs = False
 
@@ -99,7 +99,7 @@ class Lines:
         self._pause = min(self._pause * 2, LAST_PAUSE)
         self._next = now + self._pause
         about = f"; about {duration(left)} left" if left is not None else ""
-        self._voice.say(f"{self._name}: {text}{about}")
+        self._voice.remark(f"{self._name}: {text}{about}")
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from traceback import extract_tb, format_list
+from traceback import extract_tb, format_list, print_exception
 from types import TracebackType
 
 from xpm.core.state import State
@@ -67,8 +67,12 @@ def exit_status(error: BaseException) -> int:
     return USAGE if isinstance(error, wrong) else FAILED
 
 
-def plainly() -> None:
-    """From now on `PLAIN` errors that nobody catches are shown without xpm's own lines, and give their exit status."""
+def plainly(*, whole: bool = False) -> None:
+    """From now on `PLAIN` errors that nobody catches are shown without xpm's own lines, and give their exit status.
+
+    Args:
+        whole: they are shown with all lines that led to them.
+    """
     before = sys.excepthook
     if getattr(before, "xpm", False):
         return
@@ -78,7 +82,9 @@ def plainly() -> None:
             before(kind, error, traceback)
             return
         if not isinstance(error, NotAllDone):
-            sys.stderr.write(f"{_script_lines(error, traceback)}xpm: {error}\n")
+            if whole:
+                print_exception(kind, error, traceback)
+            sys.stderr.write(f"{'' if whole else _script_lines(error, traceback)}xpm: {error}\n")
         sys.exit(exit_status(error))
 
     show.xpm = True  # type: ignore[attr-defined]

@@ -17,7 +17,18 @@ from xpm.settings import Settings
 ENDING = 3.0
 """Seconds for which a script waits until workers that nobody needs have made room."""
 
-_OWN = frozenset({"XPM_BROKER", "XPM_WORKERS", "XPM_DETACH", "XPM_DRY_RUN", "XPM_NO_COLOR", "XPM_WORKSPACE"})
+_OWN = frozenset(
+    {
+        "XPM_BROKER",
+        "XPM_WORKERS",
+        "XPM_DETACH",
+        "XPM_DRY_RUN",
+        "XPM_NO_COLOR",
+        "XPM_QUIET",
+        "XPM_VERBOSE",
+        "XPM_WORKSPACE",
+    }
+)
 _FLEETING = frozenset(
     {"_", "PWD", "OLDPWD", "SHLVL", "COLORTERM", "COLUMNS", "LINES", "TTY", "GPG_TTY", "STY"}
 )
@@ -88,7 +99,7 @@ class LocalPool:
         if self._asked and self._asked != holder.asked:
             self._file.want(holder, self._asked)
             before = holder.asked or "as many as CPUs"
-            self._voice.say(f"local workers: {self._asked} from now on ({before} before)")
+            self._voice.remark(f"local workers: {self._asked} from now on ({before} before)")
         if named := [name for name in strange if not name.startswith(_SESSIONS + _SERVICES)]:
             self._voice.say(
                 "local workers are at work, in the environment of the script that started them; other there: "

@@ -61,6 +61,7 @@ class Experiment:
         self._token: Token[Session | None] | None = None
         self._began = 0.0
         self._remote: Remote | None = None
+        self._verbose = False
 
     # The block
 
@@ -72,7 +73,7 @@ class Experiment:
         try:
             self._open()
         except PLAIN:
-            plainly()
+            plainly(whole=self._verbose)
             raise
         self._token = session.current.set(self)
         return self
@@ -82,7 +83,8 @@ class Experiment:
         self._script = name_script()
         self._start = Start.of_process()
         self._settings = settings = load(arguments=self._given, script=self._script)
-        self._voice = Voice(plain=settings.no_color)
+        self._verbose = settings.verbose
+        self._voice = Voice(plain=settings.no_color, quiet=settings.quiet)
         self._workspace = _workspace(settings)
         self._gathering = Gathering(self._workspace)
         self._outbox: Outbox[Item] = Outbox(self._send)
@@ -105,7 +107,7 @@ class Experiment:
             else:
                 self._end()
         except PLAIN:
-            plainly()
+            plainly(whole=self._verbose)
             raise
         finally:
             self._outbox.close()
@@ -135,7 +137,7 @@ class Experiment:
     def _leave(self, error: BaseException) -> None:
         """The block was left by an exception: what was submitted goes on without the script."""
         if isinstance(error, PLAIN):
-            plainly()
+            plainly(whole=self._verbose)
         if self._settings.dry_run or not self._trying():
             return
         if self._remote is not None:

@@ -14,10 +14,12 @@ class Voice:
 
     Args:
         plain: no colours on a terminal either.
+        quiet: no remarks.
     """
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, quiet: bool = False) -> None:
         self.plain = plain
+        self.quiet = quiet
         self.above: Callable[[str], None] | None = None
         self._said: set[str] = set()
 
@@ -33,6 +35,11 @@ class Voice:
         except BrokenPipeError:
             # Whoever read this has gone, as `head` does. The jobs go on, and so does the script.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    def remark(self, text: str) -> None:
+        """What nobody misses who wants to know the end alone."""
+        if not self.quiet:
+            self.say(text)
 
     def _write(self, text: str, style: str) -> None:
         if self.above is not None:
