@@ -69,6 +69,7 @@ def test_quiet_leaves_of_a_run_its_results_and_errors(lab: Lab, gate: Path):
         command = [sys.executable, "-m", "xpm.cli", *words]
         return subprocess.Popen(command, cwd=lab.project, env=lab.env, stderr=subprocess.PIPE, text=True)
 
+    lab.ok("broker", "start")
     run = begun("run", "-q", "plan.py", "hush", "1", str(gate))
     until(lambda: any(one["name"] == "hush" for one in lab.json("experiments")["experiments"]))
     attach = begun("attach", "hush", "--quiet")

@@ -153,6 +153,16 @@ def _cut(text: str, limit: int = 8000) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
 
 
+def refuse_newer(schema: int) -> None:
+    """Refuses data that a newer xpm wrote.
+
+    Raises:
+        BrokerError: it did.
+    """
+    if schema > SCHEMA:
+        raise BrokerError(f"the broker's data has schema {schema}, this xpm knows {SCHEMA}: upgrade xpm")
+
+
 class Broker:
     """The graph of one namespace.
 
@@ -190,10 +200,7 @@ class Broker:
         connection.send_command("EVAL", source("hello"), 0, self.prefix, server, self._lease_ms, SCHEMA)
         self._known_types.clear()  # another life of the server may have lost them
         _, schema = connection.read_response()
-        if int(schema) > SCHEMA:
-            raise BrokerError(
-                f"the broker's data has schema {int(schema)}, this xpm knows {SCHEMA}: upgrade xpm"
-            )
+        refuse_newer(int(schema))
 
     @property
     def _lease_ms(self) -> int:

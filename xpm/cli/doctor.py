@@ -59,7 +59,7 @@ def doctor(context: click.Context) -> int:
 
     The status is 1 when there is a problem.
     """
-    reach = Reach(options_of(context))
+    reach = Reach(options_of(context), looks=True)
     findings = [*_machine()]
     settings: list[tuple[str, str, str]] = []
     try:

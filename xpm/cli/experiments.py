@@ -27,7 +27,7 @@ SHOWN = 10
 @click.pass_context
 def experiments(context: click.Context) -> None:
     """List the experiments, the newest first."""
-    reach = Reach(options_of(context))
+    reach = Reach(options_of(context), looks=True)
     reach.say_where()
     runs = reach.views.experiments()
     if reach.options.json:

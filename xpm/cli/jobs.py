@@ -36,7 +36,7 @@ LIMIT = 40
 @click.pass_context
 def jobs(context: click.Context, selected: Selection, limit: int) -> None:
     """List jobs: running, failed and newest first."""
-    reach = Reach(options_of(context))
+    reach = Reach(options_of(context), looks=True)
     reach.say_where()
     views = reach.views
     counts: Mapping[State, int]
@@ -140,7 +140,7 @@ def show(context: click.Context, selected: Selection) -> None:
     """Show all there is to know about jobs."""
     from xpm.cli import page, sheet
 
-    reach = Reach(options_of(context))
+    reach = Reach(options_of(context), looks=True)
     views = views_for(reach, selected)
     broker = reach.broker if views is not None else None
     meant = found(reach, selected, views)

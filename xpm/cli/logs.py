@@ -45,7 +45,7 @@ CHUNK = 1 << 16
 @click.pass_context
 def logs(context: click.Context, selected: Selection, follow: bool, only: str | None) -> int:
     """Print what jobs wrote."""
-    reach = Reach(options_of(context))
+    reach = Reach(options_of(context), looks=True)
     if follow and reach.options.json:
         raise UsageError("--json and -f: not both")
     views = views_for(reach, selected)

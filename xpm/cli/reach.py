@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpm.cli.options import Options
 from xpm.errors import BrokerUnreachable, WorkspaceError
@@ -23,10 +23,16 @@ PATIENCE = 0.4
 
 
 class Reach:
-    """What a command can get at, each opened when it is first asked for."""
+    """What a command can get at, each opened when it is first asked for.
 
-    def __init__(self, options: Options) -> None:
+    Args:
+        options: what the command line says.
+        looks: the command asks the broker and writes nothing there.
+    """
+
+    def __init__(self, options: Options, *, looks: bool = False) -> None:
         self.options = options
+        self._looks = looks
 
     @cached_property
     def settings(self) -> Settings:
@@ -126,23 +132,28 @@ class Reach:
         Raises:
             BrokerUnreachable: It does not.
         """
-        from xpm.broker.broker import Broker
         from xpm.broker.connect import check, open_client, safe
 
-        workspace = self.workspace
         url = self.url
         lease = self.settings.lease
         with open_client(url, timeout=lease / 6, patience=PATIENCE) as first:
             try:
                 if self.shared:
                     check(first, url)  # before a script of ours runs there
-                Broker(first, workspace.namespace, lease=lease).hello()
+                self._broker(first).hello()
             except BrokerUnreachable as error:
                 where = self.settings.source("broker") if self.shared else "the workspace's own"
                 why = str(error).removeprefix(f"{safe(url)}: ").rstrip(".")
                 raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {why}") from error
         # Once it has answered, it is given more time: a command that watches outlives a restart.
-        return Broker(open_client(url, timeout=lease / 6), workspace.namespace, lease=lease)
+        return self._broker(open_client(url, timeout=lease / 6))
+
+    def _broker(self, client: Any) -> Broker:
+        from xpm.broker.broker import Broker
+        from xpm.broker.reader import Reader
+
+        kind = Reader if self._looks else Broker
+        return kind(client, self.workspace.namespace, lease=self.settings.lease)
 
     @cached_property
     def views(self) -> Views:

@@ -30,7 +30,7 @@ def worker(context: click.Context) -> None:
     Without a verb: the workers, and what each of them does.
     """
     if context.invoked_subcommand is None:
-        _list(Reach(options_of(context)))
+        _list(Reach(options_of(context), looks=True))
 
 
 def _list(reach: Reach) -> None:

@@ -14,6 +14,7 @@ from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client, safe
 from xpm.broker.embedded import Embedded
 from xpm.broker.idle import BUSY
+from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.commands import Commands
@@ -92,13 +93,17 @@ class Link:
             self._url = self._server().ensure()
         else:
             self._url = self.settings.broker
-            with open_client(self._url, timeout=TIMEOUT) as first:  # before a script of ours runs there
-                for warning in check(first, self._url):
-                    self._voice.once(warning)
+            self._check()  # before a script of ours runs there
         self._open()
 
     def find(self) -> bool:
-        """Opens a connection to a broker that runs already; False when there is none. Starts nothing."""
+        """Opens a connection to a broker that runs already; False when there is none.
+
+        Starts nothing, and writes nothing there: `broker` and `views` are for questions alone.
+
+        Raises:
+            BrokerUnsuitable: the broker must not be used.
+        """
         if self.settings.broker is None:
             status = self._server().status()
             if not status.running:
@@ -106,8 +111,12 @@ class Link:
             self._url = status.url
         else:
             self._url = self.settings.broker
-        self._open(patience=GLANCE)
+        client = open_client(self._url, timeout=TIMEOUT, patience=GLANCE)
+        self.broker = Reader(client, self.workspace.namespace, lease=self.settings.lease)
+        self.views = Views(self.broker)
         try:
+            if not self.embedded:
+                self._check(patience=GLANCE)
             self.broker.hello()
         except BrokerUnreachable:
             return False
@@ -151,8 +160,13 @@ class Link:
                 self._pause = PATIENCE[0]
                 return answer
 
-    def _open(self, **more: float) -> None:
-        client = open_client(self._url, timeout=TIMEOUT, **more)
+    def _check(self, **more: float) -> None:
+        with open_client(self._url, timeout=TIMEOUT, **more) as first:
+            for warning in check(first, self._url):
+                self._voice.once(warning)
+
+    def _open(self) -> None:
+        client = open_client(self._url, timeout=TIMEOUT)
         self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
         self.views = Views(self.broker)
 

@@ -36,8 +36,9 @@ class Workspace:
     def open(cls, path: str | os.PathLike[str], create: bool = True) -> Workspace:
         """The workspace at `path`, made there when there is none and `create` is set.
 
-        A tree that was moved is taken over under its new path. A copy of a tree that is still there is
-        refused: both would name the same jobs in the broker while their results differ.
+        A tree that was moved is taken over under its new path, which is noted there if `create` is set: who
+        only looks writes nothing. A copy of a tree that is still there is refused: both would name the
+        same jobs in the broker while their results differ.
 
         Raises:
             WorkspaceError: there is none, it cannot be read or written, it has a newer format, or it is a
@@ -54,8 +55,8 @@ class Workspace:
         except OSError as error:
             raise WorkspaceError(f"cannot use the workspace {root}: {error.strerror or error}") from error
         namespace, home = found
-        if home != str(root):
-            _take_over(root, home, namespace)
+        if home != str(root) and _moved(root, home, namespace) and create:
+            _note_path(root, namespace)
         return cls(root, namespace)
 
     def jobpath(self, task: str, job: str) -> Path:
@@ -170,11 +171,11 @@ def _draft(marker: Path, namespace: Namespace, root: Path) -> Path:
     return draft
 
 
-def _take_over(root: Path, home: str, namespace: Namespace) -> None:
-    """Rewrites the path of a tree that was moved; a copy is refused."""
+def _moved(root: Path, home: str, namespace: Namespace) -> bool:
+    """Whether the tree was moved here from `home`; a copy is refused."""
     try:
         if os.path.samefile(root, home):
-            return  # the same folder under two names, as a bind mount makes them
+            return False  # the same folder under two names, as a bind mount makes them
         other = _read_marker(Path(home) / MARKER)
     except FileNotFoundError:
         other = None
@@ -185,6 +186,11 @@ def _take_over(root: Path, home: str, namespace: Namespace) -> None:
             f"{root} is a copy of the workspace {home} and would share its jobs: "
             f"delete {root / MARKER} to make it a workspace of its own, or remove {home}"
         )
+    return True
+
+
+def _note_path(root: Path, namespace: Namespace) -> None:
+    """Rewrites the path of a tree that was moved."""
     marker = root / MARKER
     try:
         draft = _draft(marker, namespace, root)
