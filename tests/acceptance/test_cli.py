@@ -71,15 +71,27 @@ def test_help_loads_nothing_heavy(lab: Lab):
         (["worker", "strat"], "no command 'strat'; did you mean 'start'?"),
         (["jobs", "--stat", "x"], "no option '--stat'; did you mean '--state'?"),
         (["jobs", "--state", "eror"], "no state 'eror'; did you mean 'ERROR'?"),
-        (["jobs", "--limit", "many"], "'many' is not a valid whole number"),
+        (["jobs", "--limit", "many"], "'--limit': expected a whole number, 0 or more, got 'many'"),
+        (["jobs", "--limit", "-1"], "'--limit': expected a whole number, 0 or more, got '-1'"),
+        (["rq-dashboard", "--port", "70000"], "expected a whole number from 0 to 65535, got '70000'"),
+        (["jobs", "--limit"], "option '--limit' requires an argument (see xpm jobs --help)"),
+        (
+            ["worker", "start", "--queue"],
+            "option '--queue' requires an argument (see xpm worker start --help)",
+        ),
+        (["jobs", "-e", ""], "-e: expected a name, got ''"),
+        (["show", "--task="], "--task: expected a name, got ''"),
+        (["cancel", "-e", ""], "-e: expected a name, got ''"),
         (["show"], "which jobs? give the first digits of their identifiers"),
         (["cancel"], "which experiment? xpm cancel EXPERIMENT"),
         (["cancel", "one", "-e", "two"], "two experiments, one and two: xpm cancel takes one"),
         (["run"], "which script? xpm run [OPTIONS] SCRIPT [ARGS]"),
         (["run", "nothing.py"], "no script nothing.py"),
         (["run", "."], "no script .: it is a directory"),
+        (["run", ""], "no script ''"),
         (["run", "--json", "plan.py"], "xpm run shows what the script prints"),
         (["jobs"], "no workspace at "),
+        (["attach", "x"], "no workspace at "),
         (["-w", "/nowhere/at/all", "jobs"], "no workspace at /nowhere/at/all (the command line)"),
         (["--broker", "http://x", "jobs"], "broker: expected one of redis://"),
     ],
@@ -88,6 +100,21 @@ def test_wrong_use_is_one_line_and_status_2(lab: Lab, words: list[str], said: st
     done = lab.run(*words)
     assert done.returncode == 2 and not done.stdout
     assert said in done.stderr and done.stderr.startswith("xpm: error: ") and done.stderr.count("\n") == 1
+
+
+def test_help_speaks_of_numbers_in_words(lab: Lab):
+    for words in (["jobs"], ["run"], ["worker", "start"], ["rq-dashboard"]):
+        assert "x>" not in (text := lab.ok(*words, "--help")) and "<x" not in text and "<=" not in text
+    assert lab.ok("run", "--help").startswith("Usage: xpm run [OPTIONS] SCRIPT [ARGS]...\n")
+
+
+def test_an_experiment_where_there_is_none(lab: Lab, tmp_path):
+    where = ("-w", str(tmp_path / "w"))
+    lab.ok("broker", "start", *where)
+    for words in (["jobs", "-e", "x"], ["show", "-e", "x"], ["cancel", "x", "--yes"]):
+        done = lab.run(*words, *where)
+        assert done.returncode == 2 and "no experiment 'x': there is none yet\n" in done.stderr
+    lab.ok("broker", "stop", *where)
 
 
 def test_an_unknown_setting_names_the_nearest(lab: Lab):

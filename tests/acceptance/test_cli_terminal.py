@@ -76,7 +76,13 @@ def test_a_terminal_is_not_steered_by_what_a_job_says(lab: Lab):
     )
     lab.run("run", "evil.py")
     (job,) = [one["id"] for one in lab.json("jobs", "-e", "evil")["jobs"]]
-    for words in (["jobs"], ["show", job]):
+    for words in (
+        ["jobs"],
+        ["show", job],
+        ["show", "-e", "evil"],
+        ["logs", job, job[:6]],
+        ["logs", "-f", job],
+    ):
         shown = screen(lab, *words)
         assert "\x1b[2J" not in shown and "\x07" not in shown and "bell" in shown
     assert "\x1b" not in lab.ok("show", job)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm.cli.listing import newest_run
-from xpm.cli.options import command, options_of
+from xpm.cli.options import command, options_of, some_name
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.words import ago, moment, plural
@@ -107,7 +107,12 @@ def as_json(run: RunView) -> dict[str, Any]:
 @command("cancel")
 @click.argument("experiment", required=False, metavar="EXPERIMENT")
 @click.option(
-    "-e", "--experiment", "named", metavar="EXPERIMENT", help="The same, as other commands take it."
+    "-e",
+    "--experiment",
+    "named",
+    callback=some_name,
+    metavar="EXPERIMENT",
+    help="The experiment, as other commands take it.",
 )
 @click.pass_context
 def cancel(context: click.Context, experiment: str | None, named: str | None) -> None:

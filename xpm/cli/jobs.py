@@ -27,7 +27,7 @@ LIMIT = 40
 @selection
 @click.option(
     "--limit",
-    type=Count(min=0),
+    type=Count(),
     metavar="N",
     default=LIMIT,
     show_default=True,
@@ -35,7 +35,10 @@ LIMIT = 40
 )
 @click.pass_context
 def jobs(context: click.Context, selected: Selection, limit: int) -> None:
-    """List jobs: running, failed and newest first."""
+    """List jobs: running, failed and newest first.
+
+    All of them, or those that are named, or chosen by -e, --state and --task.
+    """
     reach = Reach(options_of(context), looks=True)
     reach.say_where()
     views = reach.views
@@ -137,7 +140,10 @@ def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
 @selection
 @click.pass_context
 def show(context: click.Context, selected: Selection) -> None:
-    """Show all there is to know about jobs."""
+    """Show all there is to know about jobs.
+
+    Name JOBs, or choose them by -e, --state and --task.
+    """
     from xpm.cli import page, sheet
 
     reach = Reach(options_of(context), looks=True)

@@ -58,7 +58,8 @@ def newest_run(views: Views, experiment: str) -> RunView:
     run = views.run(tokens[-1]) if tokens else None
     if run is None:
         names = [one.experiment for one in views.experiments()]
-        hint = nearest(experiment, names) or (f"; there are {', '.join(sorted(names)[:10])}" if names else "")
+        known = f"; there are {', '.join(sorted(names)[:10])}" if names else ": there is none yet"
+        hint = nearest(experiment, names) or known
         raise UsageError(f"no experiment {experiment!r}{hint}")
     return run
 

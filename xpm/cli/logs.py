@@ -39,12 +39,15 @@ CHUNK = 1 << 16
 
 @command("logs")
 @selection
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the status says how.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the one job has ended; the status says how.")
 @click.option("--stdout", "only", flag_value="stdout", help="Only what it wrote to standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only what it wrote to standard error.")
 @click.pass_context
 def logs(context: click.Context, selected: Selection, follow: bool, only: str | None) -> int:
-    """Print what jobs wrote."""
+    """Print what jobs wrote.
+
+    Name JOBs, or choose them by -e, --state and --task.
+    """
     reach = Reach(options_of(context), looks=True)
     if follow and reach.options.json:
         raise UsageError("--json and -f: not both")

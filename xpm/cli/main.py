@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 import click
 
 from xpm.cli.options import Group, Options
+from xpm.cli.render import clean
 from xpm.errors import (
     BrokerUnreachable,
     BrokerUnsuitable,
@@ -131,7 +132,7 @@ def status_of(error: XpmError) -> int:
 
 def _complain(message: str) -> None:
     with suppress(BrokenPipeError):  # the status tells it, too
-        click.echo(f"xpm: error: {message}", err=True)
+        click.echo(f"xpm: error: {clean(message, lines=True)}", err=True)
 
 
 def _usage(error: click.ClickException) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+from xpm.errors import UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -54,17 +57,46 @@ def _everywhere(hidden: bool) -> list[click.Parameter]:
         option("-w", "--workspace", metavar="PATH", help="The directory of jobs and results."),
         option("--broker", metavar="URL", help="A shared broker, as redis://host:6379."),
         option("--json", is_flag=True, help="Print JSON with documented, stable fields."),
-        option("-q", "--quiet", is_flag=True, help="Only what was asked for, no remarks."),
-        option("-v", "--verbose", is_flag=True, help="Log what is done; show the traceback of an error."),
+        option("-q", "--quiet", is_flag=True, help="Only what was asked for: no remarks, no progress."),
+        option("-v", "--verbose", is_flag=True, help="Show the traceback of an error, too."),
         option("--no-color", is_flag=True, help="No colours on a terminal (NO_COLOR=1 does the same)."),
         option("--yes", is_flag=True, help="Do not ask before something is changed."),
     ]
 
 
-class Count(click.IntRange):
-    """A whole number within limits; click would call it an integer range."""
+class Count(click.ParamType[int]):
+    """A whole number within limits, both included; click would speak of the range x>=0.
+
+    Args:
+        least: the smallest.
+        most: the largest, if there is one.
+    """
 
     name = "whole number"
+
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads the number, or says what was expected."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least or (self._most is not None and number > self._most):
+            limits = (
+                f", {self._least} or more" if self._most is None else f" from {self._least} to {self._most}"
+            )
+            self.fail(f"expected a whole number{limits}, got {value!r}", param, ctx)
+        return number
+
+
+def some_name(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuses an empty name, as an unset variable of a shell leaves it: it would mean all there are."""
+    if value is not None and not value.strip():
+        raise UsageError(f"{parameter.opts[0]}: expected a name, got {value!r}")
+    return value
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -79,6 +111,16 @@ def _refer(formatter: click.HelpFormatter) -> None:
         formatter.write_text("-w, --broker, --json, -q, -v, --no-color, --yes: see xpm --help")
 
 
+@contextmanager
+def _told(context: click.Context) -> Generator[None]:
+    """Errors in the use of a command say which one it is."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or context
+        raise
+
+
 class Command(click.Command):
     """A command with the options that are everywhere."""
 
@@ -87,6 +129,11 @@ class Command(click.Command):
         more["context_settings"] = {**CONTEXT, **more["context_settings"]}
         super().__init__(*args, **more)
         self.params.extend(_everywhere(hidden=True))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command's words."""
+        with _told(ctx):
+            return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The way to the options that are not repeated for each command."""
@@ -104,6 +151,11 @@ class Group(click.Group):
         super().__init__(*args, **more)
         self.params.extend(_everywhere(hidden=not root))
         self._root = root
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words up to the verb."""
+        with _told(ctx):
+            return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The same way, but for the place where they are told."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xpm.cli.options import Options
+from xpm.cli.render import clean
 from xpm.errors import BrokerUnreachable, WorkspaceError
 from xpm.settings import MARKER, Settings, load, places
 
@@ -165,7 +166,7 @@ class Reach:
     def say(self, text: str) -> None:
         """A remark, which is not what was asked for."""
         if not self.options.quiet:
-            print(f"xpm: {text}", file=sys.stderr)
+            print(f"xpm: {clean(text, lines=True)}", file=sys.stderr)
 
     def say_where(self) -> None:
         """Says which workspace and broker are used."""

@@ -21,9 +21,11 @@ from xpm.settings import PREFIX, load
 @command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--detach", is_flag=True, help="End once all is submitted; the experiment goes on.")
 @click.option("--dry-run", is_flag=True, help="Say what the script would do and change nothing.")
-@click.option("--workers", type=Count(min=0), metavar="N", help="So many local workers.")
+@click.option(
+    "--workers", type=Count(), metavar="N", help="So many local workers; by default as many as usable CPUs."
+)
 @click.option("--pdb", metavar="JOB", help="Run this job again, here, under the debugger; no script.")
-@click.argument("script", required=False)
+@click.argument("script", required=False, metavar="SCRIPT")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 @click.pass_context
 def run(
@@ -53,7 +55,10 @@ def run(
         raise UsageError("which script? xpm run [OPTIONS] SCRIPT [ARGS]")
     path = Path(script)
     if not path.is_file():
-        raise UsageError(f"no script {script}" + (": it is a directory" if path.is_dir() else ""))
+        raise UsageError(
+            f"no script {script or repr(script)}"
+            + (": it is a directory" if script and path.is_dir() else "")
+        )
     said = _said(options, detach, dry_run, workers)
     load(command=said, script=path)  # a wrong setting is told before the script begins
     _become(path, arguments, said)
@@ -104,6 +109,7 @@ def attach(context: click.Context, experiment: str) -> int:
     from xpm.experiment import attach as watch
 
     reach = Reach(options_of(context))
+    _ = reach.workspace  # that there is none is said as other commands say it
     status = watch(experiment, reach.settings)
     if reach.options.json:
         print_json(

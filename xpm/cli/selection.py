@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm.cli.listing import Filter, members, newest_run, unknown, window
-from xpm.cli.options import nearest
+from xpm.cli.options import nearest, some_name
 from xpm.cli.reach import Reach
 from xpm.cli.select import Found, find, found_in
 from xpm.core.state import State
@@ -59,9 +59,14 @@ def selection(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(
-        *, job: tuple[str, ...], experiment: str | None, states: tuple[State, ...], task: str, **more: Any
+        *,
+        job: tuple[str, ...],
+        experiment: str | None,
+        states: tuple[State, ...],
+        task: str | None,
+        **more: Any,
     ) -> Any:
-        return function(selected=Selection(job, experiment, states, task), **more)
+        return function(selected=Selection(job, experiment, states, task or ""), **more)
 
     given: Callable[..., Any] = call
     for one in reversed(_parameters()):
@@ -73,7 +78,11 @@ def _parameters() -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]
     return (
         click.argument("job", nargs=-1, metavar="[JOB]..."),
         click.option(
-            "-e", "--experiment", metavar="EXPERIMENT", help="Only the jobs of an experiment's newest run."
+            "-e",
+            "--experiment",
+            callback=some_name,
+            metavar="EXPERIMENT",
+            help="Only the jobs of an experiment's newest run.",
         ),
         click.option(
             "--state",
@@ -84,7 +93,10 @@ def _parameters() -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]
             help="Only these; may be repeated.",
         ),
         click.option(
-            "--task", default="", metavar="TASK", help="Only the jobs of a task, as Train or module.Train."
+            "--task",
+            callback=some_name,
+            metavar="TASK",
+            help="Only the jobs of a task, as Train or module.Train.",
         ),
     )
 

@@ -109,7 +109,7 @@ def _queues(_context: click.Context, _parameter: click.Parameter, names: tuple[s
 @command("start")
 @click.option(
     "--slots",
-    type=Count(min=1),
+    type=Count(1),
     metavar="N",
     help="Workers, one job at a time each; by default the usable CPUs.",
 )

@@ -42,7 +42,7 @@ def attach(name: str, settings: Settings) -> int:
     workspace = Workspace.open(settings.workspace, create=False)
     folder = newest(workspace.experiment_dir(name))
     if folder is None:
-        raise UsageError(f"no experiment '{name}' in {workspace.path}{_nearest(name, workspace)}")
+        raise UsageError(f"no experiment {name!r} in {workspace.path}{_nearest(name, workspace)}")
     link = Link(workspace, settings, voice)
     link.connect()
     directory = RunDirectory(folder)
