@@ -26,7 +26,7 @@ from xpm_workers.cpus import cpus
 
 CODE = '''
 from __future__ import annotations
-import os, subprocess, sys, time
+import os, shutil, subprocess, sys, time
 from pathlib import Path
 from xpm.core.config import Config, Meta, Param, Task, field
 from xpm.core.session import progress
@@ -95,6 +95,22 @@ class After(Task):
     fail: Param[Fail]
     def execute(self) -> int:
         return self.fail.result() + 1
+
+class Clear(Task):
+    """Starts clean, by its own idea of it."""
+    how: Param[str]
+    ledger: Meta[Path]
+    def execute(self):
+        with open(self.ledger, "a") as file:
+            file.write("begun\\n")
+        if self.how == "emptied":
+            for each in self.jobpath.iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+            return 1
+        shutil.rmtree(self.jobpath)
+        if self.how == "made again":
+            self.jobpath.mkdir()
+        return __import__("numpy").zeros(3) if self.how == "array" else 1
 
 class Die(Task):
     how: Param[str]
@@ -250,6 +266,38 @@ def test_a_job_that_dies_by_its_own_fault_fails_at_once(works: Farm, how: str, t
     assert job.attempt == 1
     assert failure is not None and told in failure.message
     assert (works.workspace.jobpath(job.task, job.id) / "stdout.log").read_text() == "about to die\n"
+
+
+@pytest.mark.parametrize("how", ["removed", "made again", "emptied", "array"])
+def test_a_task_that_removes_its_own_directory_fails_once_and_is_told_why(
+    works: Farm, tmp_path: Path, how: str
+) -> None:
+    ledger = tmp_path / "ledger"
+    works.send(works.run(), works.tasks.Clear.C(how=how, ledger=ledger))
+    works.pool()
+    ended = works.until(works.in_state(f"Clear how={how}", State.ERROR, State.DONE))
+    assert ended.state is State.ERROR
+    failure = works.views.failure(ended.id)
+    assert "removed or replaced while it ran: a task must leave its own directory" in failure.message
+    assert failure.kind == "disk"
+    assert lines(ledger) == ["begun"]
+
+
+def test_a_directory_that_somebody_removes_while_its_job_runs_ends_the_job_until_the_next_run(
+    works: Farm, tmp_path: Path
+) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    works.pool()
+    works.until(lambda: lines(ledger))
+    job = works.job("Wait n=1")
+    subprocess.run(["rm", "-r", str(works.workspace.jobpath(job.task, job.id))], check=True)
+    until.touch()
+    ended = works.until(works.in_state("Wait n=1", State.ERROR, State.DONE))
+    assert ended.state is State.ERROR and "removed" in works.views.failure(ended.id).message
+    works.send(works.run("again"), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    works.until(works.in_state("Wait n=1", State.DONE))
+    assert len(lines(ledger)) == 2
 
 
 def test_a_whole_pool_killed_by_9_takes_grandchildren_along_and_its_job_runs_elsewhere(

@@ -8,7 +8,7 @@ import pytest
 
 from xpm.types import Fence
 from xpm.workspace.attempts import Attempt, Failure, read_attempts, write_attempt
-from xpm.workspace.directory import JobDirectory, Overtaken, enter, make_durable, owner
+from xpm.workspace.directory import JobDirectory, Overtaken, Removed, enter, make_durable, owner
 from xpm.workspace.results import Record, complete, pack_record, read_record
 from xpm.workspace.spares import Spares
 
@@ -59,7 +59,7 @@ def test_a_log_that_was_written_stays(path, take):
 
 def test_only_the_execution_that_has_a_directory_enters_it(path, take, monkeypatch):
     monkeypatch.chdir("/")
-    with pytest.raises(Overtaken):
+    with pytest.raises(Removed):
         enter(path, ONE)
     take(ONE)
     enter(path, ONE)
@@ -159,9 +159,36 @@ def test_a_file_in_the_way_is_moved_aside(path, take):
 def test_a_removed_directory_is_told(path, durable, take):
     directory = take(ONE)
     shutil.rmtree(path)
-    with pytest.raises(Overtaken):
+    with pytest.raises(Removed):
         directory.publish(line(ONE), durable=durable)
     assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_directory_that_was_removed_with_those_above_it_is_told(path, durable, take):
+    directory = take(ONE)
+    shutil.rmtree(os.path.dirname(path))
+    with pytest.raises(Removed):
+        directory.publish(line(ONE), durable=durable)
+
+
+def test_a_directory_that_its_task_has_cleared_is_told(path, take):
+    directory = take(ONE)
+    shutil.rmtree(f"{path}/.xpm")
+    with pytest.raises(Removed):
+        directory.publish(line(ONE), durable=False)
+
+
+def test_a_directory_that_was_replaced_is_told_unless_a_later_execution_has_it(path, take):
+    directory = take(ONE)
+    os.rename(path, f"{path}-away")
+    os.mkdir(path)
+    with pytest.raises(Removed):
+        directory.publish(line(ONE), durable=False)
+    take(THREE).publish(line(THREE), durable=False)
+    with pytest.raises(Overtaken):
+        directory.publish(line(ONE), durable=False)
+    assert complete(path) == THREE
 
 
 def test_many_files_are_made_durable(path, take):

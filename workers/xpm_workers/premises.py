@@ -17,7 +17,7 @@ from xpm.broker.broker import Failure as ToldFailure
 from xpm.core.message import TypeInfo, parameters
 from xpm.errors import MessageError
 from xpm.workspace.attempts import Attempt, Failure, write_attempt
-from xpm.workspace.directory import DURABLE_AFTER, JobDirectory, Overtaken
+from xpm.workspace.directory import DURABLE_AFTER, JobDirectory, Overtaken, Removed
 from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, complete, pack_record
 from xpm.workspace.spares import Spares
@@ -75,6 +75,8 @@ class Premises:
             return ended
         except Overtaken as error:
             return Ended("returned", text=str(error))
+        except Removed as error:
+            return Ended("failed", failure=_disk(error))
         except OSError as error:
             # A full disk is often the reason for a failure: that is the one to be told.
             return ended if ended.failure is not None else Ended("failed", failure=_disk(error))
@@ -149,7 +151,7 @@ def _type(packed: bytes) -> TypeInfo:
     return TypeInfo.unpack(packed)
 
 
-def _disk(error: OSError) -> ToldFailure:
+def _disk(error: OSError | Removed) -> ToldFailure:
     return ToldFailure("disk", type(error).__name__, str(error))
 
 

@@ -27,7 +27,16 @@ from xpm.core.message import JobRef
 from xpm.errors import ResultError
 from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code
-from xpm.workspace.directory import DURABLE_AFTER, LOGS, SAID, Overtaken, enter, make_durable
+from xpm.workspace.directory import (
+    DURABLE_AFTER,
+    LOGS,
+    SAID,
+    Overtaken,
+    Removed,
+    confirm,
+    enter,
+    make_durable,
+)
 from xpm.workspace.paths import job_dir
 from xpm.workspace.results import result_text
 from xpm.workspace.values import encode_result
@@ -145,7 +154,11 @@ class Execution:
         trouble = _wind_up()
         if failure or trouble:
             return failure or trouble
-        self.tell(value)
+        try:
+            self.tell(value)
+        except FileNotFoundError:
+            confirm(self._path, self.request.fence)  # if that is why, it says so better
+            raise
         return None
 
     def _move_in(self) -> None:
@@ -247,7 +260,7 @@ def _kind(error: BaseException) -> str:
         return "moved"
     if isinstance(error, ResultError):
         return "result"
-    return "disk" if isinstance(error, OSError) else "exception"
+    return "disk" if isinstance(error, OSError | Removed) else "exception"
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:

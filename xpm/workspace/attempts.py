@@ -18,8 +18,9 @@ class Failure:
     """How an execution failed.
 
     `kind` is `exception`, `import` (the task's code could not be loaded), `result` (what `execute` returned
-    could not be kept), `exit` (the process left without returning), `signal`, `disk`, `input` (an input's
-    record did not appear), `moved` (the directory was taken by a later execution or removed) or `lost`.
+    could not be kept), `exit` (the process left without returning), `signal`, `disk` (a full one, say, or a
+    directory that was removed), `input` (an input's record did not appear), `moved` (a later execution has the
+    directory) or `lost`.
     """
 
     kind: str

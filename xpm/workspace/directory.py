@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from xpm.errors import WorkspaceError
 from xpm.types import Fence
-from xpm.workspace.results import RECORD, Record, read_record
+from xpm.workspace.results import RECORD, Record, complete, read_record
 from xpm.workspace.spares import Spares
 
 LOGS = ("stdout.log", "stderr.log")
@@ -34,7 +34,11 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Overtaken(WorkspaceError):
-    """The directory belongs to a later execution, or was removed."""
+    """The directory belongs to a later execution."""
+
+
+class Removed(WorkspaceError):
+    """The directory was removed or replaced, and not by a later execution: by its own task, or by hand."""
 
 
 class JobDirectory:
@@ -43,11 +47,12 @@ class JobDirectory:
     Its unpublished record lies in `.xpm/<fence>.part` from the first moment on and so names the owner.
     """
 
-    __slots__ = ("_draft", "_here", "_identity", "_meta", "_part", "_spares", "path")
+    __slots__ = ("_draft", "_fence", "_here", "_identity", "_meta", "_part", "_spares", "path")
 
     def __init__(self, path: str, fence: Fence, spares: Spares) -> None:
         self.path = path
         self._spares = spares
+        self._fence = fence
         self._part = fence + _DRAFT
         held: list[int] = []
         try:
@@ -101,7 +106,8 @@ class JobDirectory:
             clean: no process of the job is left.
 
         Raises:
-            Overtaken: the directory was moved aside or removed; the record, if written, is in the moved one.
+            Overtaken: a later execution has the directory; the record, if written, is in the one that was moved aside.
+            Removed: the directory was removed or replaced.
             OSError: the record could not be written; nothing is published.
         """
         self._take_back_logs(clean=clean)
@@ -110,12 +116,12 @@ class JobDirectory:
             os.fsync(self._draft)
         first = self._link()
         self._remove_draft()
+        if not self.in_place():
+            raise _displaced(self.path, self._fence)
         if durable:
             for folder in (self._meta, self._here):
                 os.fsync(folder)
             _sync_folder(os.path.dirname(self.path))
-        if not self.in_place():
-            raise Overtaken(f"{self.path} was moved or removed while the job ran")
         return first
 
     def abandon(self, *, clean: bool = True) -> None:
@@ -166,7 +172,7 @@ class JobDirectory:
             # A server that repeats the call for a lost reply says so of our own link too.
             return os.fstat(self._draft).st_nlink == 2
         except FileNotFoundError:
-            raise Overtaken(f"{self.path}/{_META} was removed while the job ran") from None
+            raise _displaced(self.path, self._fence) from None
         return True
 
     def _remove_draft(self) -> None:
@@ -180,13 +186,25 @@ def enter(path: str, fence: Fence) -> None:
     """Makes the directory at `path`, which was taken for the execution `fence`, the working directory.
 
     Raises:
-        Overtaken: a later execution has it, or it was removed.
+        Overtaken: a later execution has it.
+        Removed: it was removed or replaced.
     """
     try:
         os.chdir(path)
         os.stat(f"{_META}/{fence}{_DRAFT}")
     except FileNotFoundError:
-        raise Overtaken(f"{path} was moved or removed before the job ran") from None
+        raise _displaced(path, fence) from None
+
+
+def confirm(path: str, fence: Fence) -> None:
+    """Sees that the directory at `path` is still that of the execution `fence`.
+
+    Raises:
+        Overtaken: a later execution has it.
+        Removed: it was removed or replaced.
+    """
+    if not os.path.exists(f"{path}/{_META}/{fence}{_DRAFT}"):
+        raise _displaced(path, fence)
 
 
 def make_durable(path: str) -> None:
@@ -217,6 +235,20 @@ def owner(path: str) -> Fence:
     except (FileNotFoundError, NotADirectoryError):
         return Fence("")
     return Fence(max((name.removesuffix(_DRAFT) for name in names if name.endswith(_DRAFT)), default=""))
+
+
+def _displaced(path: str, fence: Fence) -> Overtaken | Removed:
+    """Why the directory of the execution `fence` is not the one at `path` any more.
+
+    A job whose directory a later execution has is handed back, uncounted; so only that may pass for it: a task that
+    clears its own directory would run for ever.
+    """
+    if max(owner(path), complete(path) or "") > fence:
+        return Overtaken(f"a later execution has taken {path}")
+    return Removed(
+        "the job's directory was removed or replaced while it ran: a task must leave its own directory in place; "
+        f"the next run makes {path} again"
+    )
 
 
 def _make(path: str) -> None:
