@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from sentinels import until, watched
 from servers import Server, free_port, redis_binary, valkey_binary
 
+from xpm.broker import rq as rqnames
 from xpm.workspace.layout import Workspace
 
 XPM = (sys.executable, "-m", "xpm.cli")
@@ -98,6 +100,29 @@ def test_two_brokers_of_one_workspace_have_workers_each(
         server = start_server()
         done = run(tmp_path, sys.executable, "plan.py", str(n), XPM_BROKER=server.url, XPM_WORKERS="1")
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.rq
+def test_a_stock_worker_finds_the_workspace_of_a_script(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    server = start_server()
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    for folder in (project, elsewhere):
+        folder.mkdir()
+    detached = {"XPM_BROKER": server.url, "XPM_DETACH": "1"}
+    assert run(project, sys.executable, "plan.py", "1", **detached).returncode == 0
+    queue = rqnames.queue(Workspace.open(project / "runs", create=False).namespace, "default")
+    rq = [str(Path(sys.executable).with_name("rq")), "worker", "-u", server.url, "--burst"]
+    work = subprocess.run(
+        [*rq, "-S", "xpm.broker.rq.Serializer", queue],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    listed = json.loads(run(project, *XPM, "jobs", "--json", XPM_BROKER=server.url).stdout)
+    assert [job["state"] for job in listed["jobs"]] == ["DONE"], work.stderr
 
 
 def test_a_job_runs_on_the_interpreter_of_its_script(tmp_path: Path) -> None:

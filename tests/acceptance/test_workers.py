@@ -421,7 +421,8 @@ def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
     queue = rqnames.queue(works.workspace.namespace, "default")
     command = [str(Path(sys.executable).with_name("rq")), "worker", "-u", works.url, "--burst"]
     command += ["-S", "xpm.broker.rq.Serializer", queue]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    environ = {**os.environ, "XPM_WORKSPACE": str(works.workspace.path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100)
     assert works.job("Sum").state is State.DONE, done.stderr
     assert works.job("Fail n=9").state is State.ERROR
     assert sorted(lines(ledger)) == ["0", "1", "2"]

@@ -80,7 +80,7 @@ class Farm:
             code = snapshot(self.project, self.workspace, Start(None, None, ("test",)))
         finally:
             sys.path.remove(str(self.project))
-        return self.broker.open("test", name, code.id, {"workspace": str(self.workspace.path)})
+        return self.broker.open("test", name, code.id)
 
     def send(self, run: Run, *tasks: Any, queue: str = "default") -> list[Any]:
         """Submit descriptions, in order."""

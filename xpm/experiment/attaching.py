@@ -46,7 +46,8 @@ def attach(name: str, settings: Settings) -> int:
     link = Link(workspace, settings, voice)
     link.connect()
     directory = RunDirectory(folder)
-    run = Tracked(link, directory, name, folder.name, directory.code, {"folder": str(folder)})
+    facts = {"folder": str(folder), "workspace": str(workspace.path)}
+    run = Tracked(link, directory, name, folder.name, directory.code, facts)
     try:
         jobs = directory.jobs()
         run.count = len(jobs)

@@ -151,6 +151,7 @@ class Remote:
             "pid": os.getpid(),
             "script": str(under.script or ""),
             "folder": str(folder),
+            "workspace": str(under.workspace.path),
         }
         directory = RunDirectory.create(folder, origin)
         return Tracked(self._link, directory, under.experiment, name, origin.code, facts)
