@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -30,6 +33,8 @@ class Show(Task):
 if __name__ == "__main__":
     name, count, until = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     with experiment(name) as xp:
+        if "edited" in sys.argv:
+            Path(__file__).with_name("pyproject.toml").write_text("[tool.xpm]\\nspeed = 1\\n")
         for n in range(count):
             Show.C(name=name, n=n, until=until).submit()
     print(*sorted({str(row["result"]) for row in xp.rows()}))
@@ -47,6 +52,12 @@ def lab() -> Iterator[Lab]:
 
 def run(lab: Lab, name: str, count: int = 1, gate: str = "go", **env: str) -> Any:
     return lab.run("run", "show.py", name, str(count), str(lab.project / gate), env=env)
+
+
+def start(lab: Lab, folder: Path, *words: str, **env: str) -> subprocess.Popen[str]:
+    """`python show.py` from another folder."""
+    command = [sys.executable, str(lab.project / "show.py"), *words]
+    return subprocess.Popen(command, cwd=folder, env={**lab.env, **env}, stderr=subprocess.PIPE, text=True)
 
 
 def pools(lab: Lab) -> set[str]:
@@ -109,3 +120,35 @@ def test_workers_at_work_become_more_and_fewer_and_say_what_stays(lab: Lab) -> N
     assert pools(lab) == {pool}
     wait_for(lambda: {one["state"] for one in lab.json("jobs", "--limit", "0")["jobs"]} == {"DONE"})
     assert len(begun(lab)) == 7
+
+
+def test_workers_have_the_settings_of_their_script_wherever_it_is_started(lab: Lab) -> None:
+    elsewhere = lab.home / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pyproject.toml").write_text("[tool.xpm]\nspeed = 1\n")
+    (lab.project / "pyproject.toml").write_text("[tool.xpm]\ngrace = 0.5\n")
+    script = start(lab, elsewhere, "one", "1", str(lab.project / "gate"), XPM_DETACH="1", XPM_WORKERS="1")
+    told = script.communicate(timeout=30)[1]
+    assert script.returncode == 0, told
+    wait_for(lambda: begun(lab))
+    (worker,) = workers(lab)
+    pool = psutil.Process(psutil.Process(worker["pid"]).ppid())
+    pool.terminate()
+    pool.wait(15)  # the default of `grace` is 30 s
+    assert lab.json("jobs")["jobs"][0]["state"] == "READY"
+
+
+def test_workers_that_cannot_be_started_are_told_once_with_the_reason_and_tried_again(lab: Lab) -> None:
+    script = start(lab, lab.home, "one", "1", str(lab.project / "go"), "edited")
+    assert script.stderr is not None
+    told = ""
+    while "cannot be started" not in told:
+        line = script.stderr.readline()
+        assert line, told
+        told += line
+    assert f"{lab.project / 'pyproject.toml'}: no setting 'speed'" in told
+    (log,) = (lab.workspace / ".xpm" / "logs").iterdir()
+    assert str(log) in told and "no setting 'speed'" in log.read_text()
+    (lab.project / "pyproject.toml").write_text("")
+    told += script.communicate(timeout=60)[1]
+    assert script.returncode == 0 and told.count("cannot be started") == 1, told

@@ -130,6 +130,10 @@ class Pool:
             self._resize()
             self._look_idle()
         self._nursery.close()
+        if self._failed:
+            log.error(
+                "%d workers in a row died at birth", self._hasty
+            )  # last: it is what a script tells of it
         return 1 if self._failed else 0
 
     # Workers
@@ -259,7 +263,6 @@ class Pool:
             return
         self._hasty = self._hasty + 1 if died and time.monotonic() - slot.born < HASTY else 0
         if self._hasty >= HASTY_LIMIT:
-            log.error("%d workers in a row died at birth: giving up", self._hasty)
             self._failed = True
             self._stops += 1
             self._ask_all()
@@ -312,19 +315,23 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--burst", action="store_true", help="end when nothing is ready")
     parser.add_argument("--lock", type=Path, help="end at once if another pool holds this file")
+    parser.add_argument("--log", type=Path, help="the file to log to, by default standard error")
+    parser.add_argument(
+        "--project", type=Path, help="whose settings count, by default the current directory's"
+    )
+    parser.add_argument("--lease", type=float, help="seconds; by default the setting")
+    parser.add_argument("--grace", type=float, help="seconds; by default the setting")
     parser.add_argument("--idle", type=float, default=0.0, help="end when idle for so many seconds")
     parser.add_argument("--embedded", action="store_true", help="the broker is the workspace's own server")
     return parser.parse_args(args)
 
 
-def _log_to(directory: Path | None) -> None:
+def _log_to(file: Path | None) -> None:
     form = logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s")
     handler: logging.Handler = logging.StreamHandler()
-    if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            directory / f"{socket.gethostname()}.log", maxBytes=1_000_000, backupCount=3
-        )
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(file, maxBytes=1_000_000, backupCount=3)
     handler.setFormatter(form)
     logging.getLogger("xpm").addHandler(handler)
     logging.getLogger("xpm").setLevel(logging.INFO)
@@ -349,11 +356,18 @@ def main(args: Sequence[str] | None = None) -> int:
         return 3 if isinstance(error, BrokerUnreachable) else 2
 
 
+def _settings(given: argparse.Namespace) -> Settings:
+    return load(
+        command={"workspace": str(given.workspace), "lease": given.lease, "grace": given.grace},
+        script=given.project and given.project / "script",  # of a script, only where it lies counts
+    )
+
+
 def _serve(given: argparse.Namespace) -> int:
     file = PoolFile(given.lock) if given.lock is not None else None
     if file is not None and not file.take():
         return 0
-    settings = load(command={"workspace": str(given.workspace)})
+    settings = _settings(given)
     url = given.broker or settings.broker
     if not url:
         raise SettingsError("no broker: give --broker URL or set XPM_BROKER")
@@ -364,7 +378,7 @@ def _serve(given: argparse.Namespace) -> int:
     with open_client(url, timeout=2.0) as client:
         check(client, url)
     workspace = Workspace.open(given.workspace)
-    _log_to(workspace.log_dir if given.lock else None)
+    _log_to(given.log)
     duty = Duty(
         workspace.path,
         workspace.namespace,
@@ -375,7 +389,20 @@ def _serve(given: argparse.Namespace) -> int:
         given.burst,
         f"{socket.gethostname()}.{os.getpid()}",
     )
-    return Pool(duty, given.slots, _reviver(workspace, settings, given.embedded), given.idle, file=file).run()
+    pool = Pool(duty, given.slots, _reviver(workspace, settings, given.embedded), given.idle, file=file)
+    if given.log is not None:
+        _hush()
+    return pool.run()
+
+
+def _hush() -> None:
+    """Standard error is the log, as its file was when this pool began; from here on the log alone is written to.
+
+    Else what zygotes and modules print would go on filling a file that was rotated away.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

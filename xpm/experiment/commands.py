@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xpm import started
 from xpm.broker.connect import safe
+from xpm.errors import SettingsError
 from xpm.settings import Settings, load
 
 
@@ -20,6 +21,14 @@ def program() -> str:
     if found is not None and (not os.path.exists(own) or os.path.samefile(found, own)):
         return "xpm"
     return min(own, os.path.relpath(own), key=len) if os.path.exists(own) else "xpm"
+
+
+def _here() -> Settings:
+    """What commands find where this process stands, which need not be the script's project."""
+    try:
+        return load()
+    except SettingsError:  # in files that are none of the script's: commands will say so themselves
+        return Settings()
 
 
 class Commands:
@@ -33,7 +42,7 @@ class Commands:
     def __init__(self, workspace: Path, settings: Settings) -> None:
         self._program = program()
         self._options: list[str] = []
-        found = load()
+        found = _here()
         if os.path.realpath(found.workspace) != os.path.realpath(workspace):
             self._options += ["-w", min(str(workspace), os.path.relpath(workspace), key=len)]
         if settings.broker is not None and settings.broker != found.broker:

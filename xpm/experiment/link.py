@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -60,6 +61,7 @@ class Link:
         self._url = ""
         self._looked = 0.0
         self._pause = PATIENCE[0]
+        self._pools: dict[str, LocalPool] = {}
 
     @property
     def embedded(self) -> bool:
@@ -200,6 +202,12 @@ class Link:
         return not any(counts.get(state) for state in BUSY)
 
     def _pool(self) -> LocalPool:
+        """The pool for the broker as it is now: the workspace's own server may come back elsewhere."""
+        if self._url not in self._pools:
+            self._pools[self._url] = self._make_pool()
+        return self._pools[self._url]
+
+    def _make_pool(self) -> LocalPool:
         # Another broker for the same workspace needs workers of its own.
         broker = "own" if self.embedded else hashlib.sha256(self._url.encode()).hexdigest()[:12]
         file = dirs.data(places(), self.workspace.namespace) / POOL_LOCK.format(broker)
@@ -215,4 +223,5 @@ class Link:
             *(["--embedded"] if self.embedded else []),
         ]
         environ = {**os.environ, "XPM_BROKER": self._url}  # not an argument: it may hold a password
-        return LocalPool(file, command, self.settings, environ, self._voice)
+        log = self.workspace.log_dir / f"{socket.gethostname()}.log"
+        return LocalPool(file, log, command, self.settings, environ, self._voice)

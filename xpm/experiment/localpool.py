@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,13 @@ from xpm.settings import Settings
 
 ENDING = 3.0
 """Seconds for which a script waits until workers that nobody needs have made room."""
+
+PAUSES = (2.0, 60.0)
+"""The first and the longest pause, in seconds, before workers that could not be started are started again."""
+
+_FAILED = "xpm: error: "
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d [^ ]+ \d+ [\w.]+ (?P<level>[A-Z]+) (?P<message>.*)")
+"""A line of the log; what a pool that can't start leaves there is what Python or the pool prints on standard error."""
 
 _OWN = frozenset(
     {
@@ -56,29 +64,72 @@ class LocalPool:
 
     Args:
         file: its file.
-        command: what follows `python -m xpm_workers.pool`, but for the number of workers.
-        settings: how many workers.
+        log: the file that it logs to.
+        command: what follows `python -m xpm_workers.pool`, but for what is said otherwise.
+        settings: those of the script, which the pool has too, and how many workers.
         environ: the environment of its jobs.
         voice: says what the user should know.
     """
 
     def __init__(
-        self, file: Path, command: list[str], settings: Settings, environ: Mapping[str, str], voice: Voice
+        self,
+        file: Path,
+        log: Path,
+        command: list[str],
+        settings: Settings,
+        environ: Mapping[str, str],
+        voice: Voice,
     ) -> None:
         self._file = PoolFile(file)
-        self._command = [*command, "--lock", str(file)]
+        self._log = log
         self._asked = settings.workers or 0
+        # The settings are handed over: the pool lives in the script's current directory, which may be any.
+        given = {
+            "--slots": self._asked,
+            "--lock": file,
+            "--log": log,
+            "--project": settings.project,
+            "--lease": settings.lease,
+            "--grace": settings.grace,
+        }
+        self._command = [*command, *(str(word) for pair in given.items() for word in pair)]
+        self._seen: int | None = None
+        """How long the log was when this script started the pool."""
+        self._pause = PAUSES[0]
+        self._next = 0.0
         self._environ = environ
         self._voice = voice
 
     def ensure(self) -> None:
-        """Starts the pool if there is none.
+        """Starts the pool if there is none; says why, when one that was started before has failed to.
 
         Raises:
             BrokerError: it can't be started.
         """
-        if not self._file.held():
-            self._start()
+        if self._file.held() or time.monotonic() < self._next:
+            return
+        reason = self._reason()
+        if reason:
+            self._voice.once(f"local workers cannot be started: {reason}; their log is {self._log}")
+            self._next = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, PAUSES[1])
+        self._start()
+
+    def _reason(self) -> str:
+        """Why the pool that this script has started is gone; empty if it ended as a pool may."""
+        if self._seen is None:
+            return ""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(self._seen)
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        logged = _LOGGED.fullmatch(last)
+        if logged is None:
+            return last.removeprefix(_FAILED).strip()
+        return logged["message"] if logged["level"] == "ERROR" else ""
 
     def fit(self, idle: Callable[[], bool]) -> None:
         """Makes a pool that another script has started fit this one, as far as that harms nobody.
@@ -120,26 +171,21 @@ class LocalPool:
             time.sleep(0.01)
 
     def _start(self) -> None:
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "xpm_workers.pool",
-            "--slots",
-            str(self._asked),
-            *self._command,
-        ]
+        command = [sys.executable, "-P", "-m", "xpm_workers.pool", *self._command]
         try:
-            # By way of a shell that ends at once, so that the pool is nobody's child to wait for.
-            subprocess.run(
-                ["/bin/sh", "-c", '"$@" &', "sh", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=self._environ,
-                start_new_session=True,
-                check=False,
-            )
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("ab") as log:
+                self._seen = log.tell()
+                # By way of a shell that ends at once, so that the pool is nobody's child to wait for.
+                subprocess.run(
+                    ["/bin/sh", "-c", '"$@" &', "sh", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=self._environ,
+                    start_new_session=True,
+                    check=False,
+                )
         except OSError as error:
             raise BrokerError(f"local workers cannot be started: {error}") from error
 
