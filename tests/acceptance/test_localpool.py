@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,9 @@ from typing import Any
 import psutil
 import pytest
 from commands import Lab
+from servers import Server
+
+from xpm.broker.poolfile import PoolFile
 
 SCRIPT = '''
 import os, sys, time
@@ -37,6 +42,10 @@ if __name__ == "__main__":
             Path(__file__).with_name("pyproject.toml").write_text("[tool.xpm]\\nspeed = 1\\n")
         for n in range(count):
             Show.C(name=name, n=n, until=until).submit()
+            if "slowly" in sys.argv:
+                xp.failed  # so far it has gone out
+                while not until.exists():
+                    time.sleep(0.02)
     print(*sorted({str(row["result"]) for row in xp.rows()}))
 '''
 
@@ -79,6 +88,11 @@ def wait_for(condition: Callable[[], Any], within: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
+
+
+def logged(lab: Lab) -> str:
+    (log,) = (lab.workspace / ".xpm" / "logs").iterdir()
+    return log.read_text()
 
 
 def test_idle_workers_make_room_for_another_number_of_them(lab: Lab) -> None:
@@ -147,8 +161,36 @@ def test_workers_that_cannot_be_started_are_told_once_with_the_reason_and_tried_
         assert line, told
         told += line
     assert f"{lab.project / 'pyproject.toml'}: no setting 'speed'" in told
-    (log,) = (lab.workspace / ".xpm" / "logs").iterdir()
-    assert str(log) in told and "no setting 'speed'" in log.read_text()
+    assert str(lab.workspace / ".xpm" / "logs") in told and "no setting 'speed'" in logged(lab)
     (lab.project / "pyproject.toml").write_text("")
     told += script.communicate(timeout=60)[1]
     assert script.returncode == 0 and told.count("cannot be started") == 1, told
+
+
+def test_workers_that_end_for_want_of_work_look_once_more_before_they_go(
+    lab: Lab, start_server: Callable[..., Server]
+) -> None:
+    lab.env |= {"XPM_BROKER": start_server().url, "XPM_WORKERS": "1", "XPM_IDLE_STOP": "1"}
+    assert run(lab, "one").returncode == 0
+    (worker,) = workers(lab)
+    os.kill(worker["pid"], signal.SIGSTOP)  # so that the end takes a while
+    wait_for(lambda: "nothing to do for 1 s: ending" in logged(lab))
+    assert run(lab, "two", XPM_DETACH="1").returncode == 0
+    os.kill(worker["pid"], signal.SIGCONT)
+    wait_for(lambda: "two" in [name for name, _ in begun(lab)])
+
+
+def test_a_script_that_detaches_sees_workers_off_that_ended_meanwhile(lab: Lab) -> None:
+    assert run(lab, "one").returncode == 0
+    pool = psutil.Process(psutil.Process(workers(lab)[0]["pid"]).ppid())
+    pool.terminate()
+    pool.wait(15)
+    (lock,) = (lab.home / "state").rglob("pool-*.lock")
+    held = PoolFile(lock)
+    assert held.take()
+    script = start(lab, lab.project, "two", "2", str(lab.project / "gate"), "slowly", XPM_DETACH="1")
+    wait_for(lambda: "READY" in [job["state"] for job in lab.json("jobs", "--limit", "0")["jobs"]])
+    held.release()
+    (lab.project / "gate").touch()
+    assert script.communicate(timeout=30) and script.returncode == 0
+    wait_for(lambda: [name for name, _ in begun(lab)].count("two") == 2)

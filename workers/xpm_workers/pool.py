@@ -102,11 +102,22 @@ class Pool:
         self._stops = 0
         self._hasty = 0
         self._failed = False
+        self._idle = False
         self._wake, self._signalled = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._signalled, False)
         self._used = time.monotonic()
         self._share: set[str] = set()
+
+    @property
+    def asked(self) -> int:
+        """The number of workers that was asked for last."""
+        return self._asked
+
+    @property
+    def idled(self) -> bool:
+        """Whether it ended for want of anything to do, and by nobody's word."""
+        return self._idle and self._stops == 1
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -130,6 +141,9 @@ class Pool:
             self._resize()
             self._look_idle()
         self._nursery.close()
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake)
+        os.close(self._signalled)
         if self._failed:
             log.error(
                 "%d workers in a row died at birth", self._hasty
@@ -283,13 +297,15 @@ class Pool:
     def _look_idle(self) -> None:
         if not self._idle_stop or self._stops:
             return
-        if self._busy():
+        if self.busy():
             self._used = time.monotonic()
         elif time.monotonic() - self._used >= self._idle_stop:
             log.info("nothing to do for %d s: ending", self._idle_stop)
+            self._idle = True
             self._on_stop()
 
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
+        """Whether there is anything to do, or anybody who may bring something."""
         try:
             with open_client(self._duty.url, timeout=2.0) as client:
                 return not idle(Broker(client, self._duty.namespace, lease=self._duty.lease), CLIENT)
@@ -389,10 +405,28 @@ def _serve(given: argparse.Namespace) -> int:
         given.burst,
         f"{socket.gethostname()}.{os.getpid()}",
     )
-    pool = Pool(duty, given.slots, _reviver(workspace, settings, given.embedded), given.idle, file=file)
     if given.log is not None:
         _hush()
-    return pool.run()
+    slots = given.slots
+    while True:
+        pool = Pool(duty, slots, _reviver(workspace, settings, given.embedded), given.idle, file=file)
+        status = pool.run()
+        if file is None or not _goes_on(pool, file):
+            return status
+        log.info("something to do came while the workers ended")
+        slots = pool.asked
+
+
+def _goes_on(pool: Pool, file: PoolFile) -> bool:
+    """Whether work came after an idle pool had decided to end.
+
+    A script that found the file held has started no pool. So this one looks once more, after it has let the file go:
+    what is submitted later is by a script that finds it free.
+    """
+    if not pool.idled:
+        return False
+    file.release()
+    return pool.busy() and file.take() and pool.idled
 
 
 def _hush() -> None:

@@ -47,6 +47,11 @@ class PoolFile:
         self._descriptor = descriptor
         return True
 
+    def release(self) -> None:
+        """Unlock it while this process goes on: from here on a script may start another pool."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+
     def tell(self, asked: int) -> None:
         """Say who has it; from here on the pool listens to SIGUSR1."""
         line = json.dumps(asdict(Holder(os.getpid(), asked))).encode()

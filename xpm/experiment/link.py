@@ -188,6 +188,14 @@ class Link:
         self._looked = now
         self._pool().ensure()
 
+    def confirm(self) -> None:
+        """Sees that what was just submitted has local workers, though this script may look no more.
+
+        A pool that was ending when this script first looked has let its file go by now, or will see what was submitted.
+        """
+        if self._wants_workers() and not self._pool().started:
+            self._pool().ensure()
+
     def fit(self) -> None:
         """Makes local workers that another script has started fit this one, before it submits."""
         if self._wants_workers():

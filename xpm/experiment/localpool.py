@@ -15,8 +15,9 @@ from xpm.errors import BrokerError
 from xpm.experiment.voice import Voice
 from xpm.settings import Settings
 
-ENDING = 3.0
-"""Seconds for which a script waits until workers that nobody needs have made room."""
+ENDING = 9.0
+"""Seconds for which a script waits until workers that nobody needs have made room: a pool takes at most 7 to end its
+zygotes."""
 
 PAUSES = (2.0, 60.0)
 """The first and the longest pause, in seconds, before workers that could not be started are started again."""
@@ -99,6 +100,11 @@ class LocalPool:
         self._next = 0.0
         self._environ = environ
         self._voice = voice
+
+    @property
+    def started(self) -> bool:
+        """Whether this script has started it, now or earlier."""
+        return self._seen is not None
 
     def ensure(self) -> None:
         """Starts the pool if there is none; says why, when one that was started before has failed to.

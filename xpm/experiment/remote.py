@@ -90,6 +90,7 @@ class Remote:
         sent: list[Entry] = []
         outcomes = run.submit(self._noted(entries, run.directory, sent), self._types)
         self._note(sent, outcomes)
+        self._link.confirm()
         run.count = len(self._codes)
         if first:
             run.directory.add_commit(self._origin(run.name))
