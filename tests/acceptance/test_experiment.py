@@ -429,6 +429,55 @@ def test_a_broker_that_loses_its_memory_is_told_again(script: Script) -> None:
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
 
 
+DONE_ELSEWHERE = """
+with experiment("elsewhere") as xp:
+    made, total = plan(int(sys.argv[1]), float(sys.argv[2]))
+    print("submitted", flush=True)
+    %s
+"""
+
+
+@pytest.fixture
+def elsewhere(script: Script, start_server: Callable[..., Server]) -> Script:
+    """A project of which three jobs are done, and a broker that has never heard of them."""
+    assert script.run(3).returncode == 0
+    script.environ["XPM_BROKER"] = start_server().url
+    return script
+
+
+def sums(script: Script) -> int:
+    """How many jobs of the last step are done."""
+    return len(list(script.folder.glob("runs/jobs/*Sum*/*/*/.xpm/result.json")))
+
+
+def test_a_result_is_waited_for_whose_inputs_the_broker_has_never_heard_of(elsewhere: Script) -> None:
+    elsewhere.write(DONE_ELSEWHERE % "print(total.result(timeout=30))")
+    done = elsewhere.run(4, 0)
+    assert (done.returncode, done.stdout) == (0, "submitted\n{'sum': 6, 'count': 4}\n"), done.stderr
+    assert elsewhere.ledger == [0, 1, 2, 3]
+
+
+def test_what_a_failed_script_leaves_needs_none_of_the_inputs_that_were_done_elsewhere(
+    elsewhere: Script,
+) -> None:
+    elsewhere.write(DONE_ELSEWHERE % "raise KeyError('mine')")
+    done = elsewhere.run(4, 0)
+    assert done.returncode == 1 and "all 5 jobs submitted so far go on" in done.stderr, done.stderr
+    until(lambda: sums(elsewhere) == 2)
+
+
+def test_what_an_interrupted_script_leaves_needs_none_of_the_inputs_that_were_done_elsewhere(
+    elsewhere: Script,
+) -> None:
+    elsewhere.write(DONE_ELSEWHERE % "time.sleep(60)")
+    process = elsewhere.start(4, 0)
+    assert process.stdout is not None and process.stdout.readline() == "submitted\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "all 5 jobs submitted so far go on" in err, err
+    until(lambda: sums(elsewhere) == 2)
+
+
 def test_local_workers_that_die_are_started_again(script: Script) -> None:
     process = script.start(4, 60)
     until(lambda: len(script.ledger) == 2)

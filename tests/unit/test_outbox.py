@@ -54,6 +54,22 @@ def test_what_sending_raises_is_raised_by_the_next_call():
     box.close()
 
 
+def test_what_comes_last_is_done_on_the_same_thread_once_all_is_out():
+    done: list[object] = []
+
+    def send(batch: list[int]) -> None:
+        done.extend([*batch, threading.current_thread().name])
+
+    box = Outbox(send)
+    box.flush(last=lambda: done.append(threading.current_thread().name))
+    box.put(1)
+    box.flush(last=lambda: done.append("last"))
+    box.close()
+    assert done == ["xpm-outbox", 1, "xpm-outbox", "last"]
+    box.flush(last=lambda: done.append(threading.current_thread().name))
+    assert done[4:] == [threading.current_thread().name], "nobody else is there any more"
+
+
 def test_nothing_happens_after_the_end():
     batches: list[list[int]] = []
     box = Outbox(batches.append)

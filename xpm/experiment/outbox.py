@@ -39,6 +39,7 @@ class Outbox(Generic[T]):
         self._waiting: deque[T] = deque()
         self._wake = threading.Event()
         self._state = threading.Condition()
+        self._last: Callable[[], None] | None = None
         self._busy = False
         self._urgent = threading.Event()
         self._sent = float("-inf")
@@ -56,17 +57,29 @@ class Outbox(Generic[T]):
             if self._thread is None:
                 self._start()
 
-    def flush(self) -> None:
-        """Returns when all that was put in is out."""
+    def flush(self, last: Callable[[], None] | None = None) -> None:
+        """Returns when all that was put in is out.
+
+        Args:
+            last: done then, on the same thread: what it deals with has one thread at a time.
+        """
+        if last is not None and self._closed:
+            last()
+            return
         with self._state:
-            if self._waiting and self._thread is None:
+            self._last = last or self._last
+            if self._pending and self._thread is None:
                 self._start()
             self._urgent.set()
             self._wake.set()
-            self._state.wait_for(lambda: self._error is not None or not (self._waiting or self._busy))
+            self._state.wait_for(lambda: self._error is not None or not self._pending)
             self._urgent.clear()
         if self._error is not None:
             raise self._error
+
+    @property
+    def _pending(self) -> bool:
+        return bool(self._waiting) or self._last is not None or self._busy
 
     def close(self) -> None:
         """Ends the thread after the batch that is under way; what still waits is dropped."""
@@ -96,19 +109,24 @@ class Outbox(Generic[T]):
                 self._state.notify_all()
 
     def _send_all(self) -> None:
-        while batch := self._take():
+        while step := self._take():
             try:
-                self._send(batch)
+                step()
             except BaseException as error:  # it belongs to the caller's thread, which raises it
                 self._error = error
                 return
 
-    def _take(self) -> list[T]:
+    def _take(self) -> Callable[[], None] | None:
+        """What is to be done next; None when that is nothing."""
         with self._state:
-            self._busy = not self._closed and bool(self._waiting)
+            self._busy = not self._closed and (bool(self._waiting) or self._last is not None)
             if not self._busy:
-                return []
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+                return None
+            if not self._waiting:
+                last, self._last = self._last, None
+                return last
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+            return lambda: self._send(batch)
 
 
 class _Turns:

@@ -150,7 +150,7 @@ class Experiment:
     def _trying(self) -> bool:
         """Sends what is still here; whether that went well."""
         try:
-            self._outbox.flush()
+            self._outbox.flush(last=self._settle_begun)
         except XpmError as trouble:
             self._voice.say(f"{self.name}: not all that was submitted went out: {trouble}")
             return False
@@ -191,7 +191,7 @@ class Experiment:
         if self._settings.dry_run:
             ref = reference(task)
             self._stop_planning(f"the result of {ref.task} {ref.id[:8]}")
-        self._outbox.flush()
+        self._outbox.flush(last=self._settle)
         return self._far().result(task, timeout)
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
@@ -287,9 +287,18 @@ class Experiment:
                 return End("", {})
             if last is not None and last.plan == self._gathering.plan:
                 return last
+        self._outbox.flush(last=self._settle)
+        return None
+
+    def _settle(self) -> None:
+        """The broker is told what is done as well: it may not know, and other jobs wait for it."""
         if self._gathering.done:
             self._far().settle()
-        return None
+
+    def _settle_begun(self) -> None:
+        """The same, if something was submitted, so that this can end without the script."""
+        if self._remote is not None:
+            self._settle()
 
     def _far(self) -> Remote:
         """The experiment's dealings with the broker.
