@@ -360,6 +360,103 @@ with experiment("broken") as xp:
     until(lambda: script.ledger == [0, 1])
 
 
+WITH_CTRL_C = """
+import os, signal, threading
+
+def frames():
+    frame, found = sys._current_frames()[threading.main_thread().ident], set()
+    while frame is not None:
+        found.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return found
+
+# Presses it each time the main thread has come to the next place: names of functions that it is in.
+def ctrl_c(*places, first=lambda: None):
+    def press():
+        for names in places:
+            while not frames() >= set(names.split()):
+                time.sleep(0.001)
+            first()
+            os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=press, daemon=True).start()
+
+def server(number):
+    os.kill(int(os.environ["SERVER"]), number)
+
+"""
+"""Lets a script press Ctrl-C, and stop its broker, at a certain point."""
+
+
+@pytest.fixture
+def broker(script: Script, start_server: Callable[..., Server]) -> Iterator[Server]:
+    """A shared broker, which the script can stop and let go on."""
+    server = start_server()
+    assert server.process is not None
+    script.environ |= {"XPM_BROKER": server.url, "SERVER": str(server.process.pid)}
+    yield server
+    if server.process is not None:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def known(broker: Server) -> int:
+    """How many jobs the broker knows."""
+    with broker.client() as client:
+        return sum(1 for _ in client.scan_iter(match="xpm:*:j:*", count=10_000))
+
+
+SLOW_TO_GO_OUT = """
+with experiment("slow") as xp:
+    plan(2)
+    xp.rows()
+    server(signal.SIGSTOP)
+    made = [Make.C(n=n, home=HERE).submit() for n in range(2, 2000)]
+    if sys.argv[1] == "answers":
+        ctrl_c("_end flush", first=lambda: server(signal.SIGCONT))
+    else:
+        ctrl_c(*["_end flush", "_stop flush"][:int(sys.argv[2])])
+"""
+
+REST = """
+with experiment("slow"):
+    plan(2)
+    made = [Make.C(n=n, home=HERE).submit() for n in range(2, 2000)]
+"""
+
+
+def test_ctrl_c_while_the_plan_goes_out_leaves_the_rest_for_the_next_run(
+    script: Script, broker: Server
+) -> None:
+    script.write(WITH_CTRL_C + SLOW_TO_GO_OUT)
+    done = script.run("answers")
+    assert done.returncode == 130 and "Traceback" not in done.stderr, done.stderr
+    said = re.search(
+        r"^slow: (\d+) of 2,001 jobs went out and go on; running the script again submits the rest:\n"
+        r"    python\S* plan.py answers\ndetached: .*\n.*xpm attach slow",
+        done.stderr,
+        re.MULTILINE,
+    )
+    assert said, done.stderr
+    count = int(said[1])
+    assert 3 <= count < 2001 and known(broker) == count
+    until(lambda: len(script.ledger) == count - 1)
+    script.write(REST)
+    again = script.run(XPM_DETACH="1")
+    assert again.returncode == 0, again.stderr
+    assert known(broker) == 2001
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_while_the_broker_does_not_answer_gives_the_terminal_back(
+    script: Script, broker: Server, times: int
+) -> None:
+    script.write(WITH_CTRL_C + SLOW_TO_GO_OUT)
+    process = script.start("silent", times)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert "slow: 3 of 2,001 jobs went out and go on; running the script again submits the rest:" in err
+    assert err.count("xpm attach slow") == 1
+
+
 def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:
     first = script.start(6, 0.4)
     until(lambda: len(script.ledger) >= 2)

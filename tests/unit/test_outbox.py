@@ -70,6 +70,61 @@ def test_what_comes_last_is_done_on_the_same_thread_once_all_is_out():
     assert done[4:] == [threading.current_thread().name], "nobody else is there any more"
 
 
+def test_what_is_dropped_stays_here_and_a_batch_under_way_may_end_early():
+    out, hold, sent = threading.Event(), threading.Event(), list[int]()
+
+    def send(batch: list[int]) -> None:
+        for n in box.going(batch):
+            sent.append(n)
+            out.set()
+            assert hold.wait(10)
+
+    box = Outbox(send)
+    box.put(0)
+    assert out.wait(5)
+    for n in range(1, 10):
+        box.put(n)
+    assert not box.flush(patience=0.01)
+    box.drop()
+    assert box.left == list(range(10))
+    hold.set()
+    assert box.flush(patience=10) and box.close() and sent == [0]
+
+
+def test_a_batch_that_never_ends_is_left_behind():
+    out, hold = threading.Event(), threading.Event()
+
+    def send(batch: list[int]) -> None:
+        out.set()
+        assert hold.wait(10)
+
+    box = Outbox(send)
+    box.put(1)
+    assert out.wait(5)
+    assert not box.close(patience=0.01)
+    hold.set()
+    assert box.close()
+
+
+def test_after_a_drop_the_last_is_done_all_the_same():
+    out, hold, done = threading.Event(), threading.Event(), list[int]()
+
+    def send(batch: list[int]) -> None:
+        out.set()
+        assert hold.wait(10)
+        done.extend(batch)
+
+    box = Outbox(send)
+    box.put(1)
+    assert out.wait(5)
+    box.put(2)
+    box.drop()
+    hold.set()
+    assert box.flush(last=lambda: done.append(3), patience=10)
+    box.close()
+    assert done == [1, 3]
+
+
 def test_nothing_happens_after_the_end():
     batches: list[list[int]] = []
     box = Outbox(batches.append)

@@ -62,6 +62,7 @@ class Link:
         self._looked = 0.0
         self._pause = PATIENCE[0]
         self._pools: dict[str, LocalPool] = {}
+        self._given_up = False
 
     @property
     def embedded(self) -> bool:
@@ -134,7 +135,10 @@ class Link:
 
         Raises:
             BrokerError: the workspace's server can't be started.
+            BrokerUnreachable: nobody waits for it any more.
         """
+        if self._given_up:
+            raise error
         if self.embedded:
             self._voice.say(f"the workspace's server went away ({error}): starting it again")
             self._url = self._server().ensure()
@@ -144,7 +148,13 @@ class Link:
             self._voice.once(f"{self.url} does not answer: waiting for it; what runs goes on")
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENCE[1])
+        if self._given_up:
+            raise error
         self.reopen()
+
+    def give_up(self) -> None:
+        """Whoever still waits for the broker, on another thread, hears that it is away."""
+        self._given_up = True
 
     def reopen(self) -> None:
         """A new connection, to a broker that may have come back without its memory."""

@@ -6,11 +6,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 TURN = 0.0002
 """Seconds for which a thread that computes keeps the interpreter while something goes out."""
+
+CLOSING = 2.0
+"""Seconds for which the end of the thread is waited for."""
 
 T = TypeVar("T")
 
@@ -43,6 +47,8 @@ class Outbox(Generic[T]):
         self._busy = False
         self._urgent = threading.Event()
         self._sent = float("-inf")
+        self._under_way: list[T] = []
+        self._dropped = False
         self._closed = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -57,38 +63,66 @@ class Outbox(Generic[T]):
             if self._thread is None:
                 self._start()
 
-    def flush(self, last: Callable[[], None] | None = None) -> None:
-        """Returns when all that was put in is out.
+    def flush(self, last: Callable[[], None] | None = None, patience: float | None = None) -> bool:
+        """Returns when all that was put in is out; False when it was not within `patience` seconds.
 
         Args:
             last: done then, on the same thread: what it deals with has one thread at a time.
+            patience: None waits as long as it takes.
         """
         if last is not None and self._closed:
             last()
-            return
+            return True
         with self._state:
             self._last = last or self._last
             if self._pending and self._thread is None:
                 self._start()
             self._urgent.set()
             self._wake.set()
-            self._state.wait_for(lambda: self._error is not None or not self._pending)
+            out = self._state.wait_for(lambda: self._error is not None or not self._pending, patience)
             self._urgent.clear()
         if self._error is not None:
             raise self._error
+        return out
+
+    def drop(self) -> None:
+        """Nothing more goes out; `flush` then waits for what is on its way."""
+        self._dropped = True
+
+    def going(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, as long as they are to go out: `send` may end its batch with the last of them."""
+        return takewhile(lambda _: not (self._dropped or self._closed), items)
+
+    @property
+    def left(self) -> list[T]:
+        """What has not gone out; the batch that is on its way counts as a whole."""
+        return [*self._under_way, *self._waiting]
+
+    def close(self, patience: float = CLOSING) -> bool:
+        """Ends the thread after the batch that is under way; what still waits is dropped.
+
+        Returns:
+            Whether it has ended within `patience` seconds. One that waits for a broker may never do so.
+        """
+        with self._state:
+            self._closed = True
+            self._waiting.clear()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(patience)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        return True
+
+    @property
+    def _going(self) -> bool:
+        """Whether something waits that is to go out."""
+        return bool(self._waiting) and not self._dropped
 
     @property
     def _pending(self) -> bool:
-        return bool(self._waiting) or self._last is not None or self._busy
-
-    def close(self) -> None:
-        """Ends the thread after the batch that is under way; what still waits is dropped."""
-        self._closed = True
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        self._waiting.clear()
+        return self._going or self._last is not None or self._busy
 
     def _start(self) -> None:
         # A daemon, so that a broker that doesn't answer can't keep a failed script from ending.
@@ -119,13 +153,16 @@ class Outbox(Generic[T]):
     def _take(self) -> Callable[[], None] | None:
         """What is to be done next; None when that is nothing."""
         with self._state:
-            self._busy = not self._closed and (bool(self._waiting) or self._last is not None)
+            if not self._dropped:
+                self._under_way = []
+            self._busy = not self._closed and (self._going or self._last is not None)
             if not self._busy:
                 return None
-            if not self._waiting:
+            if not self._going:
                 last, self._last = self._last, None
                 return last
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+            self._under_way = batch
             return lambda: self._send(batch)
 
 

@@ -21,6 +21,7 @@ from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
 from xpm.core.state import State
+from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.link import Link
@@ -199,6 +200,21 @@ class Remote:
 
     # Telling
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run to come back to."""
+        return self._run is not None
+
+    @property
+    def count(self) -> int:
+        """Jobs that the broker was told of, and has answered."""
+        return len(self._codes)
+
+    @property
+    def commands(self) -> Commands:
+        """What to tell people to type."""
+        return self._link.commands
+
     def tell(self, view: RunView, left: Sequence[Unfinished], seconds: float) -> None:
         """Says how it ended."""
         under = self._under
@@ -221,6 +237,10 @@ class Remote:
         plan = plan_of(jobs, under.workspace, link.views if asked else None, self._today)
         tell_plan(under.experiment, plan, link, asked=asked, voice=under.voice)
         return plan
+
+    def give_up(self) -> None:
+        """What still waits for the broker, on another thread, ends without an answer."""
+        self._link.give_up()
 
     def close(self) -> None:
         """Closes files and connections; a later question opens them again."""

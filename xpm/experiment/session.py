@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 PRIORITIES = range(-4095, 4096)
 """What a priority can be: the broker has 13 bits for it, above 40 bits of order in a double."""
 
+PATIENCE = 3.0
+"""Seconds for which what was submitted still goes out when the block is left by an exception."""
+
+SHORT = 1.0
+"""Seconds for which what is on its way to the broker is waited for when nothing more goes out."""
+
 
 class Experiment:
     """What `with experiment(...) as xp` gives; made by `experiment`.
@@ -62,6 +68,7 @@ class Experiment:
         self._began = 0.0
         self._remote: Remote | None = None
         self._verbose = False
+        self._stuck = False
 
     # The block
 
@@ -109,10 +116,18 @@ class Experiment:
         except PLAIN:
             plainly(whole=self._verbose)
             raise
+        except KeyboardInterrupt:
+            self._stop()
+            raise SystemExit(DETACHED) from None
         finally:
-            self._outbox.close()
-            if self._remote is not None:
-                self._remote.close()
+            self._shut()
+
+    def _shut(self) -> None:
+        ended = self._outbox.close(0.0) if self._stuck else self._outbox.close()
+        if self._remote is not None:
+            if not ended:
+                self._remote.give_up()
+            self._remote.close()
 
     def _end(self) -> None:
         last = self._flush()
@@ -138,23 +153,56 @@ class Experiment:
         """The block was left by an exception: what was submitted goes on without the script."""
         if isinstance(error, PLAIN):
             plainly(whole=self._verbose)
-        if self._settings.dry_run or not self._trying():
-            return
-        if self._remote is not None:
-            count = len(self._gathering.jobs)
-            self._voice.say(f"{self.name}: {all_jobs(count)} submitted so far {agree(count, 'go')} on")
-            self._remote.tell_detached()
+        if not self._settings.dry_run:
+            self._part(PATIENCE, error)
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(DETACHED) from None
 
-    def _trying(self) -> bool:
-        """Sends what is still here; whether that went well."""
+    def _stop(self) -> None:
+        """Ctrl-C at the end of the block, which waits for the broker: the user wants the terminal back."""
+        if not self._settings.dry_run:
+            self._outbox.drop()
+            self._part(SHORT)
+
+    def _part(self, patience: float, known: BaseException | None = None) -> None:
+        """Leaves what was submitted to itself; what doesn't go out within `patience` seconds is dropped.
+
+        Args:
+            patience: seconds.
+            known: what the user is told in any case.
+        """
         try:
-            self._outbox.flush(last=self._settle_begun)
+            if not self._outbox.flush(self._settle_begun, patience):
+                self._outbox.drop()
+                self._stuck = not self._outbox.flush(self._settle_begun, SHORT)
+        except KeyboardInterrupt:  # another one: at once
+            self._outbox.drop()
+            self._stuck = True
         except XpmError as trouble:
-            self._voice.say(f"{self.name}: not all that was submitted went out: {trouble}")
-            return False
-        return True
+            if trouble is not known:
+                self._voice.say(f"{self.name}: not all that was submitted went out: {trouble}")
+        self._tell_parted()
+
+    def _tell_parted(self) -> None:
+        """Says what goes on, what was not submitted, and how to come back."""
+        left = self._outbox.left
+        if self._remote is None and not left:  # all was done before
+            return
+        total = len(self._gathering.jobs.keys() | {item[0].id for item in left})
+        remote, count = self._far(), self._far().count
+        if count < total:
+            went = (
+                f"{count:,} of {jobs(total)} went out and {agree(count, 'go')} on"
+                if count
+                else "no job went out"
+            )
+            self._voice.say(
+                f"{self.name}: {went}; running the script again submits the rest:\n    {remote.commands.again()}"
+            )
+        elif count:
+            self._voice.say(f"{self.name}: {all_jobs(count)} submitted so far {agree(count, 'go')} on")
+        if remote.begun:
+            remote.tell_detached()
 
     def _tell_nothing(self, last: End) -> None:
         count = len(self._gathering.jobs)
@@ -267,7 +315,7 @@ class Experiment:
         if self._settings.dry_run:
             self._gathering.note(batch)
             return
-        items = self._gathering.take(batch)
+        items = self._outbox.going(self._gathering.take(batch))
         first = next(items, None)
         if first is not None:
             self._far().submit(chain([first], items))
