@@ -360,6 +360,64 @@ with experiment("broken") as xp:
     until(lambda: script.ledger == [0, 1])
 
 
+ASKS = """
+with experiment("asks") as xp:
+    made, total = plan(4, 60)
+    print(total.result() if sys.argv[1] == "result" else xp.wait())
+    Make.C(n=9, home=HERE).submit()
+"""
+
+
+def again(process: subprocess.Popen[str], after: str) -> None:
+    """Reads up to a line with `after` and presses Ctrl-C."""
+    assert process.stderr is not None
+    while after not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("what", ["wait", "result"])
+def test_ctrl_c_in_the_block_detaches_and_says_so_once(script: Script, what: str) -> None:
+    script.write(ASKS)
+    process = script.start(what)
+    until(lambda: len(script.ledger) == 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "") and "Traceback" not in err
+    assert err.count("detached") == err.count("xpm attach asks") == 1 and "submitted" not in err, err
+    script.go()
+    until(lambda: sums(script) == 1)
+
+
+@pytest.mark.parametrize("what", ["wait", "result"])
+def test_a_second_ctrl_c_in_the_block_cancels_and_ends_the_script(script: Script, what: str) -> None:
+    script.write(ASKS)
+    process = script.start(what)
+    until(lambda: len(script.ledger) == 2)
+    process.send_signal(signal.SIGINT)
+    again(process, "again within")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (4, "") and "Traceback" not in err
+    assert "cancelled 3 jobs, asked 2 running to stop" in err and "go on" not in err, err
+    assert "asks: 5 cancelled" in err and re.search(r"python\S* plan.py \w+ +goes on", err), err
+    assert script.ledger == [0, 1], "nothing more was submitted"
+
+
+def test_who_does_not_wait_until_cancelled_jobs_have_stopped_is_told_nothing_false(script: Script) -> None:
+    script.write(ASKS)
+    process = script.start("wait")
+    until(lambda: len(script.ledger) == 2)
+    for one in leftovers.processes(Path(os.environ["HOME"])):
+        if any("xpm_workers" in word for word in one.cmdline()):
+            one.suspend()
+    process.send_signal(signal.SIGINT)
+    again(process, "again within")
+    again(process, "cancelled 3 jobs")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 4
+    assert err == "not waiting until what runs has stopped\n"
+
+
 WITH_CTRL_C = """
 import os, signal, threading
 

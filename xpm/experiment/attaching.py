@@ -52,7 +52,7 @@ def attach(name: str, settings: Settings) -> int:
         jobs = directory.jobs()
         run.count = len(jobs)
         link.serve()
-        view = watch(run, link, voice)
+        view = watch(run, link, voice).view
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
         if not left:
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)

@@ -46,6 +46,10 @@ class NotAllDone(ExperimentFailed):
         self.status = status
 
 
+class Left(SystemExit):
+    """The script ends by the user's will, and all that there is to say was said."""
+
+
 def status_of(counts: Mapping[State, int]) -> int:
     """The exit status of a run whose jobs are in these states."""
     missing = {state for state, n in counts.items() if n and state is not State.DONE}

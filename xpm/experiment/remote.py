@@ -11,9 +11,10 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from xpm.broker.broker import Entry, Outcome
 from xpm.broker.views import RunView
@@ -21,8 +22,10 @@ from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
 from xpm.core.state import State
+from xpm.errors import NotSubmitted
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
+from xpm.experiment.ending import CANCELLED, Left
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
@@ -31,7 +34,8 @@ from xpm.experiment.rundir import Origin, RunDirectory
 from xpm.experiment.summary import Ending, Unfinished, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
-from xpm.experiment.watching import detached, watch
+from xpm.experiment.waiting import Care
+from xpm.experiment.watching import detached, interrupted, watch
 from xpm.settings import Settings
 from xpm.types import JobId
 from xpm.workspace.code import Code
@@ -63,6 +67,7 @@ class Remote:
         self._under = under
         self._gathering = gathering
         self._link = Link(under.workspace, under.settings, under.voice)
+        self._began = time.monotonic()
         self._types: dict[str, bytes] = {}
         self._code: Code | None = None
         self._run: Tracked | None = None
@@ -166,16 +171,41 @@ class Remote:
     # Waiting
 
     def wait(self) -> RunView:
-        """Waits for all that was submitted."""
+        """Waits for all that was submitted.
+
+        Raises:
+            Left: Ctrl-C detached from it, or cancelled it.
+        """
         assert self._run is not None, "something was submitted"
-        view = watch(self._run, self._link, self._under.voice)
+        view, given_up = watch(self._run, self._link, self._under.voice)
+        if given_up:
+            self._leave(view)
         if view.counts[State.DONE] == view.total == len(self._gathering.jobs):
             self._run.directory.add_end(self._gathering.plan, Counter(self._codes.values()))
         return view
 
     def result(self, task: Task, timeout: float | None) -> Any:
-        """Waits for the job of `task`, which was submitted, and gives its result."""
-        return result_of(reference(task), self._under.workspace, self._connected(), timeout)
+        """Waits for the job of `task`, which was submitted, and gives its result.
+
+        Raises:
+            Left: Ctrl-C detached from the experiment, or cancelled it.
+        """
+        ref, run = reference(task), self._run
+        if run is None or ref.id not in self._codes:
+            raise NotSubmitted(
+                f"{ref.task} {ref.id[:8]} was not submitted: its experiment was left before that"
+            )
+        care = Care(run, self._link, self._under.voice)
+        try:
+            return result_of(ref, self._under.workspace, self._link, timeout)
+        except KeyboardInterrupt:
+            self._leave(interrupted(care))
+
+    def _leave(self, view: RunView) -> NoReturn:
+        """The script ends, since its user has cancelled what it waits for."""
+        with suppress(KeyboardInterrupt):
+            self.tell(view, self.left(), time.monotonic() - self._began)
+        raise Left(CANCELLED)
 
     def states(self, ids: Sequence[JobId]) -> Mapping[JobId, State]:
         """The states of jobs, asked now."""

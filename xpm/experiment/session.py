@@ -19,7 +19,7 @@ from xpm.core.state import ENDED, State
 from xpm.core.submission import prepare
 from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import rows
-from xpm.experiment.ending import DETACHED, DONE, PLAIN, NotAllDone, plainly, status_of
+from xpm.experiment.ending import DETACHED, DONE, PLAIN, Left, NotAllDone, plainly, status_of
 from xpm.experiment.gathering import End, Gathering, Item, newest, read_end
 from xpm.experiment.handle import Handle
 from xpm.experiment.others import Today, about_others
@@ -151,6 +151,8 @@ class Experiment:
 
     def _leave(self, error: BaseException) -> None:
         """The block was left by an exception: what was submitted goes on without the script."""
+        if isinstance(error, Left):
+            return
         if isinstance(error, PLAIN):
             plainly(whole=self._verbose)
         if not self._settings.dry_run:
@@ -268,7 +270,7 @@ class Experiment:
         """Waits for all that was submitted so far; more may follow.
 
         Raises:
-            SystemExit: Ctrl-C detached from the experiment, or this is a dry run.
+            SystemExit: Ctrl-C detached from the experiment, or cancelled it, or this is a dry run.
         """
         if self._settings.dry_run:
             self._stop_planning("xp.wait()")

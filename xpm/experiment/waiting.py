@@ -65,37 +65,44 @@ class Display(Protocol):
         ...
 
 
-def wait(run: Tracked, link: Link, display: Display, voice: Voice) -> RunView:
-    """Waits until every job of `run` has ended or is held; returns how it stands then.
+def wait(care: Care, display: Display) -> RunView:
+    """Waits until every job of a run has ended or is held; returns how it stands then.
 
     A server of the workspace that dies meanwhile is started again, with its workers; a shared one is
     waited for.
     """
-    waited = _Wait(run, link, voice)
     while True:
         try:
-            events = Events(link.broker)
-            view = run.view()
-            display.show(view, waited.running(view) if display.lists_jobs else [])
+            events = Events(care.link.broker)
+            view = care.look()
+            display.show(view, care.running(view) if display.lists_jobs else [])
             if view.ended:
                 return view
-            waited.attend(view)
-            waited.pause()
+            care.attend(view)
+            care.pause()
             events.read(LIVE if display.lists_jobs else QUIET, limit=1)
         except BrokerUnreachable as error:
-            link.mend(error)
+            care.link.mend(error)
 
 
-class _Wait:
-    """What has to be seen to while waiting."""
+class Care:
+    """What has to be seen to while a run, or a job of it, is waited for."""
 
     def __init__(self, run: Tracked, link: Link, voice: Voice) -> None:
-        self._run = run
-        self._link = link
-        self._voice = voice
+        self.run = run
+        self.link = link
+        self.voice = voice
+        self.open = run.count
+        """Jobs that will still move, as far as is known."""
         self._began = time.monotonic()
         self._served = self._began
         self._warned: set[str] = set()
+
+    def look(self) -> RunView:
+        """The run and its counts; jobs that the broker has lost are submitted again."""
+        view = self.run.view()
+        self.open = view.open
+        return view
 
     def pause(self) -> None:
         """A short rest, so that a run of many short jobs isn't slowed down by who watches it."""
@@ -104,9 +111,9 @@ class _Wait:
 
     def attend(self, view: RunView) -> None:
         """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run."""
-        self._link.serve()
+        self.link.serve()
         if view.settling:
-            while self._link.broker.drain():
+            while self.link.broker.drain():
                 pass
         now = time.monotonic()
         if view.counts[State.RUNNING] or not view.counts[State.READY]:
@@ -119,7 +126,7 @@ class _Wait:
         """The running jobs of the run with their own progress."""
         if not view.counts[State.RUNNING]:
             return []
-        views = self._link.views
+        views = self.link.views
         found = views.jobs(views.listing(State.RUNNING, limit=SHOWN))
         mine = [job for job in found if job and job.state is State.RUNNING and view.token in job.runs]
         said = views.progress([job.id for job in mine])
@@ -134,20 +141,20 @@ class _Wait:
         )
 
     def _warn(self) -> None:
-        views = self._link.views
+        views = self.link.views
         ready = [job for job in views.jobs(views.listing(State.READY, limit=SHOWN)) if job]
-        now, lease = clock(self._link.broker), self._link.settings.lease
+        now, lease = clock(self.link.broker), self.link.settings.lease
         workers = [worker for worker in views.workers() if not silent(worker, now, lease)]
         waiting = [
             job.queue
             for job in ready
-            if self._run.token in job.runs and not any(worker.serves(job.queue) for worker in workers)
+            if self.run.token in job.runs and not any(worker.serves(job.queue) for worker in workers)
         ]
         for queue, count in Counter(waiting).items():
             if queue not in self._warned:
                 self._warned.add(queue)
-                start = self._link.commands.xpm("worker", "start", "--queue", queue)
-                self._voice.say(
+                start = self.link.commands.xpm("worker", "start", "--queue", queue)
+                self.voice.say(
                     f"no worker serves the queue '{queue}', in which {jobs(count)} {agree(count, 'wait')}: "
                     f"start one with\n    {start}"
                 )

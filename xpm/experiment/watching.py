@@ -4,49 +4,77 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import NamedTuple
 
 from xpm.broker.views import RunView
 from xpm.experiment.display import Lines, open_display
-from xpm.experiment.ending import CANCELLED, DETACHED
+from xpm.experiment.ending import CANCELLED, DETACHED, Left
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice, jobs
-from xpm.experiment.waiting import wait
+from xpm.experiment.waiting import Care, wait
 
 SOON = 2.0
 """Seconds in which a second Ctrl-C means to cancel."""
 
 
-def watch(run: Tracked, link: Link, voice: Voice) -> RunView:
-    """Waits for the end of `run` and shows it; returns how it stands then.
+class Watched(NamedTuple):
+    """How waiting for a run ended."""
+
+    view: RunView
+    given_up: bool
+    """Whether the user has cancelled what was left of it."""
+
+
+def watch(run: Tracked, link: Link, voice: Voice) -> Watched:
+    """Waits for the end of `run` and shows it.
 
     Raises:
-        SystemExit: Ctrl-C detached from it.
+        Left: Ctrl-C detached from it.
     """
     display = open_display(run.experiment, voice)
+    care = Care(run, link, voice)
     try:
-        return wait(run, link, display, voice)
+        return Watched(wait(care, display), given_up=False)
     except KeyboardInterrupt:
         display.close()
-        return _interrupted(run, link, voice)
+        return Watched(interrupted(care), given_up=True)
     finally:
         display.close()
 
 
-def _interrupted(run: Tracked, link: Link, voice: Voice) -> RunView:
+def interrupted(care: Care) -> RunView:
+    """Ctrl-C while a run, or a job of it, was waited for: detaches, or cancels the run if another one follows.
+
+    Returns:
+        How the run stands once it is cancelled and what ran has stopped.
+
+    Raises:
+        Left: the script was detached, or what stops is not waited for.
+    """
+    run, link, voice = care.run, care.link, care.voice
     try:
-        view = run.view()
         detached(run.experiment, link, voice)
-        if not _wants_cancel(run.experiment, view.open, voice):
-            raise SystemExit(DETACHED)
+        wanted = _wants_cancel(run.experiment, care.open, voice)
+    except KeyboardInterrupt:
+        wanted = False
+    if not wanted:
+        raise Left(DETACHED)
+    return _cancelled(care)
+
+
+def _cancelled(care: Care) -> RunView:
+    run, voice = care.run, care.voice
+    try:
         cancelled, stopping, kept = run.cancel()
         voice.say(
             f"cancelled {jobs(cancelled)}, asked {stopping:,} running to stop"
             + (f", kept {kept:,} that other experiments want" if kept else "")
         )
-        return wait(run, link, Lines(run.experiment, voice), voice)
+        return wait(care, Lines(run.experiment, voice))
     except KeyboardInterrupt:
-        raise SystemExit(CANCELLED) from None
+        voice.say("not waiting until what runs has stopped")
+        raise Left(CANCELLED) from None
 
 
 def detached(experiment: str, link: Link, voice: Voice) -> None:
