@@ -368,7 +368,7 @@ with experiment("asks") as xp:
 """
 
 
-def again(process: subprocess.Popen[str], after: str) -> None:
+def ctrl_c_after(process: subprocess.Popen[str], after: str) -> None:
     """Reads up to a line with `after` and presses Ctrl-C."""
     assert process.stderr is not None
     while after not in (line := process.stderr.readline()):
@@ -395,7 +395,7 @@ def test_a_second_ctrl_c_in_the_block_cancels_and_ends_the_script(script: Script
     process = script.start(what)
     until(lambda: len(script.ledger) == 2)
     process.send_signal(signal.SIGINT)
-    again(process, "again within")
+    ctrl_c_after(process, "again within")
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (4, "") and "Traceback" not in err
     assert "cancelled 3 jobs, asked 2 running to stop" in err and "go on" not in err, err
@@ -411,8 +411,8 @@ def test_who_does_not_wait_until_cancelled_jobs_have_stopped_is_told_nothing_fal
         if any("xpm_workers" in word for word in one.cmdline()):
             one.suspend()
     process.send_signal(signal.SIGINT)
-    again(process, "again within")
-    again(process, "cancelled 3 jobs")
+    ctrl_c_after(process, "again within")
+    ctrl_c_after(process, "cancelled 3 jobs")
     _, err = process.communicate(timeout=20)
     assert process.returncode == 4
     assert err == "not waiting until what runs has stopped\n"
@@ -513,6 +513,55 @@ def test_ctrl_c_while_the_broker_does_not_answer_gives_the_terminal_back(
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "slow: 3 of 2,001 jobs went out and go on; running the script again submits the rest:" in err
     assert err.count("xpm attach slow") == 1
+
+
+def test_ctrl_c_detaches_from_a_broker_that_is_away(script: Script, broker: Server) -> None:
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    broker.kill()
+    ctrl_c_after(process, "does not answer: waiting for it")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert err.count("xpm attach plain") == 1 and "cancels" not in err, "nobody could be told to cancel"
+
+
+def test_a_cancel_that_a_broker_away_does_not_hear_is_told(script: Script, broker: Server) -> None:
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    broker.kill()
+    process.send_signal(signal.SIGINT)
+    ctrl_c_after(process, "again within")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 3 and "Traceback" not in err, err
+    assert re.search(
+        r"^not cancelled: the broker does not answer: .*; when it does:\n    \S*xpm cancel plain\n", err
+    )
+
+
+FAILS_WITHOUT_BROKER = """
+with experiment("fails") as xp:
+    plan(2)
+    xp.rows()
+    server(signal.SIGKILL)
+    for n in range(2, 20):
+        Make.C(n=n, home=HERE).submit()
+    if sys.argv[1:]:
+        ctrl_c("_leave flush")
+    raise KeyError("mine")
+"""
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_exception_in_the_block_does_not_wait_for_a_broker_that_is_away(
+    script: Script, broker: Server, interrupted: bool
+) -> None:
+    script.write(WITH_CTRL_C + FAILS_WITHOUT_BROKER)
+    process = script.start(*["interrupted"] * interrupted)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1 and err.count("Traceback") == 1, err
+    assert err.endswith("KeyError: 'mine'\n") and "KeyboardInterrupt" not in err
+    assert "fails: 3 of 21 jobs went out and go on; running the script again submits the rest:" in err
+    assert "xpm attach fails" in err
 
 
 def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:

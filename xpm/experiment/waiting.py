@@ -82,7 +82,7 @@ def wait(care: Care, display: Display) -> RunView:
             care.pause()
             events.read(LIVE if display.lists_jobs else QUIET, limit=1)
         except BrokerUnreachable as error:
-            care.link.mend(error)
+            care.mend(error)
 
 
 class Care:
@@ -93,7 +93,7 @@ class Care:
         self.link = link
         self.voice = voice
         self.open = run.count
-        """Jobs that will still move, as far as is known."""
+        """Jobs that will still move, as far as is known: none of a broker that is away."""
         self._began = time.monotonic()
         self._served = self._began
         self._warned: set[str] = set()
@@ -103,6 +103,11 @@ class Care:
         view = self.run.view()
         self.open = view.open
         return view
+
+    def mend(self, error: BrokerUnreachable) -> None:
+        """Brings the broker back, or waits a while for it."""
+        self.open = 0
+        self.link.mend(error)
 
     def pause(self) -> None:
         """A short rest, so that a run of many short jobs isn't slowed down by who watches it."""

@@ -7,8 +7,9 @@ import time
 from typing import NamedTuple
 
 from xpm.broker.views import RunView
+from xpm.errors import BrokerUnreachable
 from xpm.experiment.display import Lines, open_display
-from xpm.experiment.ending import CANCELLED, DETACHED, Left
+from xpm.experiment.ending import CANCELLED, DETACHED, UNREACHABLE, Left
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice, jobs
@@ -64,17 +65,27 @@ def interrupted(care: Care) -> RunView:
 
 
 def _cancelled(care: Care) -> RunView:
+    try:
+        _cancel(care)
+        return wait(care, Lines(care.run.experiment, care.voice))
+    except KeyboardInterrupt:
+        care.voice.say("not waiting until what runs has stopped")
+        raise Left(CANCELLED) from None
+
+
+def _cancel(care: Care) -> None:
     run, voice = care.run, care.voice
     try:
         cancelled, stopping, kept = run.cancel()
+    except BrokerUnreachable as error:
         voice.say(
-            f"cancelled {jobs(cancelled)}, asked {stopping:,} running to stop"
-            + (f", kept {kept:,} that other experiments want" if kept else "")
+            f"not cancelled: {error}; when it does:\n    {care.link.commands.xpm('cancel', run.experiment)}"
         )
-        return wait(care, Lines(run.experiment, voice))
-    except KeyboardInterrupt:
-        voice.say("not waiting until what runs has stopped")
-        raise Left(CANCELLED) from None
+        raise Left(UNREACHABLE) from None
+    voice.say(
+        f"cancelled {jobs(cancelled)}, asked {stopping:,} running to stop"
+        + (f", kept {kept:,} that other experiments want" if kept else "")
+    )
 
 
 def detached(experiment: str, link: Link, voice: Voice) -> None:
