@@ -564,6 +564,46 @@ def test_an_exception_in_the_block_does_not_wait_for_a_broker_that_is_away(
     assert "xpm attach fails" in err
 
 
+RESULT = """
+with experiment("result") as xp:
+    made, total = plan(4, 60)
+    print(total.result(float(sys.argv[1]) if sys.argv[1:] else None), flush=True)
+"""
+
+
+def test_a_result_is_waited_for_though_the_broker_loses_its_memory(script: Script) -> None:
+    script.write(RESULT)
+    process = script.start()
+    until(lambda: len(script.ledger) == 2)
+    claim = json.loads((script.folder / "runs/.xpm/broker.json").read_text())
+    with redis.Redis(unix_socket_path=claim["socket"]) as client:
+        client.flushall()
+    script.go()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+
+
+def test_waiting_for_a_result_that_nobody_will_make_is_told_with_the_command(
+    script: Script, broker: Server
+) -> None:
+    script.write(RESULT)
+    process = script.start(XPM_WORKERS="0")
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith("no worker"):
+        assert line
+    assert line == "no worker serves the queue 'default', in which 4 jobs wait: start one with\n"
+
+
+def test_the_time_for_a_result_ends_while_the_broker_is_away(script: Script, broker: Server) -> None:
+    script.write(RESULT)
+    process = script.start(3)
+    until(lambda: len(script.ledger) == 2)
+    broker.kill()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and "TimeoutError: plan.py:Sum" in err, err
+    assert "no result yet: the broker does not answer" in err
+
+
 def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:
     first = script.start(6, 0.4)
     until(lambda: len(script.ledger) >= 2)

@@ -197,7 +197,7 @@ class Remote:
             )
         care = Care(run, self._link, self._under.voice)
         try:
-            return result_of(ref, self._under.workspace, self._link, timeout)
+            return result_of(ref, self._under.workspace, care, timeout)
         except KeyboardInterrupt:
             self._leave(interrupted(care))
 

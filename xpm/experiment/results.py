@@ -11,24 +11,22 @@ from xpm.core.message import JobRef
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld
 from xpm.experiment.link import Link
+from xpm.experiment.waiting import Care
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result
-
-QUIET = 5.0
-"""Seconds after which the state is asked again though nothing was heard."""
 
 PAUSE = 0.002
 """Seconds between two questions, however much is heard."""
 
 
-def result_of(ref: JobRef, workspace: Workspace, link: Link, timeout: float | None) -> Any:
+def result_of(ref: JobRef, workspace: Workspace, care: Care, timeout: float | None) -> Any:
     """What the job returned; waits until it is there.
 
     Args:
         ref: the job, which was submitted.
         workspace: where its directory is.
-        link: the way to the broker.
+        care: sees to the job's run meanwhile.
         timeout: seconds; None waits as long as it takes.
 
     Raises:
@@ -39,12 +37,13 @@ def result_of(ref: JobRef, workspace: Workspace, link: Link, timeout: float | No
     deadline = None if timeout is None else time.monotonic() + timeout
     record: Record | None = None
     while record is None:
-        record = _look(ref, workspace, link, deadline)
+        record = _look(ref, workspace, care, deadline)
     return decode_result(record.result, path)
 
 
-def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None) -> Record | None:
+def _look(ref: JobRef, workspace: Workspace, care: Care, deadline: float | None) -> Record | None:
     """One look at the job, and a wait for news; its record when it is there."""
+    link = care.link
     try:
         events = Events(link.broker)
         job = link.views.job(ref.id)
@@ -52,16 +51,21 @@ def _look(ref: JobRef, workspace: Workspace, link: Link, deadline: float | None)
             if job.state is State.DONE:
                 return _record(ref, workspace)
             _refuse(job, link)
-        left = QUIET if deadline is None else min(QUIET, deadline - time.monotonic())
+        left = care.patience if deadline is None else min(care.patience, deadline - time.monotonic())
         if left <= 0:
-            state = job.state if job else "not submitted"
-            raise TimeoutError(f"{ref.task} {ref.id[:8]}: no result yet, it is {state}")
-        link.serve()
+            raise TimeoutError(f"{ref.task} {ref.id[:8]}: no result yet, it is {_state(job)}")
+        care.visit(lost=job is None)
         time.sleep(min(PAUSE, left))
         events.read(left, limit=1)
     except BrokerUnreachable as error:
-        link.mend(error)
+        if deadline is not None and time.monotonic() >= deadline:
+            raise TimeoutError(f"{ref.task} {ref.id[:8]}: no result yet: {error}") from error
+        care.mend(error)
     return None
+
+
+def _state(job: JobView | None) -> str:
+    return job.state if job else "unknown to the broker"
 
 
 def _record(ref: JobRef, workspace: Workspace) -> Record:

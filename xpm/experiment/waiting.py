@@ -80,7 +80,7 @@ def wait(care: Care, display: Display) -> RunView:
                 return view
             care.attend(view)
             care.pause()
-            events.read(LIVE if display.lists_jobs else QUIET, limit=1)
+            events.read(min(LIVE, care.patience) if display.lists_jobs else care.patience, limit=1)
         except BrokerUnreachable as error:
             care.mend(error)
 
@@ -96,6 +96,7 @@ class Care:
         """Jobs that will still move, as far as is known: none of a broker that is away."""
         self._began = time.monotonic()
         self._served = self._began
+        self._visited = float("-inf")
         self._warned: set[str] = set()
 
     def look(self) -> RunView:
@@ -113,6 +114,21 @@ class Care:
         """A short rest, so that a run of many short jobs isn't slowed down by who watches it."""
         waited = time.monotonic() - self._began
         time.sleep(min(max(waited * LOOK_AGAIN, SHORTEST), LONGEST))
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which nothing has to be seen to while nothing is heard."""
+        return QUIET
+
+    def visit(self, *, lost: bool) -> None:
+        """Looks and attends to the run, once in a while: for who looks for something else.
+
+        Args:
+            lost: the broker doesn't know a job of the run: at once.
+        """
+        if lost or time.monotonic() - self._visited >= LIVE:
+            self._visited = time.monotonic()
+            self.attend(self.look())
 
     def attend(self, view: RunView) -> None:
         """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run."""
