@@ -19,8 +19,10 @@ import pytest
 import redis
 from servers import Server
 
+from xpm.broker.broker import Broker
 from xpm.experiment import attach
 from xpm.settings import load
+from xpm.workspace.layout import Workspace
 
 TASKS = """
 import sys, time
@@ -588,9 +590,7 @@ def test_waiting_for_a_result_that_nobody_will_make_is_told_with_the_command(
 ) -> None:
     script.write(RESULT)
     process = script.start(XPM_WORKERS="0")
-    assert process.stderr is not None
-    while not (line := process.stderr.readline()).startswith("no worker"):
-        assert line
+    line = line_after(process, "no worker")
     assert line == "no worker serves the queue 'default', in which 4 jobs wait: start one with\n"
 
 
@@ -602,6 +602,46 @@ def test_the_time_for_a_result_ends_while_the_broker_is_away(script: Script, bro
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1 and "TimeoutError: plan.py:Sum" in err, err
     assert "no result yet: the broker does not answer" in err
+
+
+QUEUES = """
+with experiment("queues") as xp:
+    Make.C(n=0, pause=60, home=HERE).submit()
+    for n in range(1, 4):
+        Make.C(n=n, home=HERE).submit(queue="gpu")
+"""
+
+
+def line_after(process: subprocess.Popen[str], beginning: str) -> str:
+    """The first line that begins so."""
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith(beginning):
+        assert line
+    return line
+
+
+def test_a_queue_without_workers_is_told_though_jobs_run_in_another(script: Script, broker: Server) -> None:
+    script.write(QUEUES)
+    script.environ |= {"XPM_WORKERS": "0", "XPM_WORKSPACE": str(script.folder / "runs")}
+    process = script.start()
+    until(lambda: known(broker) == 4)
+    worker = [sys.executable, "-m", "xpm.cli", "worker", "start", "--slots", "1", "--queue", "default"]
+    subprocess.Popen(worker, cwd=script.folder, env=script.environ, stderr=subprocess.DEVNULL)
+    until(lambda: script.ledger == [0])
+    assert line_after(process, "no worker") == (
+        "no worker serves the queue 'gpu', in which 3 jobs wait: start one with\n"
+    )
+
+
+def test_workers_that_cannot_read_what_waits_do_not_serve_it(script: Script, broker: Server) -> None:
+    process = script.start(3, XPM_WORKERS="0")
+    until(lambda: known(broker) == 4)
+    with broker.client() as client:
+        namespace = Workspace.open(script.folder / "runs").namespace
+        Broker(client, namespace).enrol("w", {"host": "h", "pid": 1, "pool": "p", "slots": "default:7"})
+        assert line_after(process, "no worker") == (
+            "no worker of the queue 'default', in which 3 jobs wait, reads payloads of version 1: start one with\n"
+        )
 
 
 def test_two_runs_of_one_experiment_at_once_both_end(script: Script) -> None:
@@ -760,9 +800,7 @@ def test_jobs_that_nobody_serves_are_told_with_the_command(
     script.environ["XPM_BROKER"] = start_server().url
     del script.environ["XPM_WORKERS"]
     process = script.start(2)
-    assert process.stderr is not None
-    while not (line := process.stderr.readline()).startswith("no worker"):
-        assert line
+    line = line_after(process, "no worker")
     assert line == "no worker serves the queue 'default', in which 2 jobs wait: start one with\n"
     program, *words = process.stderr.readline().split()
     assert program.endswith("xpm") and words == ["worker", "start", "--queue", "default"]

@@ -185,10 +185,14 @@ class Views:
         if state is State.READY:
             ids: list[ShortId] = []
             for slot in self._broker.slots():
-                ids += self._range(f"ready:{slot}", 0, offset + limit - 1, newest=False)
+                ids += self.ready(slot, offset + limit)
             return ids[offset : offset + limit]
         key = "leases" if state is State.RUNNING else f"s:{state}"
         return self._range(key, offset, offset + limit - 1, newest=True)
+
+    def ready(self, slot: str, limit: int = 1000) -> list[ShortId]:
+        """Jobs that are READY in a slot, 'queue:class'; those that start next first."""
+        return self._range(f"ready:{slot}", 0, limit - 1, newest=False)
 
     def _range(self, key: str, first: int, last: int, *, newest: bool) -> list[ShortId]:
         found = self._ask(lambda: self._client.zrange(f"{self._prefix}{key}", first, last, desc=newest))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
 from xpm.broker.events import Events
-from xpm.broker.silence import clock, silent
 from xpm.broker.views import RunView
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
-from xpm.experiment.voice import Voice, agree, jobs
+from xpm.experiment.unserved import Unserved
+from xpm.experiment.voice import Voice
 from xpm.types import JobId
 
 LOOK_AGAIN = 0.02
@@ -22,14 +21,11 @@ LOOK_AGAIN = 0.02
 SHORTEST, LONGEST = 0.005, 0.25
 """Its limits in seconds."""
 
-QUIET = 10.0
+QUIET = 5.0
 """Seconds after which the counts are read again though nothing was heard."""
 
 LIVE = 1.0
 """Seconds after which a display of the jobs' own progress is old."""
-
-UNSERVED = 5.0
-"""Seconds after which ready jobs that nobody serves are worth a word."""
 
 SHOWN = 100
 """Running jobs that are asked for their progress, at most."""
@@ -95,9 +91,8 @@ class Care:
         self.open = run.count
         """Jobs that will still move, as far as is known: none of a broker that is away."""
         self._began = time.monotonic()
-        self._served = self._began
         self._visited = float("-inf")
-        self._warned: set[str] = set()
+        self._unserved = Unserved(run, link, voice)
 
     def look(self) -> RunView:
         """The run and its counts; jobs that the broker has lost are submitted again."""
@@ -118,7 +113,7 @@ class Care:
     @property
     def patience(self) -> float:
         """Seconds for which nothing has to be seen to while nothing is heard."""
-        return QUIET
+        return min(QUIET, self._unserved.patience)
 
     def visit(self, *, lost: bool) -> None:
         """Looks and attends to the run, once in a while: for who looks for something else.
@@ -136,12 +131,10 @@ class Care:
         if view.settling:
             while self.link.broker.drain():
                 pass
-        now = time.monotonic()
-        if view.counts[State.RUNNING] or not view.counts[State.READY]:
-            self._served = now
-        elif now - self._served >= UNSERVED:
-            self._served = now
-            self._warn()
+        if view.counts[State.READY]:
+            self._unserved.look()
+        else:
+            self._unserved.forget()
 
     def running(self, view: RunView) -> list[RunningJob]:
         """The running jobs of the run with their own progress."""
@@ -160,22 +153,3 @@ class Care:
             ),
             key=lambda job: job.started,
         )
-
-    def _warn(self) -> None:
-        views = self.link.views
-        ready = [job for job in views.jobs(views.listing(State.READY, limit=SHOWN)) if job]
-        now, lease = clock(self.link.broker), self.link.settings.lease
-        workers = [worker for worker in views.workers() if not silent(worker, now, lease)]
-        waiting = [
-            job.queue
-            for job in ready
-            if self.run.token in job.runs and not any(worker.serves(job.queue) for worker in workers)
-        ]
-        for queue, count in Counter(waiting).items():
-            if queue not in self._warned:
-                self._warned.add(queue)
-                start = self.link.commands.xpm("worker", "start", "--queue", queue)
-                self.voice.say(
-                    f"no worker serves the queue '{queue}', in which {jobs(count)} {agree(count, 'wait')}: "
-                    f"start one with\n    {start}"
-                )

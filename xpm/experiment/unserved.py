@@ -1,0 +1,92 @@
+"""Queues in which jobs of a run wait, and that no living worker serves: told once each."""
+
+from __future__ import annotations
+
+import time
+
+from xpm.broker.silence import clock, silent
+from xpm.broker.views import WorkerView
+from xpm.experiment.link import Link
+from xpm.experiment.tracking import Tracked
+from xpm.experiment.voice import Voice, agree, jobs
+
+PATIENCE = 5.0
+"""Seconds after which ready jobs that nobody serves are worth a word: workers take a while to start."""
+
+LOOK = 1.0
+"""Seconds between two looks while there are such jobs; `PATIENCE` while there are none."""
+
+COUNTED = 1000
+"""Jobs of a queue that are looked at, at most."""
+
+
+class Unserved:
+    """Watches over the queues of one run."""
+
+    def __init__(self, run: Tracked, link: Link, voice: Voice) -> None:
+        self._run = run
+        self._link = link
+        self._voice = voice
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._looked = float("-inf")
+
+    @property
+    def patience(self) -> float:
+        """Seconds from one look to the next."""
+        return LOOK if self._since else PATIENCE
+
+    def forget(self) -> None:
+        """No job is ready."""
+        self._since.clear()
+
+    def look(self) -> None:
+        """Some job is ready: tells of those that nobody will run."""
+        now = time.monotonic()
+        if now - self._looked < self.patience:
+            return
+        self._looked = now
+        found = self._find()
+        self._since = {slot: self._since.get(slot, now) for slot in found}
+        for slot, count in found.items():
+            if now - self._since[slot] >= PATIENCE:
+                del self._since[slot]
+                self._told.add(slot)
+                self._tell(slot, count)
+
+    def _find(self) -> dict[str, int]:
+        """How many jobs are ready in which slot, 'queue:class', of those that nobody serves and that weren't told."""
+        slots = [slot for slot in self._link.broker.slots() if slot not in self._told]
+        workers = self._workers() if slots else []
+        nobodys = [slot for slot in slots if not any(_serves(worker, slot) for worker in workers)]
+        counts = {slot: self._count(slot) for slot in nobodys}
+        return {slot: count for slot, count in counts.items() if count}
+
+    def _count(self, slot: str) -> int:
+        views = self._link.views
+        return sum(
+            job is not None and self._run.token in job.runs for job in views.jobs(views.ready(slot, COUNTED))
+        )
+
+    def _workers(self) -> list[WorkerView]:
+        """Those that are alive."""
+        now, lease = clock(self._link.broker), self._link.settings.lease
+        return [worker for worker in self._link.views.workers() if not silent(worker, now, lease)]
+
+    def _tell(self, slot: str, count: int) -> None:
+        queue, _, version = slot.rpartition(":")
+        start = self._link.commands.xpm("worker", "start", "--queue", queue)
+        waiting = f"{jobs(count)} {agree(count, 'wait')}"
+        served = {one.rpartition(":")[0] for worker in self._workers() for one in worker.slots}
+        if served & {queue, "*"}:
+            what = (
+                f"no worker of the queue '{queue}', in which {waiting}, reads payloads of version {version}"
+            )
+        else:
+            what = f"no worker serves the queue '{queue}', in which {waiting}"
+        self._voice.say(f"{what}: start one with\n    {start}")
+
+
+def _serves(worker: WorkerView, slot: str) -> bool:
+    queue, _, version = slot.rpartition(":")
+    return worker.serves(queue, int(version))
