@@ -812,6 +812,22 @@ def test_a_broker_that_does_not_answer_is_one_line(script: Script) -> None:
     assert done.stderr.startswith("xpm: redis://127.0.0.1:1") and len(done.stderr.splitlines()) == 1
 
 
+def test_a_disk_that_cannot_take_the_end_costs_a_warning(
+    script: Script, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = script.start(2, 60)
+    until(lambda: len(script.ledger) == 2)
+    (script.runs[0].parent / ".end.json.tmp").mkdir()  # as good as a full disk, for root too
+    script.go()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "{'sum': 1, 'count': 2}\n"), err
+    warning = r"warning: cannot note the end in \S+: Is a directory: the next run asks the broker again\n"
+    assert re.search(warning + "plain: all 3 jobs done", err), err
+    monkeypatch.setenv("XPM_WORKERS", "2")
+    assert attach("plain", load(script=script.folder / "plan.py")) == 0
+    assert re.search(warning + "plain: all 3 jobs done", capfd.readouterr().err)
+
+
 def test_wrong_settings_are_one_line(script: Script) -> None:
     done = script.run(2, XPM_WORKRES="3")
     assert done.returncode == 2

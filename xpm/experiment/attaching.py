@@ -12,7 +12,7 @@ from xpm.experiment.ending import status_of
 from xpm.experiment.gathering import newest, plan_of
 from xpm.experiment.link import Link
 from xpm.experiment.rundir import RunDirectory
-from xpm.experiment.summary import Ending, tell, unfinished
+from xpm.experiment.summary import Ending, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
 from xpm.experiment.watching import watch
@@ -56,7 +56,7 @@ def attach(name: str, settings: Settings) -> int:
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
         if not left:
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)
-            directory.add_end(plan_of(jobs.items()), codes)
+            note_end(directory, plan_of(jobs.items()), codes, voice)
         tell(Ending(name, link.commands, view, time.monotonic() - began), link, left, voice)
         return status_of(view.counts)
     finally:

@@ -31,7 +31,7 @@ from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
 from xpm.experiment.rundir import Origin, RunDirectory
-from xpm.experiment.summary import Ending, Unfinished, tell, unfinished
+from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import Care
@@ -181,7 +181,8 @@ class Remote:
         if given_up:
             self._leave(view)
         if view.counts[State.DONE] == view.total == len(self._gathering.jobs):
-            self._run.directory.add_end(self._gathering.plan, Counter(self._codes.values()))
+            codes = Counter(self._codes.values())
+            note_end(self._run.directory, self._gathering.plan, codes, self._under.voice)
         return view
 
     def result(self, task: Task, timeout: float | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from xpm.broker.broker import Failure
 from xpm.broker.views import JobView, RunView, Views
 from xpm.core.lengths import duration
 from xpm.core.state import State
+from xpm.errors import WorkspaceError
 from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.others import about_others
+from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.voice import Voice, all_jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
@@ -76,6 +78,14 @@ def _unfinished(job: JobView, workspace: Workspace) -> Unfinished:
     if job.state is State.HOLD:
         reason = f"on hold: {', '.join(job.holds) or job.reason}"
     return Unfinished(job.id, job.task, job.label, job.state, reason, workspace.jobpath(job.task, job.id))
+
+
+def note_end(directory: RunDirectory, plan: str, codes: Mapping[str, int], voice: Voice) -> None:
+    """Notes that all jobs of a run are done. Where that can't be written, the next run has more to ask, and no more."""
+    try:
+        directory.add_end(plan, codes)
+    except WorkspaceError as error:
+        voice.say(f"warning: {error}: the next run asks the broker again")
 
 
 def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -> None:
