@@ -828,6 +828,15 @@ def test_a_disk_that_cannot_take_the_end_costs_a_warning(
     assert re.search(warning + "plain: all 3 jobs done", capfd.readouterr().err)
 
 
+def test_a_server_that_cannot_be_started_is_one_line(script: Script) -> None:
+    (script.folder / "state").touch()
+    done = script.run(2, XDG_STATE_HOME=str(script.folder / "state"))
+    assert done.returncode == 3 and done.stdout == ""
+    assert re.fullmatch(
+        r"xpm: \S+/state/\S+: cannot be made: Not a directory; set XDG_STATE_HOME .*\n", done.stderr
+    )
+
+
 def test_wrong_settings_are_one_line(script: Script) -> None:
     done = script.run(2, XPM_WORKRES="3")
     assert done.returncode == 2

@@ -22,7 +22,7 @@ from servers import redis_binary
 
 from xpm.broker import binary, claim, embedded
 from xpm.broker.embedded import Embedded
-from xpm.errors import BrokerError, BrokerUnsuitable, WorkspaceError
+from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
 from xpm.settings import places
 from xpm.types import Namespace
 
@@ -320,7 +320,7 @@ def test_a_failed_start_is_one_line_with_the_logs_last(server: Embedded):
     crash(server)
     (tail,) = data.glob("appendonlydir/*.incr.aof")
     tail.write_bytes(b"*9\r\nrubbish\r\n" * 100)
-    with pytest.raises(BrokerError) as caught:
+    with pytest.raises(BrokerUnreachable) as caught:
         server.ensure()
     message = str(caught.value)
     assert "\n" not in message
@@ -384,7 +384,7 @@ def test_a_full_disk_refuses_writes_and_recovers(server: Embedded, small_disk: P
 @pytest.mark.root
 def test_a_start_on_a_full_disk_is_one_line(server: Embedded, small_disk: Path):
     full = fill(small_disk)
-    with pytest.raises(BrokerError, match="No space left on device") as caught:
+    with pytest.raises(BrokerUnreachable, match="No space left on device") as caught:
         server.ensure()
     assert "\n" not in str(caught.value)
     full.unlink()

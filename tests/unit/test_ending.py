@@ -13,6 +13,7 @@ from xpm.errors import (
     BrokerUnreachable,
     ConfigError,
     ExperimentFailed,
+    JobCancelled,
     JobFailed,
     SettingsError,
     SubmissionError,
@@ -37,7 +38,7 @@ def test_the_status_of_a_run(counts: dict[State, int], status: int):
     ("error", "status"),
     [
         (NotAllDone("x", 4), 4), (ExperimentFailed("x"), 1), (BrokerUnreachable("x"), 3), (SettingsError("x"), 2),
-        (WorkspaceError("x"), 2), (SubmissionError("x"), 2), (ConfigError("x"), 2), (JobFailed("x"), 1), (ValueError("x"), 1),
+        (WorkspaceError("x"), 2), (SubmissionError("x"), 2), (ConfigError("x"), 2), (JobFailed("x"), 1), (JobCancelled("x"), 4), (ValueError("x"), 1),
     ],
 )  # fmt: skip
 def test_the_status_of_an_error(error: Exception, status: int):

@@ -28,7 +28,7 @@ from xpm.broker.claim import Claim, create, overwrite, read, refuse_foreign
 from xpm.broker.keys import prefix
 from xpm.broker.server import Server, inherit, turn
 from xpm.core.state import State
-from xpm.errors import BrokerError, WorkspaceError
+from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
 from xpm.settings import Places
 from xpm.types import Namespace
 
@@ -78,8 +78,17 @@ class Embedded:
         """The URL of the running server, started if need be.
 
         Raises:
-            BrokerError: It can't be started, or it is another host's or user's.
+            BrokerUnreachable: It can't be started, or it is another host's or user's.
+            BrokerUnsuitable: The program that there is must not be used.
         """
+        try:
+            return self._ensured()
+        except (BrokerUnreachable, BrokerUnsuitable):
+            raise
+        except BrokerError as error:  # whatever is in its way: nobody reaches it
+            raise BrokerUnreachable(str(error)) from error
+
+    def _ensured(self) -> str:
         claim = self._claim()
         if claim is not None:
             refuse_foreign(self._file, claim)

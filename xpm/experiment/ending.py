@@ -16,6 +16,7 @@ from xpm.errors import (
     BrokerUnsuitable,
     ConfigError,
     ExperimentFailed,
+    JobCancelled,
     NoExperiment,
     NotSubmitted,
     SettingsError,
@@ -64,6 +65,8 @@ def exit_status(error: BaseException) -> int:
         return error.status
     if isinstance(error, BrokerUnreachable):
         return UNREACHABLE
+    if isinstance(error, JobCancelled):
+        return CANCELLED
     wrong = (
         *(BrokerUnsuitable, SettingsError, UsageError, WorkspaceError),
         *(ConfigError, SubmissionError, NoExperiment, NotSubmitted),

@@ -88,9 +88,8 @@ class Link:
         """Opens the connection; the workspace's own server is started if need be.
 
         Raises:
-            BrokerUnreachable: nobody answers.
+            BrokerUnreachable: nobody answers, or the workspace's server can't be started.
             BrokerUnsuitable: the broker must not be used.
-            BrokerError: the workspace's server can't be started.
         """
         if self.settings.broker is None:
             self._url = self._server().ensure()
@@ -134,8 +133,7 @@ class Link:
         """Brings the broker back, or waits a while for one that isn't ours to start.
 
         Raises:
-            BrokerError: the workspace's server can't be started.
-            BrokerUnreachable: nobody waits for it any more.
+            BrokerUnreachable: the workspace's server can't be started, or nobody waits for it any more.
         """
         if self._given_up:
             raise error
