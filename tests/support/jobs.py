@@ -47,6 +47,7 @@ class Worker:
         self._spares = Spares(lab.workspace.path, secrets.token_hex(4))
         self._premises: Premises | None = None
         self._word: list[Any] = []
+        self._parts: list[bytes] = []
         self._pid = 0
         self.ended: Ended | None = None
         """How the last job ended."""
@@ -68,7 +69,7 @@ class Worker:
     def frame(self, within: float = WITHIN) -> list[Any] | None:
         readable, _, _ = select.select([self.socket], [], [], within)
         assert readable, f"no frame within {within} s"
-        frame = frames.receive(self.socket)
+        frame = frames.receive(self.socket, self._parts)
         if frame is None:
             return None
         if frame[0] == "started":

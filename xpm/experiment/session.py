@@ -6,6 +6,7 @@ import importlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import Token
 from itertools import chain
 from pathlib import Path
@@ -117,7 +118,8 @@ class Experiment:
             plainly(whole=self._verbose)
             raise
         except KeyboardInterrupt:
-            self._stop()
+            with suppress(KeyboardInterrupt):  # another one
+                self._stop()
             raise SystemExit(DETACHED) from None
         finally:
             self._shut()
