@@ -29,6 +29,13 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
+def own_lab() -> Iterator[Lab]:
+    made = Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def gate(lab: Lab) -> Iterator[Path]:
     """A file for which the tasks of a test wait."""
     path = lab.home / f"gate-{time.monotonic_ns()}"
@@ -382,3 +389,23 @@ def test_pdb_runs_a_job_again_and_changes_nothing(lab: Lab):
     refused = lab.run("run", "--pdb", held[0])
     assert refused.returncode == 2 and "is not done" in refused.stderr
     assert lab.run("run", "--pdb", job, "plan.py").returncode == 2
+
+
+def test_without_a_copy_a_job_runs_what_stands_in_the_project_and_show_says_what_changed(own_lab: Lab):
+    lab = own_lab
+    lab.env |= {"XPM_SNAPSHOT": "false", "XPM_WORKERS": "1"}
+    gate = lab.project / "gate"
+    assert lab.run("run", "--detach", "plan.py", "free", "3", str(gate)).returncode == 0
+    until(lambda: counts(lab, "free")["RUNNING"] == 1)
+    script = lab.project / "plan.py"
+    before = script.read_text()
+    script.write_text(before.replace('return {"n": self.n}', 'return {"n": 100 + self.n}'))
+    gate.touch()
+    assert lab.run("attach", "free").returncode == 0
+    jobs = {one["label"]: one for one in lab.json("jobs", "-e", "free")["jobs"]}
+    shown = {n: lab.json("show", jobs[f"Slow n={n}"]["id"]) for n in range(3)}
+    assert sorted(one["result"]["n"] for one in shown.values()) == [0, 101, 102]
+    assert sum("plan.py" in str(one["remarks"]) for one in shown.values()) == 2
+    assert "were made by other code than today's" in lab.run("run", "plan.py", "free", "3", str(gate)).stderr
+    script.write_text(before)
+    assert "other code" not in lab.run("run", "plan.py", "free", "3", str(gate)).stderr

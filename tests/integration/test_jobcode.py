@@ -155,6 +155,26 @@ def test_editing_after_the_snapshot_changes_nothing_for_its_jobs(lab):
     assert run(lab, lab.worker(lab.zygote()), other)["mark"] == "second"
 
 
+def test_without_a_copy_each_job_runs_the_code_as_it_is_and_notes_what_has_changed(lab):
+    lab.snapshot(copy=False)
+    worker, module = lab.worker(), lab.module
+    first = module.Prepare.C(n=1)
+    tasks = [module.Train.C(data=first, model=module.Model.C(layers=n)) for n in range(3)]
+    run(lab, worker, first)
+    assert run(lab, worker, tasks[0])["mark"] == "first"
+    assert lab.record(lab.prepare(tasks[0])).changed == ()
+    (lab.root / "helper.py").write_text("MARK = 'second'\n")
+    assert run(lab, worker, tasks[1])["mark"] == "second"
+    assert lab.record(lab.prepare(tasks[1])).changed == ["helper.py"]
+    (lab.root / "helper.py").write_text("raise ValueError('third')\n")
+    assert run(lab, worker, tasks[2])["kind"] == "import"
+    (attempt,) = read_attempts(lab.path(lab.prepare(tasks[2])))
+    assert attempt.changed == ["helper.py"]
+    assert sorted(path.name for path in lab.root.iterdir() if path.is_file()) == sorted(
+        ["helper.py", "pyproject.toml", lab.file.name]
+    )
+
+
 def test_a_job_reads_of_a_chain_only_what_it_looks_at(lab):
     worker, module = lab.worker(), lab.module
     links = [module.Link.C(n=0)]

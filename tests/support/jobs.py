@@ -154,8 +154,8 @@ class Lab:
             spec.loader.exec_module(self._module)
         return self._module
 
-    def snapshot(self, entry: Entry | None = None) -> Code:
-        self._code = snapshot(self.root, self.workspace, entry or Entry(None, None, ("prog",)))
+    def snapshot(self, entry: Entry | None = None, *, copy: bool = True) -> Code:
+        self._code = snapshot(self.root, self.workspace, entry or Entry(None, None, ("prog",)), copy=copy)
         return self._code
 
     @property

@@ -111,6 +111,7 @@ class Premises:
             code=claim.code,
             result=None,
             fence=claim.fence,
+            changed=said.get("changed", ()),
         )
         line = pack_record(record, said["result"])
         try:
@@ -141,6 +142,7 @@ class Premises:
             started=float(said.get("started", self._began)),
             ended=float(said.get("ended", time.time())),
             failure=failure,
+            changed=said.get("changed", ()),
         )
         if self._directory.in_place():
             write_attempt(self._directory.path, attempt)

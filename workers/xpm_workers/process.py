@@ -53,6 +53,9 @@ CHANNEL = 199
 DONE, FAILED, WRITTEN = 0, 1, 113
 """How the process exits. Written: the task had closed the connection, so what is to be told lies in a file, `SAID`."""
 
+MENTIONED = 20
+"""Files of the project that are named, at most, when they have changed since the job was submitted."""
+
 _LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -110,6 +113,7 @@ class Execution:
         self.request = request
         self.loader = loader
         self.started = 0.0
+        self._changed: list[str] = []
         self._pid = 0
         self._path = job_dir(request.workspace, request.task, request.job)
         self._channel = Channel(connected, self._path)
@@ -143,7 +147,7 @@ class Execution:
         if os.getpid() != self._pid:
             return FAILED  # a copy that the task forked came back from `execute`: the job itself reports
         if failure is not None:
-            self._channel.send(failed_frame(failure, self.started, time.time()))
+            self._channel.send(["failed", {**asdict(failure), **self._about(time.time())}])
         return WRITTEN if self._channel.written else DONE if failure is None else FAILED
 
     def _run(self) -> Failure | None:
@@ -169,6 +173,9 @@ class Execution:
             os.dup2(log, number)
             os.close(log)
         introduce(self.request)
+        code = self.loader.code
+        if not code.copied:
+            self._changed = code.changed()[:MENTIONED]
 
     def execute(self) -> tuple[Any, Failure | None]:
         """Executes the task: what it returned, or how it failed."""
@@ -198,15 +205,16 @@ class Execution:
         ended = time.time()
         if ended - self.started > DURABLE_AFTER:
             make_durable(self._path)
-        self._channel.send(["done", {"started": self.started, "ended": ended, "result": text}])
+        self._channel.send(["done", {**self._about(ended), "result": text}])
+
+    def _about(self, ended: float) -> dict[str, Any]:
+        about: dict[str, Any] = {"started": self.started, "ended": ended}
+        if self._changed:
+            about["changed"] = self._changed
+        return about
 
     def _shown(self) -> tuple[str, str]:
         return self.loader.folder, self.loader.code.root
-
-
-def failed_frame(failure: Failure, started: float, ended: float) -> frames.Frame:
-    """The frame that tells of `failure`."""
-    return ["failed", {**asdict(failure), "started": started, "ended": ended}]
 
 
 def introduce(request: Request) -> None:

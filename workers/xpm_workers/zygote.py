@@ -72,8 +72,9 @@ class Line:
 class Zygote:
     """The process; see the module."""
 
-    def __init__(self, loader: Loader, listener: socket.socket, preload: bool) -> None:
+    def __init__(self, loader: Loader, workspace: str, listener: socket.socket, preload: bool) -> None:
         self._loader = loader
+        self._workspace = workspace
         self._preload = preload
         self._pid = os.getpid()
         self._pool = _raised(0)
@@ -294,15 +295,19 @@ class Zygote:
 
     def _spawn(self, line: Line, frame: Frame) -> int:
         """A fresh interpreter, where forking would copy threads or a GPU's state."""
-        path = os.path.join(self._loader.folder, "..", f"request-{self._pid}")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        folder = os.path.join(self._workspace, ".xpm")
+        path = os.path.join(
+            folder, f"request-{os.urandom(8).hex()}"
+        )  # other hosts may have zygotes here, too
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.unlink(path)
-            os.write(descriptor, frames.pack(frame))
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(frames.pack(frame))
             os.lseek(descriptor, 0, os.SEEK_SET)
             return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-m", "xpm_workers.process", str(self._pid)],
+                [sys.executable, "-P", "-m", "xpm_workers.process", str(self._pid)],
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, descriptor, 0),
@@ -417,7 +422,9 @@ def main(arguments: list[str]) -> NoReturn:
     loader.install()
     gc.disable()
     practise(loader)
-    Zygote(loader, socket.socket(fileno=int(listener)), "--no-preload" not in options).run()
+    # What isn't copied may change: each job imports it as it is then.
+    preload = loader.code.copied and "--no-preload" not in options
+    Zygote(loader, workspace, socket.socket(fileno=int(listener)), preload).run()
 
 
 if __name__ == "__main__":

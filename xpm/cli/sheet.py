@@ -92,6 +92,8 @@ def read(found: Found, views: Views | None, broker: Broker | None, workspace: Wo
     view = found.view
     remarks: list[str] = []
     payload, types = payload_of(found, views, broker, record)
+    if changed := _changed(record, failed):
+        remarks.append(f"the last attempt ran the project's code, changed since it was submitted: {changed}")
     code = view.code if view is not None and view.code else record.code if record else ""
     state, why = _state(view, views, broker, record, failed)
     relatives = _relatives(found, views, workspace, payload)
@@ -225,6 +227,11 @@ def _attempts(view: JobView | None, record: Record | None, failed: Sequence[Atte
     if view is not None and view.state is State.RUNNING:
         tries.append(Try(view.attempt, "running", _host(view.worker), view.worker, view.started, 0.0))
     return tries
+
+
+def _changed(record: Record | None, failed: Sequence[Attempt]) -> str:
+    last = record if record is not None else failed[-1] if failed else None
+    return ", ".join(last.changed) if last is not None else ""
 
 
 def first_line(failure: Failure) -> str:

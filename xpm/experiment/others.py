@@ -15,7 +15,7 @@ from pathlib import Path
 from xpm.core.info import Described
 from xpm.errors import WorkspaceError
 from xpm.experiment.voice import jobs
-from xpm.workspace.code import read_code
+from xpm.workspace.code import digest, read_code
 from xpm.workspace.layout import Workspace
 
 
@@ -48,11 +48,13 @@ class Today:
             then = read_code(self._workspace.path, code)
         except WorkspaceError:
             return False
-        folder = then.folder(self._workspace.path)
-        if not then.copied or not folder.is_dir():
-            return False
         if self._files is None:
             self._files = _loaded(self._project)
+        if not then.copied:
+            return any(then.files.get(name) != digest(content) for name, content in self._files.items())
+        folder = then.folder(self._workspace.path)
+        if not folder.is_dir():
+            return False
         return any(_content(folder / name) != content for name, content in self._files.items())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,6 +52,8 @@ class Attempt:
     started: float
     ended: float
     failure: Failure
+    changed: Sequence[str] = ()
+    """Files of the project that had changed since the job was submitted, when it ran no copy of it."""
 
 
 def write_attempt(jobdir: str | os.PathLike[str], attempt: Attempt) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ class Code:
     argv: tuple[str, ...]
     cwd: str
     python: str
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the project's files held, as `digest` gives it, by their names; empty when there is a copy."""
 
     @property
     def id(self) -> str:
@@ -45,6 +49,25 @@ class Code:
     def folder(self, workspace: Path) -> Path:
         """Where jobs import from."""
         return workspace / ".xpm" / "code" / self.fingerprint if self.copied else Path(self.root)
+
+    def changed(self) -> list[str]:
+        """The files of the project that are other ones now, or gone; none when jobs import from a copy."""
+        return [
+            name for name, then in self.files.items() if _digest_of(os.path.join(self.root, name)) != then
+        ]
+
+
+def digest(content: bytes) -> str:
+    """What is noted of a file that is not copied."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _digest_of(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return digest(file.read())
+    except OSError:
+        return ""
 
 
 def read_code(workspace: Path, code: str) -> Code:

@@ -15,7 +15,7 @@ import os
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
@@ -88,6 +88,8 @@ class Record:
     result: Any
     """As `xpm.workspace.values.encode_result` made it."""
     fence: Fence
+    changed: Sequence[str] = ()
+    """Files of the project that had changed since the job was submitted, when it ran no copy of it."""
 
 
 def result_text(task: str, result: Any) -> str:
@@ -138,6 +140,7 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
             "pid": record.pid,
             "started": record.started,
             "ended": record.ended,
+            **({"changed": record.changed} if record.changed else {}),
         }
     )
     body = (

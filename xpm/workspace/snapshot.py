@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from xpm.errors import WorkspaceError
-from xpm.workspace.code import Code, pack_code
+from xpm.workspace.code import Code, digest, pack_code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.paths import MARKER
 
@@ -70,7 +70,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         root: the project's folder.
         workspace: where the copy is kept.
         entry: how the program was started.
-        copy: False to let jobs import from the project itself; its fingerprint is noted all the same.
+        copy: False to let jobs import from the project itself; what its files hold is noted all the same.
 
     Raises:
         WorkspaceError: the project has too many files, or the copy can't be written.
@@ -88,6 +88,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         argv=entry.argv,
         cwd=os.getcwd(),
         python=sys.executable,
+        files={} if copy else {name: digest(content) for name, content in sorted(files.items())},
     )
     try:
         workspace.code_dir.mkdir(parents=True, exist_ok=True)
