@@ -165,11 +165,11 @@ def test_without_a_copy_each_job_runs_the_code_as_it_is_and_notes_what_has_chang
     assert lab.record(lab.prepare(tasks[0])).changed == ()
     (lab.root / "helper.py").write_text("MARK = 'second'\n")
     assert run(lab, worker, tasks[1])["mark"] == "second"
-    assert lab.record(lab.prepare(tasks[1])).changed == ["helper.py"]
+    assert lab.record(lab.prepare(tasks[1])).changed == ("helper.py",)
     (lab.root / "helper.py").write_text("raise ValueError('third')\n")
     assert run(lab, worker, tasks[2])["kind"] == "import"
     (attempt,) = read_attempts(lab.path(lab.prepare(tasks[2])))
-    assert attempt.changed == ["helper.py"]
+    assert attempt.changed == ("helper.py",)
     assert sorted(path.name for path in lab.root.iterdir() if path.is_file()) == sorted(
         ["helper.py", "pyproject.toml", lab.file.name]
     )

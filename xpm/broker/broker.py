@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from xpm.broker.keys import prefix
 from xpm.broker.line import Call
+from xpm.broker.reader import SCHEMA, Reader, refuse_newer
 from xpm.broker.scripts import BUDGET, Scripts, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
-from xpm.errors import BrokerError, BrokerUnreachable, RunForgotten
+from xpm.errors import BrokerError, RunForgotten
 from xpm.types import Fence, JobId, Namespace, Scalar, short
-
-SCHEMA = 1
-"""Version of the keys' schema."""
 
 BATCH_JOBS = 100
 """Jobs that one call submits or cancels at most."""
@@ -33,7 +26,6 @@ BATCH_JOBS = 100
 BATCH_BYTES = 4 << 20
 """Bytes of payloads that one call submits at most, if it submits more than one job."""
 
-T = TypeVar("T")
 Known = Literal["no", "removed", "recorded"]
 
 
@@ -153,17 +145,7 @@ def _cut(text: str, limit: int = 8000) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
 
 
-def refuse_newer(schema: int) -> None:
-    """Refuses data that a newer xpm wrote.
-
-    Raises:
-        BrokerError: it did.
-    """
-    if schema > SCHEMA:
-        raise BrokerError(f"the broker's data has schema {schema}, this xpm knows {SCHEMA}: upgrade xpm")
-
-
-class Broker:
+class Broker(Reader):
     """The graph of one namespace.
 
     Every verb may be repeated: guarded by state, execution and the number of the worker's call.
@@ -178,17 +160,10 @@ class Broker:
     def __init__(
         self, client: Redis, namespace: Namespace, *, lease: float = 30.0, budget: int = BUDGET
     ) -> None:
-        self.client: Any = client
-        self.namespace = namespace
-        self.lease = lease
-        self.prefix = prefix(namespace)
+        super().__init__(client, namespace, lease=lease)
         self._budget = budget
         self._scripts = Scripts(client, self.prefix, budget)
         self._known_types: set[str] = set()
-        pool = self.client.connection_pool
-        pool.connection_kwargs["redis_connect_func"] = self._greet
-        pool.disconnect(inuse_connections=False)  # those that were opened before have not said hello,
-        pool.reset()  # and would not when they reconnect
 
     def _greet(self, connection: Any) -> None:
         """Introduce a new connection, so that another life of the server is noticed before anything else is said."""
@@ -205,19 +180,6 @@ class Broker:
     @property
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
-
-    def hello(self) -> None:
-        """Make sure that the broker answers and can be used."""
-        self.ask(self.client.ping)
-
-    def ask(self, question: Callable[[], T]) -> T:
-        """Run a plain read, with the client's errors made ours."""
-        try:
-            return question()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
-        except RedisError as error:
-            raise BrokerError(f"the broker refused a question: {error}") from error
 
     # Scripts of users
 
@@ -333,36 +295,6 @@ class Broker:
         bell = [f"{self.prefix}bell:{worker}"]
         return self.block(lambda seconds: self.client.blpop(bell, timeout=seconds), timeout) is not None
 
-    def block(self, question: Callable[[float], T], timeout: float) -> T:
-        """Ask what blocks on the server, until it brings something or `timeout` seconds have passed.
-
-        One question may not block for longer than the client's sockets wait; a longer wait is asked in parts.
-        """
-        patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
-        longest = 0.6 * patience if patience else timeout
-        end = time.monotonic() + timeout
-        while True:
-            left = end - time.monotonic()
-            found = self.ask(lambda left=left: question(max(0.001, min(left, longest))))
-            if found or left <= longest:
-                return found
-
-    def types(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The packed descriptions of classes, by their key."""
-        if not keys:
-            return {}
-        found = self.ask(lambda: self.client.hmget(f"{self.prefix}types", list(keys)))
-        return {
-            key: packed for key, packed in zip(keys, cast(list[bytes | None], found), strict=True) if packed
-        }
-
-    def fences(self, jobs: Sequence[str]) -> list[str]:
-        """The fences of the records of `jobs`."""
-        pipe = self.client.pipeline(transaction=False)
-        for job in jobs:
-            pipe.hget(f"{self.prefix}j:{short(job)}", "f")
-        return [(value or b"").decode() for value in cast(list[bytes | None], self.ask(pipe.execute))]
-
     # The sweeper
 
     def overdue(self) -> tuple[int, list[tuple[str, int, str]]]:
@@ -381,11 +313,6 @@ class Broker:
     def refill(self, slot: str, count: int = 250) -> bool:
         """Make RQ's list of a queue show the first ready jobs; returns whether it was wrong."""
         return bool(self._scripts.run("refill", slot, count))
-
-    def slots(self) -> list[str]:
-        """All slots 'queue:class' that ever had a ready job."""
-        found = self.ask(lambda: self.client.smembers(f"{self.prefix}queues"))
-        return sorted(slot.decode() for slot in cast(set[bytes], found))
 
 
 def _batches(entries: Iterable[Entry], budget: int) -> Iterator[Sequence[Entry]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from xpm.broker.broker import Broker
+from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack_raw
 from xpm.core.state import State
 from xpm.types import ShortId
@@ -28,7 +28,7 @@ class Event:
 class Events:
     """A reader of the stream that remembers where it is."""
 
-    def __init__(self, broker: Broker, cursor: str = "$") -> None:
+    def __init__(self, broker: Reader, cursor: str = "$") -> None:
         self._broker = broker
         self._cursor: str = cursor if cursor != "$" else self._last()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpm.broker.broker import Broker
+from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.core.state import State
 
@@ -12,7 +12,7 @@ BUSY = (State.READY, State.RUNNING, State.SCHEDULED)
 """While a job is in one of these, workers are needed."""
 
 
-def idle(broker: Broker, *own: str) -> bool:
+def idle(broker: Reader, *own: str) -> bool:
     """Nothing is ready, running or scheduled, and no client but those whose names begin with one of `own` is there."""
     counts = Views(broker).counts()
     if any(counts.get(state, 0) for state in BUSY):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from xpm.broker.broker import Broker, Failure
+from xpm.broker.broker import Failure
+from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
 from xpm.core.state import ENDED, State
 from xpm.core.typeinfo import TypeInfo
@@ -139,10 +140,14 @@ class Progress:
 class Views:
     """The questions, over one broker."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Reader) -> None:
         self._broker = broker
         self._client: Any = broker.client
         self._prefix = broker.prefix
+
+    def close(self) -> None:
+        """Closes the connections; a later question opens them again."""
+        self._client.close()
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         return self._broker.ask(question)

@@ -190,7 +190,7 @@ def _refuse_busy(reach: Reach) -> None:
         raise BrokerError(
             f"the server is in use: {busy}; xpm cancel ends them, --force stops it all the same"
         )
-    if not idle(reach.broker, WORKER):
+    if not idle(reach.reader, WORKER):
         raise BrokerError("the server is in use: a script is connected; --force stops it all the same")
 
 
@@ -198,7 +198,7 @@ def _stop_pools(reach: Reach, *, at_once: bool) -> None:
     """Ends the pools of this host: a worker would start its server again."""
     import psutil
 
-    reach.broker.client.close()  # so that this process is none of those who are connected
+    reach.reader.client.close()  # so that this process is none of those who are connected
     ours = {one.pid: one for one in psutil.process_iter(["cmdline", "ppid"]) if _serves(one, reach)}
     # A worker is a copy of its pool, which it ends with.
     pools = [one for one in ours.values() if one.info["ppid"] not in ours]

@@ -37,7 +37,7 @@ def rq_dashboard(context: click.Context, port: int) -> None:
         raise UsageError(f"{error.name} is missing: {install_line('web')}") from error
     reach.say_where()
     url = resolved(reach.url)
-    reach.broker.client.close()
+    reach.reader.client.close()
     try:
         serve(url, port=port, announce=lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
     except KeyboardInterrupt:

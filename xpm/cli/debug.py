@@ -31,7 +31,7 @@ def debug(reach: Reach, job: str) -> int:
     views = views_or_none(reach)
     found = find(job, reach.workspace, views)
     record = read_record(found.path)
-    broker = reach.broker if views is not None else None
+    broker = reach.reader if views is not None else None
     payload, types = payload_of(found, views, broker, record)
     code = (found.view.code if found.view else "") or (record.code if record else "")
     if not payload or not code:

@@ -59,7 +59,7 @@ def doctor(context: click.Context) -> int:
 
     The status is 1 when there is a problem.
     """
-    reach = Reach(options_of(context), looks=True)
+    reach = Reach(options_of(context))
     findings = [*_machine()]
     settings: list[tuple[str, str, str]] = []
     try:
@@ -223,9 +223,9 @@ def _program() -> Finding:
 
 
 def _clock(reach: Reach) -> Finding:
-    client: Any = reach.broker.client
+    client: Any = reach.reader.client
     before = time.time()
-    seconds, micros = reach.broker.ask(client.time)
+    seconds, micros = reach.reader.ask(client.time)
     after = time.time()
     apart = seconds + micros / 1e6 - (before + after) / 2
     text = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'before'} the broker's"
@@ -241,7 +241,7 @@ def _workers(reach: Reach) -> Iterator[Finding]:
 
     views = reach.views
     workers = views.workers()
-    now, lease = clock(reach.broker), reach.settings.lease
+    now, lease = clock(reach.reader), reach.settings.lease
     gone = [one for one in workers if silent(one, now, lease)]
     there = [one for one in workers if one not in gone]
     text = f"{plural(len(there), 'worker')} on {plural(len({one.host for one in there}), 'host')}"
@@ -272,7 +272,7 @@ def _silent(gone: list[WorkerView], now: float) -> Iterator[Finding]:
 
 def _runs(reach: Reach) -> Iterator[Finding]:
     """Jobs of the newest runs that neither the broker nor the workspace knows: a broker lost its memory."""
-    if "broker" not in reach.__dict__:  # it does not run, or does not answer: that was said
+    if not reach.answered:  # it does not run, or does not answer: that was said
         return
     from xpm.experiment.gathering import newest
     from xpm.experiment.rundir import RunDirectory

@@ -27,7 +27,7 @@ SHOWN = 10
 @click.pass_context
 def experiments(context: click.Context) -> None:
     """List the experiments, the newest first."""
-    reach = Reach(options_of(context), looks=True)
+    reach = Reach(options_of(context))
     reach.say_where()
     runs = reach.views.experiments()
     if reach.options.json:
@@ -206,7 +206,7 @@ def _await(reach: Reach, views: Views, jobs: Sequence[str]) -> None:
         return
     from xpm.broker.events import Events
 
-    events = Events(reach.broker)
+    events = Events(reach.reader)
     said = False
     began = time.monotonic()
     while running := [job for job in views.jobs(jobs) if job is not None and job.state is State.RUNNING]:

@@ -39,7 +39,7 @@ def jobs(context: click.Context, selected: Selection, limit: int) -> None:
 
     All of them, or those that are named, or chosen by -e, --state and --task.
     """
-    reach = Reach(options_of(context), looks=True)
+    reach = Reach(options_of(context))
     reach.say_where()
     views = reach.views
     counts: Mapping[State, int]
@@ -50,7 +50,7 @@ def jobs(context: click.Context, selected: Selection, limit: int) -> None:
         chosen, counts, why = listed(views, selected, limit)
         if why:
             reach.say(why)
-    shown = rows(reach.broker, views, chosen)
+    shown = rows(reach.reader, views, chosen)
     if reach.options.json:
         names = experiments_of(views, chosen)
         print_json(
@@ -146,9 +146,9 @@ def show(context: click.Context, selected: Selection) -> None:
     """
     from xpm.cli import page, sheet
 
-    reach = Reach(options_of(context), looks=True)
+    reach = Reach(options_of(context))
     views = views_for(reach, selected)
-    broker = reach.broker if views is not None else None
+    broker = reach.reader if views is not None else None
     meant = found(reach, selected, views)
     sheets = (sheet.read(one, views, broker, reach.workspace) for one in meant)
     if not reach.options.json:

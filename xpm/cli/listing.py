@@ -15,7 +15,7 @@ from xpm.errors import UsageError
 from xpm.types import short
 
 if TYPE_CHECKING:
-    from xpm.broker.broker import Broker
+    from xpm.broker.reader import Reader
     from xpm.broker.views import JobView, Progress, RunView, Views, WorkerView
 
 PAGE = 5000
@@ -116,7 +116,7 @@ def _pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[li
             return
 
 
-def rows(broker: Broker, views: Views, jobs: Sequence[JobView]) -> list[Row]:
+def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     """The jobs with what is to be said of each."""
     from xpm.broker.silence import clock
 

@@ -48,7 +48,7 @@ def logs(context: click.Context, selected: Selection, follow: bool, only: str | 
 
     Name JOBs, or choose them by -e, --state and --task.
     """
-    reach = Reach(options_of(context), looks=True)
+    reach = Reach(options_of(context))
     if follow and reach.options.json:
         raise UsageError("--json and -f: not both")
     views = views_for(reach, selected)
@@ -210,7 +210,7 @@ class Follower:
         from xpm.broker.events import Events
 
         try:
-            self._events = Events(self._reach.broker)
+            self._events = Events(self._reach.reader)
         except BrokerError:
             self._events = None
 

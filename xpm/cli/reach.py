@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from xpm.cli.options import Options
 from xpm.cli.render import clean
@@ -15,8 +15,11 @@ from xpm.settings import MARKER, Settings, load, places
 if TYPE_CHECKING:
     from xpm.broker.broker import Broker
     from xpm.broker.embedded import Embedded
+    from xpm.broker.reader import Reader
     from xpm.broker.views import Views
     from xpm.workspace.layout import Workspace
+
+R = TypeVar("R", bound="Reader")
 
 
 PATIENCE = 0.4
@@ -28,12 +31,10 @@ class Reach:
 
     Args:
         options: what the command line says.
-        looks: the command asks the broker and writes nothing there.
     """
 
-    def __init__(self, options: Options, *, looks: bool = False) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self._looks = looks
 
     @cached_property
     def settings(self) -> Settings:
@@ -98,15 +99,14 @@ class Reach:
 
     def _revived(self) -> str:
         """Starts the workspace's server, and the local workers that died with it while there was work."""
-        from xpm.broker.broker import Broker
         from xpm.broker.connect import open_client
         from xpm.broker.idle import BUSY
+        from xpm.broker.reader import Reader
         from xpm.broker.views import Views
 
         url = self.embedded.ensure()
         with open_client(url) as client:
-            broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
-            counts = Views(broker).counts()
+            counts = Views(Reader(client, self.workspace.namespace)).counts()
         if any(counts[state] for state in BUSY):
             from xpm.experiment.link import Link
             from xpm.experiment.voice import Voice
@@ -127,12 +127,29 @@ class Reach:
         return f"unix://{claim.socket}"
 
     @cached_property
-    def broker(self) -> Broker:
-        """The broker, which answers.
+    def reader(self) -> Reader:
+        """The broker, which answers, for questions.
 
         Raises:
             BrokerUnreachable: It does not.
         """
+        from xpm.broker.reader import Reader
+
+        return self._reached(Reader)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the broker was asked and has answered."""
+        return "reader" in self.__dict__
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The same, to change something there."""
+        from xpm.broker.broker import Broker
+
+        return self._reached(Broker)
+
+    def _reached(self, kind: type[R]) -> R:
         from xpm.broker.connect import check, open_client, safe
 
         url = self.url
@@ -141,27 +158,20 @@ class Reach:
             try:
                 if self.shared:
                     check(first, url)  # before a script of ours runs there
-                self._broker(first).hello()
+                kind(first, self.workspace.namespace, lease=lease).hello()
             except BrokerUnreachable as error:
                 where = self.settings.source("broker") if self.shared else "the workspace's own"
                 why = str(error).removeprefix(f"{safe(url)}: ").rstrip(".")
                 raise BrokerUnreachable(f"no broker at {safe(url)} ({where}): {why}") from error
         # Once it has answered, it is given more time: a command that watches outlives a restart.
-        return self._broker(open_client(url, timeout=lease / 6))
-
-    def _broker(self, client: Any) -> Broker:
-        from xpm.broker.broker import Broker
-        from xpm.broker.reader import Reader
-
-        kind = Reader if self._looks else Broker
-        return kind(client, self.workspace.namespace, lease=self.settings.lease)
+        return kind(open_client(url, timeout=lease / 6), self.workspace.namespace, lease=lease)
 
     @cached_property
     def views(self) -> Views:
         """The questions, over the broker."""
         from xpm.broker.views import Views
 
-        return Views(self.broker)
+        return Views(self.reader)
 
     def say(self, text: str) -> None:
         """A remark, which is not what was asked for."""

@@ -50,7 +50,7 @@ def run(
             raise UsageError("--pdb JOB stands alone: the job is known already")
         from xpm.cli.debug import debug
 
-        return debug(Reach(options, looks=True), pdb)
+        return debug(Reach(options), pdb)
     if script is None:
         raise UsageError("which script? xpm run [OPTIONS] SCRIPT [ARGS]")
     path = Path(script)

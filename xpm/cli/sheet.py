@@ -21,7 +21,7 @@ from xpm.workspace.code import read_code
 from xpm.workspace.results import Record, read_record
 
 if TYPE_CHECKING:
-    from xpm.broker.broker import Broker
+    from xpm.broker.reader import Reader
     from xpm.broker.views import JobView, Views
     from xpm.workspace.layout import Workspace
 
@@ -85,7 +85,7 @@ class Sheet:
     remarks: Sequence[str] = field(default_factory=list[str])
 
 
-def read(found: Found, views: Views | None, broker: Broker | None, workspace: Workspace) -> Sheet:
+def read(found: Found, views: Views | None, broker: Reader | None, workspace: Workspace) -> Sheet:
     """Gathers what broker and workspace know of a job."""
     record = read_record(found.path)
     failed = read_attempts(found.path)
@@ -128,7 +128,7 @@ def read(found: Found, views: Views | None, broker: Broker | None, workspace: Wo
 def _state(
     view: JobView | None,
     views: Views | None,
-    broker: Broker | None,
+    broker: Reader | None,
     record: Record | None,
     failed: Sequence[Attempt],
 ) -> tuple[str, str]:
@@ -147,7 +147,7 @@ def _state(
 
 
 def payload_of(
-    found: Found, views: Views | None, broker: Broker | None, record: Record | None
+    found: Found, views: Views | None, broker: Reader | None, record: Record | None
 ) -> tuple[bytes, dict[str, bytes]]:
     """The payload and the packed types that it names, from the broker or from the record."""
     if views is not None and broker is not None and found.view is not None:

@@ -30,7 +30,7 @@ def worker(context: click.Context) -> None:
     Without a verb: the workers, and what each of them does.
     """
     if context.invoked_subcommand is None:
-        _list(Reach(options_of(context), looks=True))
+        _list(Reach(options_of(context)))
 
 
 def _list(reach: Reach) -> None:
@@ -38,7 +38,7 @@ def _list(reach: Reach) -> None:
     from xpm.broker.silence import clock, silent
 
     workers = reach.views.workers()
-    now = clock(reach.broker)
+    now = clock(reach.reader)
     gone = {one.name for one in workers if silent(one, now, reach.settings.lease)}
     held = [one.job for one in workers if one.job]
     jobs = {job.id[:32]: job for job in reach.views.jobs(held) if job is not None}
@@ -134,7 +134,7 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
         raise UsageError("xpm worker start has no JSON: ask xpm worker --json")
     workspace = reach.make_workspace()
     reach.say_where()
-    reach.broker.hello()
+    reach.reader.hello()
     arguments = ["--workspace", str(workspace.path)]
     if slots or reach.settings.workers:
         arguments += ["--slots", str(slots or reach.settings.workers)]

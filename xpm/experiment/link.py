@@ -101,7 +101,7 @@ class Link:
     def find(self) -> bool:
         """Opens a connection to a broker that runs already; False when there is none.
 
-        Starts nothing, and writes nothing there: `broker` and `views` are for questions alone.
+        Starts nothing, and writes nothing there: only `views` are to be had.
 
         Raises:
             BrokerUnsuitable: the broker must not be used.
@@ -114,20 +114,20 @@ class Link:
         else:
             self._url = self.settings.broker
         client = open_client(self._url, timeout=TIMEOUT, patience=GLANCE)
-        self.broker = Reader(client, self.workspace.namespace, lease=self.settings.lease)
-        self.views = Views(self.broker)
+        reader = Reader(client, self.workspace.namespace, lease=self.settings.lease)
+        self.views = Views(reader)
         try:
             if not self.embedded:
                 self._check(patience=GLANCE)
-            self.broker.hello()
+            reader.hello()
         except BrokerUnreachable:
             return False
         return True
 
     def close(self) -> None:
         """Closes the connections."""
-        if hasattr(self, "broker"):  # else it was refused
-            self.broker.client.close()
+        if hasattr(self, "views"):  # else it was refused
+            self.views.close()
 
     def mend(self, error: BrokerUnreachable) -> None:
         """Brings the broker back, or waits a while for one that isn't ours to start.

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from xpm.broker.broker import Entry, Outcome
 from xpm.broker.views import RunView
@@ -23,6 +22,7 @@ from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
 from xpm.core.state import State
 from xpm.errors import NotSubmitted
+from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import CANCELLED, Left
@@ -33,31 +33,15 @@ from xpm.experiment.results import result_of
 from xpm.experiment.rundir import Origin, RunDirectory
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
-from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
-from xpm.settings import Settings
 from xpm.types import JobId
 from xpm.workspace.code import Code
-from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Proof
-from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.snapshot import snapshot
 
 PART = 100
 """Jobs that are noted and sent while the broker is busy with those before."""
-
-
-class Circumstances(NamedTuple):
-    """What an experiment submits under."""
-
-    experiment: str
-    workspace: Workspace
-    settings: Settings
-    priority: int
-    script: Path | None
-    start: Start
-    voice: Voice
 
 
 class Remote:

@@ -99,6 +99,7 @@ def _parse(path: str) -> Attempt | None:
         with open(path, encoding="utf-8") as file:
             values: dict[str, Any] = json.load(file)
         values["failure"] = Failure.of(values["failure"])
+        values["changed"] = tuple(values.get("changed", ()))
         return Attempt(**values)
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None

@@ -165,6 +165,7 @@ def unpack_record(line: bytes) -> Record | None:
         values["payload"] = a2b_base64(values["payload"])
         values["types"] = {key: a2b_base64(packed) for key, packed in values["types"].items()}
         values["parameters"] = _unfinite(values["parameters"])
+        values["changed"] = tuple(values.get("changed", ()))
         return Record(**values)
     except (KeyError, TypeError, Base64Error):
         return None  # whole, but by a program that was not xpm
