@@ -24,7 +24,7 @@ from typing import Any, NoReturn, cast
 
 from xpm.errors import MessageError
 from xpm.workspace.code import read_code
-from xpm_workers import frames, process, tree
+from xpm_workers import births, frames, process, tree
 from xpm_workers.brood import Brood
 from xpm_workers.frames import Frame, Request
 from xpm_workers.loader import Loader
@@ -72,9 +72,8 @@ class Line:
 class Zygote:
     """The process; see the module."""
 
-    def __init__(self, loader: Loader, workspace: str, listener: socket.socket, preload: bool) -> None:
+    def __init__(self, loader: Loader, listener: socket.socket, preload: bool) -> None:
         self._loader = loader
-        self._workspace = workspace
         self._preload = preload
         self._pid = os.getpid()
         self._pool = _raised(0)
@@ -208,7 +207,7 @@ class Zygote:
             if self._load(self._starting[0][1]):
                 continue  # that took time, in which the job may have been given up, or begun by `_meanwhile`
             line, request, frame = self._starting.pop(0)
-            self._start(line, request, frame, fork=self._fork_safe and _threads() == 1)
+            self._start(line, request, frame, fork=self._fork_safe and births.threads() == 1)
 
     def _meanwhile(self, waited: float) -> None:
         """What must go on while a module is being imported, which may take long or never end: all but forks."""
@@ -223,7 +222,10 @@ class Zygote:
 
     def _start(self, line: Line, request: Request, frame: Frame, *, fork: bool) -> None:
         try:
-            job = self._fork(line, request) if fork else self._spawn(line, frame)
+            if fork:
+                job = self._fork(line, request)
+            else:
+                job = births.spawn(frame, request.workspace, line.socket.fileno())
         except OSError as error:
             self._send(line, ["refused", f"no process for the job: {error.strerror or error}"])
             return
@@ -256,20 +258,8 @@ class Zygote:
             sys.stderr.flush()
         gc.collect()
         gc.freeze()
-        self._fork_safe = self._is_fork_safe()
+        self._fork_safe = births.forking_is_safe()
         return True
-
-    def _is_fork_safe(self) -> bool:
-        """Whether forking is harmless after what was imported.
-
-        Some libraries (OpenBLAS) stop their threads before a fork and start them again on demand: so a fork
-        is tried first, and only what is left of threads counts. What talks to a GPU must not be forked.
-        """
-        probe = os.fork()
-        if probe == 0:
-            os._exit(0)
-        os.waitpid(probe, 0)
-        return _threads() == 1 and not _holds_gpu()
 
     def _fork(self, line: Line, request: Request) -> int:
         execution = process.Execution(request, self._channel, self._loader)
@@ -292,31 +282,6 @@ class Zygote:
         os.dup2(line.socket.fileno(), process.CHANNEL, False)
         os.closerange(FIRST, max(self._lines, default=self._ring) + 8)
         process.settle(self._pid)
-
-    def _spawn(self, line: Line, frame: Frame) -> int:
-        """A fresh interpreter, where forking would copy threads or a GPU's state."""
-        folder = os.path.join(self._workspace, ".xpm")
-        path = os.path.join(
-            folder, f"request-{os.urandom(8).hex()}"
-        )  # other hosts may have zygotes here, too
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.unlink(path)
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(frames.pack(frame))
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            return os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-m", "xpm_workers.process", str(self._pid)],
-                os.environ,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, descriptor, 0),
-                    (os.POSIX_SPAWN_DUP2, line.socket.fileno(), process.CHANNEL),
-                ],
-                setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD],
-            )
-        finally:
-            os.close(descriptor)
 
     # A job's end
 
@@ -382,31 +347,6 @@ def _raised(descriptor: int) -> int:
     return raised
 
 
-def _threads() -> int:
-    try:
-        return os.stat("/proc/self/task").st_nlink - 2  # a folder for each
-    except FileNotFoundError:
-        threading = sys.modules.get("threading")
-        return 1 if threading is None else threading.active_count()
-
-
-def _holds_gpu() -> bool:
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        return True
-    try:
-        return any(_target(each).startswith("/dev/nvidia") for each in os.listdir("/proc/self/fd"))
-    except FileNotFoundError:
-        return False
-
-
-def _target(descriptor: str) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    except FileNotFoundError:
-        return ""  # the one that listed them
-
-
 def _ignore(*_: object) -> None:
     """Only so that the bell rings."""
 
@@ -424,7 +364,7 @@ def main(arguments: list[str]) -> NoReturn:
     practise(loader)
     # What isn't copied may change: each job imports it as it is then.
     preload = loader.code.copied and "--no-preload" not in options
-    Zygote(loader, workspace, socket.socket(fileno=int(listener)), preload).run()
+    Zygote(loader, socket.socket(fileno=int(listener)), preload).run()
 
 
 if __name__ == "__main__":
