@@ -213,7 +213,10 @@ except ExperimentFailed as error:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "JobFailed True True"
-    assert lines[1].startswith("JobHeld Sum") and "on hold: dependency" in lines[1]
+    assert re.fullmatch(
+        r"JobHeld Sum \w{8} is on hold: Make n=1 \w{8}, which it needs, failed: ValueError: number 1 is bad",
+        lines[1],
+    )
     assert lines[2] == "[('Make n=1', 'ERROR'), ('Sum', 'HOLD')]"
     assert lines[3] == "['DONE', 'ERROR', 'DONE', 'HOLD'] 2 "
     assert lines[4] == "ERROR True stderr.log"

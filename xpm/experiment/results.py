@@ -11,6 +11,7 @@ from xpm.core.message import JobRef
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld
 from xpm.experiment.link import Link
+from xpm.experiment.obstacles import why_held
 from xpm.experiment.waiting import Care
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
@@ -86,6 +87,6 @@ def _refuse(job: JobView, link: Link) -> None:
     if job.state is State.CANCELLED:
         raise JobCancelled(f"{name} was cancelled")
     if job.state is State.HOLD:
-        raise JobHeld(f"{name} is on hold: {', '.join(job.holds) or job.reason}")
+        raise JobHeld(f"{name} is on hold: {why_held(link.views, job)}")
     if job.state is State.LOST:
         raise JobError(f"{name} was done, but its only outputs are gone")

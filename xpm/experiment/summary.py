@@ -16,6 +16,7 @@ from xpm.errors import WorkspaceError
 from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
+from xpm.experiment.obstacles import DEPENDENCY, NO_INPUT
 from xpm.experiment.others import about_others
 from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.voice import Voice, all_jobs, nothing_to_do
@@ -24,6 +25,9 @@ from xpm.workspace.layout import Workspace
 
 LISTED = 5
 """Failed jobs that are named, at most."""
+
+WIDEST = 40
+"""Characters up to which names are brought into line."""
 
 LOGS = ("stdout.log", "stderr.log")
 """What a job printed; one that never ran has none."""
@@ -76,7 +80,8 @@ _SEVERITY = {State.ERROR: 0, State.LOST: 1, State.CANCELLED: 2, State.HOLD: 3}
 def _unfinished(job: JobView, workspace: Workspace) -> Unfinished:
     reason = job.reason
     if job.state is State.HOLD:
-        reason = f"on hold: {', '.join(job.holds) or job.reason}"
+        others = [hold for hold in job.holds if hold != DEPENDENCY]
+        reason = f"on hold: {', '.join(others) or NO_INPUT}"
     return Unfinished(job.id, job.task, job.label, job.state, reason, workspace.jobpath(job.task, job.id))
 
 
@@ -135,9 +140,11 @@ def _trouble(ending: Ending, views: Views, left: Sequence[Unfinished], voice: Vo
     same = [job for job in left[1:] if job.state is first.state]
     if same:
         yield ""
-        for job in same[: LISTED - 1]:
+        listed = same[: LISTED - 1]
+        width = min(WIDEST, max(len(job.label) for job in listed))
+        for job in listed:
             failure = views.failure(job.id) if job.state is State.ERROR else None
-            yield _wrapped(voice, f"{job.label}  {job.id[:8]}  {_what(job, failure)}")
+            yield _wrapped(voice, f"{job.label:{width}}  {job.id[:8]}  {_what(job, failure)}")
         if len(same) >= LISTED:
             yield f"and {len(same) - LISTED + 1:,} more"
     yield ""

@@ -1,0 +1,60 @@
+"""What keeps a job on hold: the input that ended without a result, however far above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from xpm.broker.views import JobView, Views
+from xpm.core.state import State
+
+STEPS = 1000
+"""How far up an obstacle is looked for."""
+
+CHUNK = 500
+"""Inputs that are asked for at once."""
+
+DEPENDENCY = "dependency"
+"""The hold that the engine sets and takes away by itself."""
+
+NO_INPUT = "an input has no result"
+
+ENDS = {State.ERROR: "failed", State.CANCELLED: "was cancelled", State.LOST: "lost its outputs"}
+
+
+def why_held(views: Views, job: JobView) -> str:
+    """Why a job is on hold, in words."""
+    if DEPENDENCY not in job.holds:
+        return ", ".join(job.holds) or job.reason
+    found = obstacle(views, job)
+    if found is None:
+        return NO_INPUT
+    failure = views.failure(found.id) if found.state is State.ERROR else None
+    said = f": {failure.line}" if failure else ""
+    return f"{found.label} {found.id[:8]}, which it needs, {ENDS[found.state]}{said}"
+
+
+def obstacle(views: Views, job: JobView) -> JobView | None:
+    """The job above `job` that ended without a result; None when there is none any more."""
+    for _ in range(STEPS):
+        above = _first(_inputs(views, job))
+        if above is None or above.state is not State.HOLD:
+            return above
+        job = above
+    return None
+
+
+def _first(inputs: Iterable[JobView]) -> JobView | None:
+    """The first that has ended without a result, else the first on hold."""
+    held: JobView | None = None
+    for each in inputs:
+        if each.state in ENDS:
+            return each
+        if each.state is State.HOLD and held is None:
+            held = each
+    return held
+
+
+def _inputs(views: Views, job: JobView) -> Iterator[JobView]:
+    ids = views.inputs(job.id)
+    for at in range(0, len(ids), CHUNK):
+        yield from (each for each in views.jobs(ids[at : at + CHUNK]) if each)
