@@ -16,6 +16,9 @@ from xpm.core.state import State
 DEPENDENTS = 20
 LONGEST_VALUE = 400
 
+_MOVING = frozenset({State.WAITING, State.READY, State.RUNNING, State.SCHEDULED, State.HOLD})
+"""A job in one of these has ended, if at all, in an earlier attempt."""
+
 
 def show(screen: Screen, sheet: Sheet) -> None:
     """Prints the sheet."""
@@ -55,7 +58,7 @@ def _facts(sheet: Sheet) -> list[tuple[str, Cell]]:
     facts += [
         (name, moment(at)) for name, at in (("submitted", sheet.submitted), ("started", sheet.started)) if at
     ]
-    if sheet.ended and sheet.state != State.RUNNING:
+    if sheet.ended and sheet.state not in _MOVING:
         facts.append(("ended", moment(sheet.ended)))
     if sheet.result is not None:
         facts.append(("result", _value(sheet.result)))
