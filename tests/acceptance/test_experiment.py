@@ -629,11 +629,15 @@ def test_a_queue_without_workers_is_told_though_jobs_run_in_another(script: Scri
     process = script.start()
     until(lambda: known(broker) == 4)
     worker = [sys.executable, "-m", "xpm.cli", "worker", "start", "--slots", "1", "--queue", "default"]
-    subprocess.Popen(worker, cwd=script.folder, env=script.environ, stderr=subprocess.DEVNULL)
-    until(lambda: script.ledger == [0])
-    assert line_after(process, "no worker") == (
-        "no worker serves the queue 'gpu', in which 3 jobs wait: start one with\n"
-    )
+    pool = subprocess.Popen(worker, cwd=script.folder, env=script.environ, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: script.ledger == [0])
+        assert line_after(process, "no worker") == (
+            "no worker serves the queue 'gpu', in which 3 jobs wait: start one with\n"
+        )
+    finally:
+        pool.kill()
+        pool.wait()
 
 
 def test_workers_that_cannot_read_what_waits_do_not_serve_it(script: Script, broker: Server) -> None:

@@ -442,6 +442,22 @@ def test_a_pool_whose_broker_is_gone_stops_at_the_first_word(
         assert pool.wait(20) == 0
 
 
+def test_workers_that_wait_for_a_broker_end_with_their_pool(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    own = start_server()
+    with farm(tmp_path / "own", own.url, CODE) as mine:
+        pool = mine.pool(slots=2)
+        mine.until(lambda: len(mine.views.workers()) == 2)
+        family = psutil.Process(pool.pid).children(recursive=True)
+        own.process.kill()
+        own.process.wait()
+        until_logged(mine, "does not answer")
+        pool.kill()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive, f"left over: {alive}"
+
+
 @pytest.mark.soak
 def test_a_pool_that_may_end_when_idle_ends_without_its_broker(
     tmp_path: Path, start_server: Callable[..., Server]

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
+import socket
 import time
 
 from xpm_workers.board import Wish
+
+log = logging.getLogger("xpm.worker")
 
 RETURN, RETURN_NOW, STOP_JOB = "return", "return now", "stop"
 
 
 class Orders:
-    """The wish of those who stop the worker, and orders about its current job."""
+    """The wish of those who stop the worker, and orders about its current job.
 
-    def __init__(self) -> None:
+    Args:
+        pool: the connection to its supervisor, which speaks only when asked.
+    """
+
+    def __init__(self, pool: socket.socket | None = None) -> None:
+        self._pool = pool
         self._wish = Wish.GO_ON
         self._stops = 0
         self._waiting: list[str] = []
@@ -69,8 +78,16 @@ class Orders:
         orders, self._waiting = self._waiting, []
         return orders
 
+    def confirm(self) -> None:
+        """Ends this process if its pool is gone; its job is then ended by the zygote, which sees the connection close."""
+        # Whatever is to be read between questions is the supervisor's end.
+        if self._pool is not None and select.select([self._pool], [], [], 0)[0]:
+            log.warning("the pool is gone")
+            os._exit(1)
+
     def rest(self, seconds: float) -> None:
         """Sleeps, unless the worker is to stop."""
+        self.confirm()  # or who waits for a broker that never comes back would do so for ever
         if self.heard(seconds) and not self.stopping:
             time.sleep(seconds)  # orders about the job stay until it is attended to
 

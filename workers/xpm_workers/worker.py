@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable
@@ -86,7 +85,7 @@ class Worker(RQWorker):
         for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
         self._sweeper = Sweeper(self.broker) if sweeps else None
-        self._orders = Orders()
+        self._orders = Orders(supervisor)
         self._serving = Serving(
             duty, self.broker, self.name, self._orders, self._zygote, revive, self._duties, self._note
         )
@@ -219,10 +218,7 @@ class Worker(RQWorker):
 
     def _duties(self) -> None:
         """What is to be done now and then, also while a job runs."""
-        # The supervisor speaks only when asked, so whatever is to be read between questions is its end.
-        if select.select([self._supervisor], [], [], 0)[0]:
-            log.warning("the pool is gone")
-            os._exit(1)  # the zygote sees the connection close and ends the job
+        self._orders.confirm()
         if self._sweeper is None:
             return
         try:
