@@ -16,6 +16,7 @@ from servers import Server
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Run
+from xpm.broker.views import Views
 from xpm.core.state import State
 from xpm_workers.sweeper import SHOWN_AT_ONCE, Sweeper
 
@@ -159,6 +160,29 @@ def test_a_job_that_ran_before_shows_its_new_life(
     assert listed(get, queue, "failed") == []
     hands.run("b")
     assert [one["description"] for one in listed(get, queue, "finished")] == ["Task a", "Task b"]
+
+
+@pytest.mark.parametrize("how", ["released", "crashed", "departed", "expired"])
+def test_a_job_that_runs_again_waits_again(
+    broker: Broker, run: Run, hands: Hands, worker: str, queue: str, get: Get, views: Views, how: str
+) -> None:
+    broker.submit(run, [entry("a")])
+    claim = hands.claim(worker).claim
+    assert claim is not None and listed(get, queue, "queued") == []
+    number, execution = hands.number(worker), claim.execution
+    if how == "released":
+        broker.release(worker, number, "", claim.id, execution, "stopped")
+    elif how == "crashed":
+        broker.crash(worker, number, "", claim.id, execution, "SIGKILL")
+    elif how == "departed":
+        broker.depart(worker)
+    else:
+        broker.client.zadd(f"{broker.prefix}leases", {claim.id[:32]: 1})
+        broker.client.hdel(f"{broker.prefix}meta", "grace")
+        assert broker.expire(claim.id[:32], execution, "0", 0)
+    assert views.jobs([claim.id])[0].state is State.READY  # type: ignore[union-attr]
+    assert [one["description"] for one in listed(get, queue, "queued")] == ["Task a"]
+    assert [one.job for one in views.workers() if one.job] == []
 
 
 def test_what_is_deleted_comes_back(

@@ -8,6 +8,7 @@ if ends >= now or now - tonumber(ARGV[5]) < tonumber(ARGV[6]) then return 0 end
 if now < tonumber(call('HGET', P .. 'meta', 'grace') or 0) then return 0 end
 if not j or j.ln ~= ARGV[4] then return 0 end
 lost(id, j, 'worker ' .. j.u .. ' was not heard of')
+if call('HGET', key('w', j.u), 'g') == id then call('HSET', key('w', j.u), 'g', '') end
 rq_worker(j.u)
 finish_up()
 return 1

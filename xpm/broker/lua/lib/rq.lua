@@ -117,7 +117,7 @@ end
 -- came to `to`, if not now. `limit`: of the window of waiting jobs, if not QUEUE_WINDOW.
 local function rq_show(id, j, from, to, since, limit)
   local old, new, known = REGISTRY[from], REGISTRY[to], from == 'RUNNING'
-  if from and old == new then return end
+  if from and old == new and not (known and to == 'READY') then return end  -- the same place, or none
   if from == 'READY' then known = rq_unlist(id, j.q) elseif old then known = rq_leave(rq_registry(old, j.q), id) end
   if to == 'READY' then rq_enlist(id, j, known)
   elseif new == 'deferred' then rq_defer(id, j, known, since or now, limit or QUEUE_WINDOW)
