@@ -11,7 +11,7 @@ help:  ## this list
 
 demo:  ## a real experiment on real data, with live progress
 	@$(PYTHON) tools/setup.py demo
-	@MPLCONFIGDIR=$(CURDIR)/.venv/matplotlib $(BIN)/xpm run examples/digits.py
+	@MPLCONFIGDIR="$(CURDIR)/.venv/matplotlib" $(BIN)/xpm run examples/digits.py
 
 test:  ## every test that this machine can run; ARGS are pytest's
 	@$(PYTHON) tools/setup.py test

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import leftovers
@@ -128,7 +129,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
     for name in [name for name in os.environ if name.startswith("XPM_")]:
         monkeypatch.delenv(name)
     yield path
-    if any((path / "runtime").iterdir()) or (path / "state").exists():
+    # Each of these is left by some process that may live on: a server, or a pool that was killed.
+    if (path / "state").exists() or any(chain((path / "runtime").iterdir(), (path / "tmp").iterdir())):
         leftovers.end(leftovers.processes(path))
     shutil.rmtree(path, ignore_errors=True)
 

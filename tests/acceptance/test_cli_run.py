@@ -396,7 +396,7 @@ def test_without_a_copy_a_job_runs_what_stands_in_the_project_and_show_says_what
     lab.env |= {"XPM_SNAPSHOT": "false", "XPM_WORKERS": "1"}
     gate = lab.project / "gate"
     assert lab.run("run", "--detach", "plan.py", "free", "3", str(gate)).returncode == 0
-    until(lambda: counts(lab, "free")["RUNNING"] == 1)
+    until(lambda: any(one["progress"] for one in lab.json("jobs", "-e", "free")["jobs"]))  # it has its code
     script = lab.project / "plan.py"
     before = script.read_text()
     script.write_text(before.replace('return {"n": self.n}', 'return {"n": 100 + self.n}'))

@@ -9,7 +9,7 @@ import pytest
 from xpm.types import Fence
 from xpm.workspace.attempts import Attempt, Failure, read_attempts, write_attempt
 from xpm.workspace.directory import JobDirectory, Overtaken, Removed, enter, make_durable, owner
-from xpm.workspace.results import Record, complete, pack_record, read_record
+from xpm.workspace.results import Record, complete, pack_record, read_record, unpack_record
 from xpm.workspace.spares import Spares
 
 from .test_results import RECORD
@@ -109,7 +109,8 @@ def test_a_stale_execution_publishes_into_the_moved_directory_only(path, take):
     with pytest.raises(Overtaken):
         stale.publish(line(ONE), durable=False)
     assert complete(path) is None
-    assert complete(f"{path}/.xpm/stale/1") == ONE
+    moved = unpack_record(Path(f"{path}/.xpm/stale/1/.xpm/result.json").read_bytes())
+    assert moved is not None and moved.fence == ONE
     assert fresh.publish(line(TWO), durable=False)
     assert complete(path) == TWO
     assert os.listdir(path) == [".xpm"]

@@ -14,6 +14,8 @@ import pytest
 
 from xpm.extras import DISTRIBUTION, install_line, line
 
+PYTHON = shlex.quote(sys.executable)
+
 
 def test_the_line_of_this_installation_names_a_pip_and_a_package_that_are_there():
     words = shlex.split(install_line("web"))
@@ -46,10 +48,8 @@ def test_where_it_came_from_decides(tmp_path: Path, told: dict[str, object], wor
     (tmp_path / "my clone").mkdir()
     (tmp_path / "my clone" / "pyproject.toml").touch()
     text = json.dumps(told).replace("file://{}", f"file://{tmp_path}") if told else ""
-    assert (
-        line("web", text, pip=True) == f"{sys.executable} -m pip install {words.replace('{}', str(tmp_path))}"
-    )
+    assert line("web", text, pip=True) == f"{PYTHON} -m pip install {words.replace('{}', str(tmp_path))}"
 
 
 def test_an_environment_without_pip_is_uv_s():
-    assert line("web", "", pip=False) == f"uv pip install --python {sys.executable} 'xpm-experiments[web]'"
+    assert line("web", "", pip=False) == f"uv pip install --python {PYTHON} 'xpm-experiments[web]'"

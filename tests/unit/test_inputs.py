@@ -27,7 +27,7 @@ def publish(tmp_path):
     def put(ref: JobRef, fence: Fence) -> None:
         path = Path(job_dir(str(tmp_path), ref.task, ref.id)) / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pack_record(dataclasses.replace(RECORD, fence=fence)))
+        path.write_bytes(pack_record(dataclasses.replace(RECORD, job=ref.id, fence=fence)))
 
     return put
 

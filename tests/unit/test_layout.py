@@ -116,7 +116,7 @@ def test_present_are_directories_and_finished_are_records(tmp_path):
     workspace = Workspace.open(tmp_path)
     for job in (A, B):
         (workspace.jobpath("m.T", job) / ".xpm").mkdir(parents=True)
-    body = '{"format":1,"code":"c","fence":"1"'
+    body = f'{{"format":1,"job":"{B}","code":"c","fence":"1"'
     (workspace.jobpath("m.T", B) / ".xpm" / "result.json").write_text(
         f'{body},"checksum":"{hashlib.sha256(body.encode()).hexdigest()}"}}\n'
     )

@@ -31,31 +31,39 @@ RECORD = Record(
 )
 
 
+@pytest.fixture
+def here(tmp_path):
+    """The directory of the record's job."""
+    path = tmp_path / RECORD.job
+    path.mkdir()
+    return path
+
+
 def write(folder, line):
     (folder / ".xpm").mkdir(exist_ok=True)
     (folder / ".xpm" / "result.json").write_bytes(line)
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path):
-    write(tmp_path, pack_record(RECORD))
-    assert read_record(tmp_path) == RECORD
-    assert complete(tmp_path) == RECORD.fence
+def test_a_record_is_read_as_it_was_written(here):
+    write(here, pack_record(RECORD))
+    assert read_record(here) == RECORD
+    assert complete(here) == RECORD.fence
 
 
 def test_a_record_is_one_line_of_json_that_ends_with_fence_and_checksum():
     line = pack_record(RECORD)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
-    assert list(json.loads(line))[-2:] == ["fence", "checksum"]
+    assert list(json.loads(line))[-4:] == ["job", "code", "fence", "checksum"]
 
 
-def test_no_torn_record_counts(tmp_path):
+def test_no_torn_record_counts(here):
     line = pack_record(RECORD)
     for length in range(len(line)):
         assert unpack_record(line[:length]) is None
-    write(tmp_path, line[:-1])
-    assert complete(tmp_path) is None
-    write(tmp_path, b"\0" * len(line))
-    assert complete(tmp_path) is None and read_record(tmp_path) is None
+    write(here, line[:-1])
+    assert complete(here) is None
+    write(here, b"\0" * len(line))
+    assert complete(here) is None and read_record(here) is None
 
 
 def test_no_altered_record_counts():
@@ -84,17 +92,27 @@ def test_a_result_above_the_limit_is_refused():
     pack_record(dataclasses.replace(RECORD, result="x" * (MAX_RESULT - 2)))
 
 
-def test_a_record_that_was_altered_anywhere_is_not_complete(tmp_path):
+def test_a_record_that_was_altered_anywhere_is_not_complete(here):
     line = pack_record(RECORD)
     for at in range(0, len(line), 7):
-        write(tmp_path, line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :])
-        assert complete(tmp_path) is None, at
+        write(here, line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :])
+        assert complete(here) is None, at
 
 
-def test_parameters_may_be_what_json_has_not(tmp_path):
+def test_parameters_may_be_what_json_has_not(here):
     parameters = {"a": math.inf, "b": [-math.inf, {"c": math.nan}], "d": {"$": "float", "v": "1.5"}}
     line = pack_record(dataclasses.replace(RECORD, parameters=parameters))
     json.loads(line, parse_constant=pytest.fail)
-    write(tmp_path, line)
-    found = read_record(tmp_path)
+    write(here, line)
+    found = read_record(here)
     assert found is not None and repr(found.parameters) == repr(parameters)
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_the_record_of_another_job_does_not_count(tmp_path, size):
+    other = tmp_path / ("cd" * 32)
+    other.mkdir()
+    write(other, pack_record(dataclasses.replace(RECORD, result="x" * size)))
+    assert complete(other) is None and read_record(other) is None
+    other.rename(tmp_path / RECORD.job)
+    assert complete(tmp_path / RECORD.job) == RECORD.fence

@@ -1,7 +1,7 @@
 """The record of a finished job: one line of JSON that carries its own proof of being whole.
 
-The last keys are the code that ran, the fence, and a checksum of all that stands before it, so that one short read
-at the end tells a whole record, and whose it is, from a torn one.
+The last keys are the job, the code that ran, the fence, and a checksum of all that stands before it, so that one short
+read at the end tells a whole record, and whose it is, from a torn one, and from another job's.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ RECORD = ".xpm/result.json"
 MAX_RESULT = 1 << 20
 """The most that a result may take as JSON."""
 
-_TAIL = re.compile(rb',"code":"([^"\\]*)","fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z')
-_TAIL_SIZE = 256
+_TAIL = re.compile(
+    rb',"job":"([^"\\]*)","code":"([^"\\]*)","fence":"([0-9]*)","checksum":"([0-9a-f]{64})"}\n\Z'
+)
+_TAIL_SIZE = 384
 _SHORT = 4096
 
 
@@ -126,7 +128,6 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
     head = _encode_json(
         {
             "format": FORMAT,
-            "job": record.job,
             "task": record.task,
             "label": record.label,
             "parameters": _finite(record.parameters),
@@ -144,10 +145,9 @@ def pack_record(record: Record, result: str | None = None) -> bytes:
         }
     )
     body = (
-        f'{head[:-1]},"result":{result},"code":{_encode_json(record.code)},"fence":"{record.fence}"'.encode(
-            "ascii"
-        )
-    )
+        f'{head[:-1]},"result":{result},"job":"{record.job}","code":{_encode_json(record.code)}'
+        f',"fence":"{record.fence}"'
+    ).encode("ascii")
     checksum: str = _sha256_for(len(body))(body).hexdigest()
     return b'%b,"checksum":"%b"}\n' % (body, checksum.encode("ascii"))
 
@@ -172,12 +172,13 @@ def unpack_record(line: bytes) -> Record | None:
 
 
 def read_record(jobdir: str | os.PathLike[str]) -> Record | None:
-    """The record of the job in the directory `jobdir`; None when there is none or it is damaged."""
+    """The record of the job in the directory `jobdir`; None when there is none, or it is damaged or another job's."""
     try:
         with open(os.path.join(jobdir, RECORD), "rb") as file:
-            return unpack_record(file.read())
+            record = unpack_record(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return record if record is not None and record.job == os.path.basename(jobdir) else None
 
 
 class Proof(NamedTuple):
@@ -195,7 +196,7 @@ def complete(jobdir: str | os.PathLike[str]) -> Fence | None:
 
 
 def proof(jobdir: str | os.PathLike[str]) -> Proof | None:
-    """That the record in `jobdir` is whole, None if it isn't; of a long one only the last bytes are looked at."""
+    """That the record in `jobdir` is whole and this job's, else None; of a long one only the last bytes are looked at."""
     try:
         # Scripts ask this of every job that they submit: each call to the system counts.
         descriptor = os.open(f"{jobdir}/{RECORD}", os.O_RDONLY | os.O_CLOEXEC)
@@ -212,7 +213,9 @@ def proof(jobdir: str | os.PathLike[str]) -> Proof | None:
     tail = _TAIL.search(found, max(0, len(found) - _TAIL_SIZE))
     if tail is None or (whole and not _sound(found, tail, hashlib.sha256)):
         return None
-    return Proof(Fence(tail[2].decode()), tail[1].decode())
+    if not os.fspath(jobdir).endswith(tail[1].decode()):
+        return None  # somebody has copied it here
+    return Proof(Fence(tail[3].decode()), tail[2].decode())
 
 
 _UNFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -240,7 +243,7 @@ def _unfinite(value: Any) -> Any:
 
 def _sound(line: bytes, tail: re.Match[bytes], sha256: Any) -> bool:
     """Whether the checksum at the end of the record `line` is that of what stands before."""
-    return sha256(line[: tail.start(3) - len(',"checksum":"')]).hexdigest() == tail[3].decode()
+    return sha256(line[: tail.start(4) - len(',"checksum":"')]).hexdigest() == tail[4].decode()
 
 
 def _sha256_for(size: int) -> Any:
