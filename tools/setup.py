@@ -98,15 +98,15 @@ class Venv:
         """Whether it is there, its Python runs, and its programs know where they are (a clone may move)."""
         if not (self.path / "pyvenv.cfg").is_file():
             return False
-        code = "import sys; print(sys.prefix, *sys.version_info[:2])"
+        code = r"import sys; print(sys.prefix, *sys.version_info[:2], sep='\n')"
         try:
             ran = subprocess.run([self.python, "-I", "-c", code], capture_output=True, text=True, check=False)
         except OSError:
             return False
         pip = self.path / "bin" / "pip"
         here = not pip.exists() or str(self.path) in pip.read_text(errors="replace")
-        words = ran.stdout.split()
-        return here and len(words) == 3 and words[0] == str(self.path) and int(words[2]) >= 11
+        said = ran.stdout.splitlines()
+        return here and len(said) == 3 and said[0] == str(self.path) and int(said[2]) >= 11
 
     def _make(self) -> None:
         if self.path.exists():

@@ -44,7 +44,7 @@ def index_answers() -> bool:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """The files of this clone, as git knows them, in another place."""
-    path = tmp_path / "clone"
+    path = tmp_path / "a clone ü"
     path.mkdir()
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in listed.decode().split("\0"):
