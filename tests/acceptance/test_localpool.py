@@ -180,6 +180,20 @@ def test_workers_that_end_for_want_of_work_look_once_more_before_they_go(
     wait_for(lambda: "two" in [name for name, _ in begun(lab)])
 
 
+def test_workers_end_while_others_are_connected_to_a_shared_broker(
+    lab: Lab, start_server: Callable[..., Server]
+) -> None:
+    server = start_server()
+    lab.env |= {"XPM_BROKER": server.url, "XPM_WORKERS": "1", "XPM_IDLE_STOP": "1"}
+    with server.client() as foreign:
+        foreign.ping()
+        assert run(lab, "one").returncode == 0
+        pool = psutil.Process(psutil.Process(workers(lab)[0]["pid"]).ppid())
+        pool.wait(30)
+        assert foreign.ping()
+    assert "nothing to do for 1 s: ending" in logged(lab)
+
+
 def test_a_script_that_detaches_sees_workers_off_that_ended_meanwhile(lab: Lab) -> None:
     assert run(lab, "one").returncode == 0
     pool = psutil.Process(psutil.Process(workers(lab)[0]["pid"]).ppid())

@@ -80,6 +80,7 @@ class Pool:
         revive: starts an embedded server again; called in workers.
         idle_stop: end when nothing was to do for so many seconds; 0: never.
         file: that of a pool that scripts of this host share, by which they ask it for more workers or fewer.
+        shared: the broker is not the workspace's own server, and others may be connected to it.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class Pool:
         idle_stop: float = 0.0,
         *,
         file: PoolFile | None = None,
+        shared: bool = False,
     ) -> None:
         self._duty = duty
         self._asked = slots
         self._count = slots or cpus()
         self._file = file
+        self._shared = shared
         self._revive = revive
         self._idle_stop = idle_stop
         self._slots: dict[int, Slot] = {}
@@ -308,7 +311,8 @@ class Pool:
         """Whether there is anything to do, or anybody who may bring something."""
         try:
             with open_client(self._duty.url, timeout=2.0) as client:
-                return not idle(Broker(client, self._duty.namespace, lease=self._duty.lease), CLIENT)
+                broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
+                return not idle(broker, CLIENT, shared=self._shared)
         except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
             return any(slot.board.job for slot in self._slots.values())
 
@@ -409,7 +413,8 @@ def _serve(given: argparse.Namespace) -> int:
         _hush()
     slots = given.slots
     while True:
-        pool = Pool(duty, slots, _reviver(workspace, settings, given.embedded), given.idle, file=file)
+        revive = _reviver(workspace, settings, given.embedded)
+        pool = Pool(duty, slots, revive, given.idle, file=file, shared=not given.embedded)
         status = pool.run()
         if file is None or not _goes_on(pool, file):
             return status

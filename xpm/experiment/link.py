@@ -14,7 +14,7 @@ from xpm.broker import dirs
 from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client, safe
 from xpm.broker.embedded import Embedded
-from xpm.broker.idle import BUSY
+from xpm.broker.idle import BUSY, script_name
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.errors import BrokerUnreachable
@@ -177,6 +177,8 @@ class Link:
 
     def _open(self) -> None:
         client = open_client(self._url, timeout=TIMEOUT)
+        # By this name local workers know that somebody may still bring something.
+        client.connection_pool.connection_kwargs["client_name"] = script_name(self.workspace.namespace)
         self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
         self.views = Views(self.broker)
 
