@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import leftovers
 import psutil
 import pytest
 from commands import Lab
@@ -75,6 +77,10 @@ def pools(lab: Lab) -> set[str]:
 
 def workers(lab: Lab) -> list[dict[str, Any]]:
     return lab.json("worker")["workers"]
+
+
+def servers(lab: Lab) -> list[int]:
+    return [one.pid for one in leftovers.processes(lab.home) if "server" in one.name()]
 
 
 def begun(lab: Lab) -> list[list[str]]:
@@ -192,6 +198,28 @@ def test_workers_end_while_others_are_connected_to_a_shared_broker(
         pool.wait(30)
         assert foreign.ping()
     assert "nothing to do for 1 s: ending" in logged(lab)
+
+
+def test_scripts_go_on_when_the_servers_data_are_removed(lab: Lab) -> None:
+    first = start(lab, lab.project, "one", "3", str(lab.project / "gate"), XPM_WORKERS="1")
+    wait_for(lambda: begun(lab))
+    found = lab.json("broker")
+    shutil.rmtree(found["data"])
+    status = lab.run("broker")
+    assert status.returncode == 3 and f"(process {found['pid']}) has lost its data" in status.stdout
+
+    second = run(lab, "two")
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.count(f"its server (process {found['pid']}) was ended") == 1
+    (lab.project / "gate").touch()
+    told = first.communicate(timeout=60)[1]
+    assert first.returncode == 0, told
+    assert "Traceback" not in second.stderr + told
+    assert servers(lab) == [lab.json("broker")["pid"]] != [found["pid"]]
+
+    shutil.rmtree(found["data"])
+    assert lab.ok("broker", "stop").strip() == "stopped"
+    assert not servers(lab)
 
 
 def test_a_script_that_detaches_sees_workers_off_that_ended_meanwhile(lab: Lab) -> None:

@@ -314,6 +314,41 @@ def test_a_socket_removed_under_a_living_server(server: Embedded):
     assert pid_of(server) != first
 
 
+def test_a_server_whose_data_were_removed_makes_room_for_another(workspace: Path, home: Path):
+    told: list[str] = []
+    server = Embedded(workspace, NAMESPACE, places(), tell=told.append)
+    url = server.ensure()
+    first, data = pid_of(server), server.status().data
+    shutil.rmtree(data)
+    assert server.status().lost and not server.status().running
+    with connect(url) as client:
+        assert client.ping()  # whoever is connected starts again with the next one
+        assert server.ensure() == url
+    assert len(told) == 1 and f"{data} was removed: its server (process {first}) was ended" in told[0]
+    assert server.status().running and not server.status().lost and pid_of(server) != first
+    servers = [p.pid for p in leftovers.processes(home) if "server" in p.name()]
+    assert servers == [pid_of(server)]
+
+
+def test_a_server_whose_data_were_removed_can_be_stopped(server: Embedded, home: Path):
+    with connect(server.ensure()):
+        shutil.rmtree(server.status().data)
+        assert server.stop()
+    assert not server.status().lost and not server.stop()
+    assert not [p for p in leftovers.processes(home) if "server" in p.name()]
+
+
+def test_a_server_whose_data_were_removed_ends_once_nobody_is_connected(workspace: Path, home: Path):
+    server = Embedded(workspace, NAMESPACE, places(), idle_stop=1)
+    url = server.ensure()
+    with connect(url) as client:
+        client.zadd(f"xpm:{NAMESPACE}:leases", {"a": 1})  # what it knows of it is lost in any case
+        shutil.rmtree(server.status().data)
+    until(lambda: not leftovers.processes(home))
+    with connect(server.ensure()) as client:
+        assert client.dbsize() == 0
+
+
 def test_a_failed_start_is_one_line_with_the_logs_last(server: Embedded):
     server.ensure()
     data = Path(server.status().data)

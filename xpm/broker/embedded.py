@@ -7,11 +7,12 @@ again on its append-only file.
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from xpm.core.state import State
 from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
 from xpm.settings import Places
 from xpm.types import Namespace
+
+log = logging.getLogger("xpm.broker")
 
 KEEPER = "xpm-keeper"
 """The name of the keeper's connection, which doesn't count as a client."""
@@ -60,18 +63,35 @@ class Status:
     """Bytes."""
     busy: dict[str, int] | None = None
     """Jobs in the states that keep the server up."""
+    lost: bool = False
+    """Whether a server is there whose data directory was removed: whoever needs one ends it and starts another."""
 
 
 class Embedded:
-    """The server of one workspace, seen from one process."""
+    """The server of one workspace, seen from one process.
+
+    Args:
+        workspace: its directory.
+        namespace: its name in the broker.
+        places: this user's directories.
+        idle_stop: seconds after which a server that nobody needs is stopped.
+        tell: says what the user should know.
+    """
 
     def __init__(
-        self, workspace: Path, namespace: Namespace, places: Places, *, idle_stop: float = 600.0
+        self,
+        workspace: Path,
+        namespace: Namespace,
+        places: Places,
+        *,
+        idle_stop: float = 600.0,
+        tell: Callable[[str], None] = log.warning,
     ) -> None:
         self._workspace = workspace
         self._namespace = namespace
         self._places = places
         self._idle_stop = idle_stop
+        self._tell = tell
         self._file = workspace / ".xpm" / "broker.json"
 
     def ensure(self) -> str:
@@ -89,14 +109,14 @@ class Embedded:
             raise BrokerUnreachable(str(error)) from error
 
     def _ensured(self) -> str:
-        claim = self._claim()
-        if claim is not None:
-            refuse_foreign(self._file, claim)
-            server = _server(claim)
-            if server.ping() == "ready":
-                self._keep(server)
-                return _url(server)
         try:
+            claim = self._claim()
+            if claim is not None:
+                refuse_foreign(self._file, claim)
+                server = _server(claim)
+                if server.ping() == "ready" and server.alive:
+                    self._keep(server)
+                    return _url(server)
             with self._turn() as claimed:
                 server = self._started(claimed)
                 self._keep(server)
@@ -121,6 +141,7 @@ class Embedded:
             server=claim.server,
             data=claim.data,
             log=str(server.log),
+            lost=claim.here and not server.alive and server.served_by(claim.pid),
         )
         if not status.running or server.ping() != "ready":
             return status
@@ -155,6 +176,8 @@ class Embedded:
                     self._shutdown(client, force, ignore)
                 if not server.await_end():
                     server.end()
+            else:
+                stopped = server.end_lost(claimed.pid)
             _clear(server)
             with suppress(OSError):  # on a disk that can't be written any more it names a server that is gone
                 self._file.unlink(missing_ok=True)
@@ -182,7 +205,13 @@ class Embedded:
             return False
 
     def _abandoned(self, server: Server, client: Redis) -> bool:
-        """Ends a server whose workspace was removed, once nobody is connected."""
+        """Ends a server whose workspace was removed, or its data, once nobody is connected."""
+        if not server.alive:  # nor is the lock there; its socket's name may be another server's by now
+            if _others(client):
+                return False
+            with suppress(RedisConnectionError):
+                _call(client, "SHUTDOWN", "NOSAVE")
+            return True
         with turn(server.data / "lock"):
             claim = self._claim()
             if (claim is not None and claim.data == str(server.data)) or _others(client):
@@ -239,6 +268,10 @@ class Embedded:
         server = _server(claim)
         if server.await_answer():
             return server
+        if server.end_lost(claim.pid):
+            self._tell(
+                f"{claim.data} was removed: its server (process {claim.pid}) was ended, and a new one is started"
+            )
         # A reboot, a logout or a cleaner may have taken the socket's directory away: take today's.
         told = claim.socket
         claim = replace(claim, socket=str(dirs.sockets(self._places, self._namespace) / "s.sock"))

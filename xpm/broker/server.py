@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +78,8 @@ class Server:
     def alive(self) -> bool:
         """Whether the process is there: it inherited a locked file, which nothing but its end unlocks."""
         try:
-            with _opened(self.data / "running") as file:
+            # Not made anew: where it was removed, no server that anybody could watch is there.
+            with _opened(self.data / "running", os.O_RDWR) as file:
                 return not _locked(file, fcntl.LOCK_SH)  # shared: two that look don't see each other
         except FileNotFoundError:
             return False
@@ -184,12 +185,41 @@ class Server:
 
     def _signal(self, number: signal.Signals) -> None:
         pid = self.pid
-        try:
-            # The number may have gone to another process since: a server shows its socket in its title.
-            if pid and str(self.socket) in " ".join(psutil.Process(pid).cmdline()):
+        if pid and self.served_by(pid):
+            with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        except (psutil.Error, ProcessLookupError):
-            return
+
+    def served_by(self, pid: int) -> bool:
+        """Whether the process is this server: its number may have gone to another one since."""
+        try:
+            return str(self.socket) in " ".join(
+                psutil.Process(pid).cmdline()
+            )  # it shows its socket in its title
+        except psutil.Error:
+            return False
+
+    def end_lost(self, pid: int) -> bool:
+        """Ends a server whose data directory was removed under it, with all by which it is watched; False if none is.
+
+        It can keep nothing any more. Only for whoever may start and stop it.
+
+        Raises:
+            BrokerError: It can't be ended.
+        """
+        if self.alive or not pid or not self.served_by(pid):
+            return False
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+            deadline = time.monotonic() + END
+            while self.served_by(pid):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.005)
+            else:
+                self.socket.unlink(missing_ok=True)
+                return True
+        raise BrokerError(f"{self.data}: was removed, and its server (process {pid}) cannot be ended")
 
     def last_words(self) -> str:
         """Why it ended: the last line of the log, without its stamp, unless the log itself had no room."""
@@ -207,8 +237,8 @@ def _last(text: str) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[int]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _opened(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Generator[int]:
+    file = os.open(path, flags, 0o600)
     try:
         yield file
     finally:

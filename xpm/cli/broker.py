@@ -67,6 +67,12 @@ def _own_status(reach: Reach) -> int:
         )
         return 0 if found.running else 3
     screen = Screen(no_color=reach.settings.no_color)
+    if found.lost:
+        screen.line(
+            f"the workspace's server (process {found.pid}) has lost its data, {found.data}; "
+            "the next script or command that needs one ends it and starts another"
+        )
+        return 3
     if not found.running and found.here:
         screen.line("the workspace's server does not run; the next script or command that needs it starts it")
         return 3
@@ -170,8 +176,9 @@ def stop(context: click.Context, force: bool) -> None:
     """
     reach = Reach(options_of(context))
     _own(reach)
-    if reach.embedded.status().running:
-        if not force:
+    found = reach.embedded.status()
+    if found.running or found.lost:
+        if found.running and not force:
             _refuse_busy(reach)
         _stop_pools(reach, at_once=force)
     stopped = reach.embedded.stop(force=force, ignore=(WORKER,))
@@ -198,7 +205,8 @@ def _stop_pools(reach: Reach, *, at_once: bool) -> None:
     """Ends the pools of this host: a worker would start its server again."""
     import psutil
 
-    reach.reader.client.close()  # so that this process is none of those who are connected
+    if reach.answered:
+        reach.reader.client.close()  # so that this process is none of those who are connected
     ours = {one.pid: one for one in psutil.process_iter(["cmdline", "ppid"]) if _serves(one, reach)}
     # A worker is a copy of its pool, which it ends with.
     pools = [one for one in ours.values() if one.info["ppid"] not in ours]

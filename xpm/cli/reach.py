@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from xpm.cli.options import Options
@@ -87,8 +88,8 @@ class Reach:
         """The workspace's own server."""
         from xpm.broker.embedded import Embedded
 
-        workspace = self.workspace
-        return Embedded(workspace.path, workspace.namespace, places(), idle_stop=self.settings.idle_stop)
+        workspace, seconds = self.workspace, self.settings.idle_stop
+        return Embedded(workspace.path, workspace.namespace, places(), idle_stop=seconds, tell=self.say)
 
     @cached_property
     def url(self) -> str:
@@ -123,6 +124,8 @@ class Reach:
 
         claim = read(self.workspace.path / ".xpm" / "broker.json")
         if claim is None or not claim.here or not _answers(claim.socket):
+            return None
+        if not Path(claim.data, "running").exists():  # its data were removed: it must make room for another
             return None
         return f"unix://{claim.socket}"
 

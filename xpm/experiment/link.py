@@ -183,8 +183,10 @@ class Link:
         self.views = Views(self.broker)
 
     def _server(self) -> Embedded:
-        settings = self.settings
-        return Embedded(self.workspace.path, self.workspace.namespace, places(), idle_stop=settings.idle_stop)
+        workspace, seconds = self.workspace, self.settings.idle_stop
+        return Embedded(
+            workspace.path, workspace.namespace, places(), idle_stop=seconds, tell=self._voice.say
+        )
 
     # Local workers
 
