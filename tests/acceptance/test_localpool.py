@@ -119,6 +119,20 @@ def test_idle_workers_make_room_for_those_of_another_environment(lab: Lab) -> No
     assert run(lab, "three").stdout.split()[-1:] == ["None"]
 
 
+def test_idle_workers_go_when_none_are_wanted_and_those_at_work_stay(lab: Lab) -> None:
+    assert run(lab, "one").returncode == 0
+    assert workers(lab)
+    assert run(lab, "two", XPM_WORKERS="0", XPM_DETACH="1").returncode == 0
+    assert not workers(lab)
+    assert lab.json("jobs", "--state", "READY")["jobs"] and [name for name, _ in begun(lab)] == ["one"]
+
+    assert run(lab, "three", 2, "gate", XPM_DETACH="1", XPM_WORKERS="1").returncode == 0
+    wait_for(lambda: "three" in [name for name, _ in begun(lab)])
+    (pool,) = pools(lab)
+    assert run(lab, "four", XPM_WORKERS="0", XPM_DETACH="1").returncode == 0
+    assert pools(lab) == {pool} and len(workers(lab)) == 1
+
+
 def test_workers_at_work_become_more_and_fewer_and_say_what_stays(lab: Lab) -> None:
     assert run(lab, "one", 3, "gate", XPM_WORKERS="1", XPM_DETACH="1", COLOUR="red").returncode == 0
     wait_for(lambda: len(begun(lab)) == 1)

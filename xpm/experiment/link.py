@@ -17,7 +17,7 @@ from xpm.broker.embedded import Embedded
 from xpm.broker.idle import BUSY, script_name
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
-from xpm.errors import BrokerUnreachable
+from xpm.errors import BrokerError, BrokerUnreachable
 from xpm.experiment.commands import Commands
 from xpm.experiment.localpool import LocalPool
 from xpm.experiment.voice import Voice
@@ -212,6 +212,12 @@ class Link:
         """Makes local workers that another script has started fit this one, before it submits."""
         if self._wants_workers():
             self._pool().fit(lambda: self.ask(self._unused))
+        elif self.settings.workers == 0:  # said so, not only by default
+            try:
+                pool = self._pool()
+            except BrokerError:  # where no directory for its file can be made, there is none
+                return
+            pool.dismiss(lambda: self.ask(self._unused))
 
     def _wants_workers(self) -> bool:
         workers = self.settings.workers

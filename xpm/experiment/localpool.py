@@ -150,8 +150,7 @@ class LocalPool:
         if self._asked == holder.asked and not strange:
             return
         if idle():
-            self._file.dismiss(holder)
-            self._await_end(holder)
+            self._end(holder)
             return
         if self._asked and self._asked != holder.asked:
             self._file.want(holder, self._asked)
@@ -162,6 +161,16 @@ class LocalPool:
                 "local workers are at work, in the environment of the script that started them; other there: "
                 f"{_listed(named)}; a script that starts when no job waits or runs brings its own"
             )
+
+    def dismiss(self, idle: Callable[[], bool]) -> None:
+        """Ends a pool that another script has started and nobody needs: this script wants no local workers."""
+        holder = self._file.holder()
+        if holder is not None and idle():
+            self._end(holder)
+
+    def _end(self, holder: Holder) -> None:
+        self._file.dismiss(holder)
+        self._await_end(holder)
 
     def _strange(self, holder: Holder) -> list[str]:
         """The variables that the pool's jobs have otherwise than they would have by this script."""
