@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,45 @@ def test_a_wrong_password_is_refused_in_one_line_that_does_not_tell_it(
         admin.execute_command("ACL SETUSER default off")
     told = "wrong or missing user name or password$"
     refused_everywhere(tmp_path, f"redis://{secret}127.0.0.1:{server.port}/0", 3, told, hidden="s3kret")
+
+
+def test_a_url_that_names_what_is_not_there_is_refused(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    host = f"127.0.0.1:{start_server(port=free_port()).port}"
+    refused_everywhere(tmp_path, f"redis://{host}/99", 2, "no database of this number")
+    refused_everywhere(tmp_path, f"redis+sentinel://{host}/main", 2, "no Sentinel, but a server")
+    refused_everywhere(tmp_path, f"redis://{host}/x", 2, "cannot be read; the form is redis")
+
+
+@pytest.mark.parametrize("scheme", ["redis://{}/0", "redis+sentinel://{}/main"])
+def test_a_server_that_is_no_redis_is_no_broker(tmp_path: Path, scheme: str) -> None:
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as web,
+        ThreadPoolExecutor() as threads,
+    ):
+        threads.submit(web.serve_forever, 0.05)
+        refused_everywhere(
+            tmp_path, scheme.format(f"127.0.0.1:{web.server_port}"), 3, "no Redis answers there"
+        )
+        web.shutdown()
+
+
+def test_local_workers_and_a_server_without_a_directory_are_no_broker(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    elsewhere = {"XDG_STATE_HOME": "/proc/none"}
+    shared = {"XPM_BROKER": start_server().url, "XPM_WORKERS": "1"}
+    start = [*XPM, "broker", "start"]
+    for command, more in (([sys.executable, "plan.py", "1"], shared), (start, {}), ([*XPM, "jobs"], {})):
+        done = run(tmp_path, *command, **elsewhere, **more)
+        assert done.returncode == 3, (command, done.stderr)
+        assert "cannot be made: " in done.stderr and "Traceback" not in done.stderr
+    assert run(tmp_path, *start).returncode == 0
+    done = run(
+        tmp_path, sys.executable, "plan.py", "2", **elsewhere
+    )  # it runs, but workers' file has no place
+    assert done.returncode == 3 and "cannot be made: " in done.stderr, done.stderr
 
 
 def test_a_user_with_no_more_rights_than_documented(

@@ -165,6 +165,7 @@ def test_behind_sentinel_the_new_master_is_found(sentinel: Watched):
     [
         *("redis+sentinel:///main", "redis+sentinel://h", "redis+sentinel://h/main?ssl_ca_certs=x"),
         *("redis://h:port", "redis://:a/b@h:1/0", "http://h"),
+        *("redis://h:1/x", "redis://h:1/0/1", "redis://h:1/-1", "rediss://h/0x?ssl_ca_certs=x"),
     ],
 )
 def test_an_unreadable_url_is_refused(url: str):

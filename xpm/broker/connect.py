@@ -14,7 +14,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -108,6 +114,7 @@ def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -
         if url.startswith(SENTINEL):
             return _behind_sentinel(url, options)
         if not url.startswith("unix://"):
+            _refuse_path(url)
             options["socket_keepalive"] = True
         else:
             del options["socket_connect_timeout"]
@@ -117,6 +124,12 @@ def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -
         raise SettingsError(f"broker: {safe(url)}: cannot be read; the form is {FORM}") from error
     _refuse_options(client, url)
     return client
+
+
+def _refuse_path(url: str) -> None:
+    """Refuses what should be a database and is no number: the library takes it for 0 without a word."""
+    if not re.fullmatch(r"(/[0-9]*)?", urlsplit(url).path):
+        raise ValueError(url)
 
 
 def _refuse_options(client: Redis, url: str) -> None:
@@ -221,6 +234,7 @@ def translated(url: str) -> Generator[None]:
 
     Raises:
         BrokerUnreachable: No connection, no answer, or no access.
+        BrokerUnsuitable: It has not what the URL names: a database, or Sentinel.
         BrokerError: The broker refused a call.
     """
     name = safe(url)
@@ -237,10 +251,22 @@ def translated(url: str) -> Generator[None]:
         if distrust is not None:
             raise BrokerUnreachable(f"{name}: its certificate is not trusted: {distrust}") from error
         raise BrokerUnreachable(f"{name}: no connection: {_line(error)}") from error
+    except InvalidResponse as error:
+        raise BrokerUnreachable(f"{name}: no Redis answers there: {_line(error)}") from error
     except ResponseError as error:
+        _refuse_wrong_name(name, error)
         raise BrokerError(f"{name}: refused: {_line(error)}") from error
     except RedisError as error:
         raise BrokerError(f"{name}: {_line(error)}") from error
+
+
+def _refuse_wrong_name(name: str, error: ResponseError) -> None:
+    """Refuses a URL that the server answers with an error of this kind."""
+    said = _line(error)
+    if "DB index is out of range" in said:
+        raise BrokerUnsuitable(f"{name}: it has no database of this number; /0 is always there") from error
+    if name.startswith(SENTINEL) and re.match(r"unknown command '?`?sentinel", said, re.IGNORECASE):
+        raise BrokerUnsuitable(f"{name}: no Sentinel, but a server: write redis://host:port/db") from error
 
 
 def _distrust(error: BaseException) -> str | None:

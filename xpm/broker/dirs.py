@@ -7,7 +7,7 @@ import socket
 import stat
 from pathlib import Path
 
-from xpm.errors import BrokerError
+from xpm.errors import BrokerUnreachable
 from xpm.mounts import on_network
 from xpm.settings import Places
 from xpm.types import Namespace
@@ -22,16 +22,16 @@ def private(path: Path) -> Path:
     """Makes `path`, for its owner only, and checks that it is so.
 
     Raises:
-        BrokerError: It is a link, or somebody else's, or open to others.
+        BrokerUnreachable: It is a link, or somebody else's, or open to others.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
         hint = "set XDG_STATE_HOME and XDG_RUNTIME_DIR to folders that you may write to"
-        raise BrokerError(f"{path}: cannot be made: {error.strerror}; {hint}") from error
+        raise BrokerUnreachable(f"{path}: cannot be made: {error.strerror}; {hint}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise BrokerError(f"{path}: not a directory that only this user can open; remove it")
+        raise BrokerUnreachable(f"{path}: not a directory that only this user can open; remove it")
     return path
 
 
@@ -41,7 +41,7 @@ def sockets(places: Places, namespace: Namespace) -> Path:
     A runtime directory that is somebody else's (su and sudo may leave the variable) isn't used.
 
     Raises:
-        BrokerError: Neither can be used.
+        BrokerUnreachable: Neither can be used.
     """
     if places.runtime is not None and _own(places.runtime):
         path = places.runtime / "xpm" / namespace
@@ -49,7 +49,7 @@ def sockets(places: Places, namespace: Namespace) -> Path:
             return private(private(path.parent) / namespace)
     path = private(places.temporary / f"xpm-{os.getuid()}") / namespace
     if not _fits(path):
-        raise BrokerError(f"{path}: too long for a socket; set TMPDIR to a shorter directory")
+        raise BrokerUnreachable(f"{path}: too long for a socket; set TMPDIR to a shorter directory")
     return private(path)
 
 
@@ -57,7 +57,7 @@ def data(places: Places, namespace: Namespace) -> Path:
     """The directory of a namespace's data on this host, never on a file system that hosts share.
 
     Raises:
-        BrokerError: It can't be made.
+        BrokerUnreachable: It can't be made.
     """
     name = f"{namespace}@{socket.gethostname()}"
     if not on_network(places.state):
