@@ -27,7 +27,7 @@ MARKER = Path(".xpm") / "workspace.toml"
 SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 """The brokers that can be named."""
 
-SET_BY_THE_ENGINE = frozenset({"XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT", "XPM_WORKER"})
+SET_BY_THE_ENGINE = frozenset({"XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT"})
 """What a job finds in its environment; no settings."""
 
 _YES = frozenset({"1", "true", "yes", "on"})

@@ -56,6 +56,7 @@ def test_later_sources_win_and_are_remembered(home: Path, project: Path):
     [
         ({"XPM_LEESE": "3"}, "XPM_LEESE: no such setting; did you mean 'XPM_LEASE'?"),
         ({"XPM_TOTALLY": "3"}, "XPM_TOTALLY: no such setting; there are XPM_BROKER, XPM_DETACH,"),
+        ({"XPM_WORKER": "3"}, "XPM_WORKER: no such setting; did you mean 'XPM_WORKERS'?"),
         ({"XPM_lease": "3"}, "XPM_lease: no such setting; did you mean 'XPM_LEASE'?"),
         ({"XPM_LEASE": "soon"}, "XPM_LEASE: lease: expected seconds, more than 0, got 'soon'"),
         ({"XPM_LEASE": "nan"}, "XPM_LEASE: lease: expected seconds, more than 0, got 'nan'"),
@@ -72,7 +73,7 @@ def test_wrong_values_are_refused_with_their_place(project: Path, environ: dict[
 
 
 def test_what_the_engine_gives_to_jobs_is_no_setting(project: Path):
-    variables = {"XPM_JOB": "a", "XPM_FENCE": "1", "XPM_ATTEMPT": "1", "XPM_WORKER": "w", "XPM_BROKER": ""}
+    variables = {"XPM_JOB": "a", "XPM_FENCE": "1", "XPM_ATTEMPT": "1", "XPM_BROKER": ""}
     assert load(environ=variables) == load(environ={})
 
 
