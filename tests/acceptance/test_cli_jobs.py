@@ -30,6 +30,13 @@ def lab() -> Iterator[Lab]:
     made.close()
 
 
+@pytest.fixture
+def own() -> Iterator[Lab]:
+    made = Lab()
+    yield made
+    made.close()
+
+
 def documented(command: str) -> set[str]:
     """The fields that the documentation names for a command."""
     section = DOCS.read_text().split(f"### `xpm {command}")[1].split("\n### ")[0]
@@ -315,3 +322,43 @@ class _Full:
     def jobs(self, ids: list[str]) -> list[object]:
         self.asked["jobs"] += len(ids)
         return [SimpleNamespace(id=job, state=State(job.partition("-")[0]), task="m.T") for job in ids]
+
+
+def test_what_was_removed_and_what_ran_before_is_told(own: Lab):
+    (own.project / "die.py").write_text(
+        """
+import os, signal
+from xpm import Param, Task, experiment
+class Die(Task):
+    n: Param[int]
+    def execute(self):
+        print("attempt", os.environ["XPM_ATTEMPT"], flush=True)
+        if int(os.environ["XPM_ATTEMPT"]) < 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+if __name__ == "__main__":
+    with experiment("die"):
+        Die.C(n=1).submit()
+"""
+    )
+    assert own.run("run", "die.py").returncode == 0
+    (job,) = own.json("jobs", "-e", "die")["jobs"]
+    sheet = own.json("show", job["id"])
+    ends = [(one["number"], one["end"], one["message"]) for one in sheet["attempts"]]
+    killed = "its process was ended by SIGKILL"
+    assert ends == [(1, "lost", killed), (2, "lost", killed), (3, "done", "")]
+    assert [Path(path, "stdout.log").read_text() for path in sheet["earlier"]] == [
+        "attempt 1\n",
+        "attempt 2\n",
+    ]
+    assert "the files of 2 earlier attempts are in .xpm/stale" in own.ok("show", job["id"])
+    shutil.rmtree(sheet["directory"])
+    assert "directory   removed: the job runs again when it is submitted again" in own.ok("show", job["id"])
+    assert "Die n=1 is DONE, and its directory was removed" in own.run("logs", job["id"]).stderr
+
+
+def test_a_closed_output_is_nothing_to_stumble_over(own: Lab):
+    for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        for words in ("run plan.py closed 2", "jobs", "experiments --json", "show nothing-there"):
+            done = own.shell(f"{words} {closed}")
+            assert done.returncode == (2 if words.startswith("show") else 0), (words, closed, done.stderr)
+            assert "Traceback" not in done.stderr and "unexpected" not in done.stderr

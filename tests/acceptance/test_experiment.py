@@ -188,7 +188,7 @@ def test_a_failure_is_shown_with_the_users_lines_and_run_again_alone(script: Scr
 def test_the_script_can_look_at_what_failed_itself(script: Script) -> None:
     script.bad(1)
     script.write("""
-from xpm import ExperimentFailed, JobFailed, JobHeld
+from xpm import ExperimentFailed, JobFailed, JobHeld, UsageError
 with experiment("look", check=False) as xp:
     made, total = plan(3)
     assert made[0].result() == 0
@@ -202,7 +202,14 @@ with experiment("look", check=False) as xp:
         print("JobHeld", error)
 print([(job.label, str(job.state)) for job in xp.failed])
 print([row["state"] for row in xp.rows()], xp.rows("Make")[2]["n"], xp.rows(Sum)[0]["result.sum"] if 0 else "")
-print(made[1].job.state, made[1].job.path == made[1].jobpath, made[1].job.stderr.name)
+print(made[1].job.state, made[1].job.path == made[1].jobpath, made[1].job.stderr.name, "_ask" not in repr(made[1].job))
+for row in xp.rows():
+    assert (row["started"] is None) == (row["state"] == "HOLD"), row
+    assert ("result" in row and row["result"] is None) == (row["state"] != "DONE"), row
+try:
+    xp.rows("Mak")
+except UsageError as error:
+    assert str(error) == "no job is of a task 'Mak'; there are Make, Sum", error
 try:
     with experiment("look") as xp:
         made, total = plan(3)
@@ -219,7 +226,7 @@ except ExperimentFailed as error:
     )
     assert lines[2] == "[('Make n=1', 'ERROR'), ('Sum', 'HOLD')]"
     assert lines[3] == "['DONE', 'ERROR', 'DONE', 'HOLD'] 2 "
-    assert lines[4] == "ERROR True stderr.log"
+    assert lines[4] == "ERROR True stderr.log True"
     assert lines[5] == "look: 2 jobs not done"
 
 

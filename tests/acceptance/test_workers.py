@@ -21,6 +21,7 @@ from servers import Server
 from xpm.broker import rq as rqnames
 from xpm.broker.poolfile import PoolFile
 from xpm.core.state import State
+from xpm.workspace.attempts import read_attempts
 from xpm.workspace.results import read_record
 from xpm_workers.cpus import cpus
 
@@ -255,6 +256,11 @@ def test_a_job_that_is_always_killed_ends_in_error(works: Farm) -> None:
     failure = works.views.failure(job.id)
     assert job.attempt == 3
     assert failure is not None and failure.type == "WorkerLost" and "SIGKILL" in failure.message
+    attempts = read_attempts(works.workspace.jobpath(job.task, job.id))
+    assert [one.n for one in attempts] == [1, 2, 3]
+    assert {(one.failure.kind, one.failure.message) for one in attempts} == {
+        ("lost", "its process was ended by SIGKILL")
+    }
 
 
 @pytest.mark.parametrize(("how", "told"), [("exit", "status 7"), ("SIGSEGV", "Segmentation fault")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,18 @@ class Lab:
         more.setdefault("cwd", self.project)
         more.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([*XPM, *words], env=env, capture_output=True, text=True, timeout=60, **more)
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """`xpm` with the words and redirections of a shell's line."""
+        command = f"{shlex.join(XPM)} {line}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            env=self.env,
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     def ok(self, *words: str, **more: Any) -> str:
         """The same; what it printed, once it has succeeded."""

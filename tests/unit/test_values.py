@@ -155,8 +155,8 @@ def test_derived_plain_types_are_kept_as_plain(tmp_path):
 @pytest.mark.parametrize(
     ("value", "where"),
     [
-        (object(), "the result is a object"),
-        ({"a": [1, object()]}, r"the result\['a'\]\[1\] is a object"),
+        (object(), "the result is of type object"),
+        ({"a": [1, object()]}, r"the result\['a'\]\[1\] is of type object"),
         (Score(1.0, [object()]), r"the result\.parts\[0\]"),
         ({object(): 1}, "a key of the result"),
         (lambda: 0, "function"),

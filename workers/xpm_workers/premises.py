@@ -70,7 +70,7 @@ class Premises:
             if ended.kind == "done":
                 return self._publish(ended)
             self._directory.abandon(clean=ended.clean)
-            if ended.failure is not None:
+            if ended.failure is not None or ended.kind == "crashed":
                 self._note(ended)
             return ended
         except Overtaken as error:
@@ -127,12 +127,13 @@ class Premises:
         return {key: _type(packed) for key, packed in self._types.items()}
 
     def _note(self, ended: Ended) -> None:
-        said, claim = ended.said, self._claim
-        assert ended.failure is not None, "asked before"
-        told = ended.failure
-        failure = (
-            Failure.of(dict(said)) if said else Failure(told.kind, told.type, told.message, told.traceback)
-        )
+        said, claim, told = ended.said, self._claim, ended.failure
+        if said:
+            failure = Failure.of(dict(said))
+        elif told is not None:
+            failure = Failure(told.kind, told.type, told.message, told.traceback)
+        else:
+            failure = Failure("lost", message=ended.text)
         attempt = Attempt(
             n=claim.attempt,
             execution=claim.execution,

@@ -90,6 +90,8 @@ def _nothing(found: Found, only: str | None) -> str:
     what = only or "output"
     if found.path.is_dir():
         return f"{found.label} wrote no {what}"
+    if found.view is not None and found.view.started:
+        return f"{found.label} is {found.view.state.value}, and its directory was removed"
     state = f" ({found.view.state.value})" if found.view is not None else ""
     return f"{found.label} has not started{state}"
 

@@ -22,6 +22,7 @@ from xpm.errors import (
     WorkspaceError,
     XpmError,
 )
+from xpm.standard import open_missing
 
 NOT_DONE = 1
 WRONG_USE = 2
@@ -194,6 +195,7 @@ def _trace() -> None:
 
 def main() -> None:
     """The program."""
+    open_missing()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             cast(Any, stream).reconfigure(errors="backslashreplace")

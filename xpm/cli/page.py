@@ -12,6 +12,7 @@ from xpm.cli.sheet import Relative, Sheet, Try, first_line
 from xpm.cli.words import brief, moment, size, tags_line
 from xpm.core.lengths import duration
 from xpm.core.state import State
+from xpm.workspace.directory import STALE
 
 DEPENDENTS = 20
 LONGEST_VALUE = 400
@@ -23,8 +24,12 @@ _MOVING = frozenset({State.WAITING, State.READY, State.RUNNING, State.SCHEDULED,
 def show(screen: Screen, sheet: Sheet) -> None:
     """Prints the sheet."""
     screen.line((sheet.label, "bold"), "  ", (brief(sheet.id), "dim"))
-    screen.pairs([*_facts(sheet), ("directory", "" if sheet.exists else "not there yet")], indent="  ")
+    screen.pairs([*_facts(sheet), ("directory", _absence(sheet))], indent="  ")
     screen.whole(f"  {sheet.directory}")
+    if sheet.earlier:
+        count = len(sheet.earlier)
+        what = "an earlier attempt" if count == 1 else f"{count} earlier attempts"
+        screen.line((f"  the files of {what} are in {STALE}", "dim"))
     if sheet.parameters:
         screen.title("Parameters")
         screen.pairs([(name, _value(value)) for name, value in sheet.parameters.items()], indent="  ")
@@ -38,6 +43,15 @@ def show(screen: Screen, sheet: Sheet) -> None:
     if sheet.failure is not None:
         screen.title("Failure")
         screen.block((sheet.failure.traceback or first_line(sheet.failure)).rstrip(), "red")
+
+
+def _absence(sheet: Sheet) -> str:
+    """What there is to say of a directory that isn't there."""
+    if sheet.exists:
+        return ""
+    if sheet.state == State.DONE:
+        return "removed: the job runs again when it is submitted again"
+    return "removed" if sheet.started else "not there yet"
 
 
 def _facts(sheet: Sheet) -> list[tuple[str, Cell]]:

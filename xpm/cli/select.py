@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpm.cli.options import nearest
+from xpm.cli.render import clean
 from xpm.cli.words import DIGITS
 from xpm.core.state import State
 from xpm.errors import UsageError
@@ -116,7 +117,7 @@ def _ambiguous(text: str, found: list[Found]) -> str:
     digits = max(DIGITS, 2 + max(_common(a.id, b.id) for a in found[:20] for b in found[:20] if a.id != b.id))
     shown = sorted(found, key=lambda job: (job.label, job.id))[:10]
     lines = [f"{text} names {f'{SEVERAL} or more' if len(found) >= SEVERAL else len(found)} jobs:"]
-    lines += [f"  {job.id[:digits]}  {job.label}" for job in shown]
+    lines += [f"  {job.id[:digits]}  {clean(job.label)}" for job in shown]
     if len(found) > len(shown):
         lines.append("  ...")
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from xpm.errors import MessageError, WorkspaceError
 from xpm.types import Scalar
 from xpm.workspace.attempts import Attempt, Failure, read_attempts
 from xpm.workspace.code import read_code
+from xpm.workspace.directory import STALE
 from xpm.workspace.results import Record, read_record
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Sheet:
     result: Any
     directory: Path
     exists: bool
+    earlier: Sequence[Path]
+    """Where the files of earlier attempts lie, the first one first."""
     logs: Mapping[str, int]
     """The logs that are there, and their sizes."""
     code: str
@@ -112,6 +115,7 @@ def read(found: Found, views: Views | None, broker: Reader | None, workspace: Wo
         result=_readable(record.result) if record is not None else None,
         directory=found.path,
         exists=found.path.is_dir(),
+        earlier=_earlier(found.path),
         logs=_logs(found.path),
         code=code,
         project=_project(workspace, code),
@@ -236,7 +240,7 @@ def _changed(record: Record | None, failed: Sequence[Attempt]) -> str:
 
 def first_line(failure: Failure) -> str:
     """What went wrong, in one line."""
-    text = f"{failure.type}: {failure.message}" if failure.message else failure.type
+    text = ": ".join(filter(None, (failure.type, failure.message)))
     return text.splitlines()[0] if text else ""
 
 
@@ -269,6 +273,11 @@ def _logs(directory: Path) -> dict[str, int]:
     return found
 
 
+def _earlier(directory: Path) -> list[Path]:
+    stale = directory / STALE
+    return sorted(stale.iterdir(), key=lambda path: int(path.name)) if stale.is_dir() else []
+
+
 def _project(workspace: Workspace, code: str) -> str:
     if not code:
         return ""
@@ -293,6 +302,7 @@ def as_json(sheet: Sheet) -> dict[str, Any]:
     for one in values["attempts"]:
         one["started"], one["ended"] = one["started"] or None, one["ended"] or None
     values["directory"] = str(sheet.directory)
+    values["earlier"] = [str(path) for path in sheet.earlier]
     values["logs"] = {
         name: {"path": str(sheet.directory / name), "size": size} for name, size in sheet.logs.items()
     }

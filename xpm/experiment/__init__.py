@@ -66,7 +66,7 @@ def experiment(
     Args:
         first: the name, or the workspace when a second one follows, which then is the name.
         second: see `first`.
-        workspace: the directory of jobs and results, relative to the script; INTERFACE's rules without one.
+        workspace: the directory of jobs and results, relative to the script; without one the settings say.
         check: raise `ExperimentFailed` at the end of the block when some job isn't done.
         broker: URL of a shared broker; without one the workspace has a server of its own.
         workers: local workers; by default as many as CPUs, and none with a shared broker.
@@ -91,7 +91,7 @@ def experiment(
         "queue": queue,
         "snapshot": snapshot,
     }
-    return Experiment(str(name), check=check, priority=priority, given=given)
+    return Experiment(name, check=check, priority=priority, given=given)
 
 
 def attach(name: str, settings: Settings) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpm.core.state import State
@@ -16,7 +16,7 @@ class Handle:
 
     id: JobId
     path: Path
-    _ask: Callable[[Handle], State]
+    _ask: Callable[[Handle], State] = field(repr=False)
 
     @property
     def state(self) -> State:

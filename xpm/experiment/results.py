@@ -82,7 +82,7 @@ def _refuse(job: JobView, link: Link) -> None:
     name = f"{job.label} {job.id[:8]}"
     if job.state is State.ERROR:
         failure = link.views.failure(job.id)
-        text = (failure.traceback or failure.line) if failure else job.reason
+        text = (failure.traceback or f"{failure.type}: {failure.message}") if failure else job.reason
         raise JobFailed(f"{name} failed:\n{text}")
     if job.state is State.CANCELLED:
         raise JobCancelled(f"{name} was cancelled")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from xpm.core.config import Task
@@ -11,6 +12,7 @@ from xpm.core.naming import class_name
 from xpm.core.state import State
 from xpm.errors import ResultError, UsageError
 from xpm.experiment.gathering import Submitted
+from xpm.workspace.attempts import Attempt, read_attempts
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result, plain
@@ -19,12 +21,20 @@ OWN = ("state", "job", "task", "started", "ended", "seconds")
 """Columns that every row has; a tag or a parameter of that name is called `tag.<name>`."""
 
 
-def selected(jobs: Iterable[Submitted], task: type[Task] | str | None) -> list[Submitted]:
-    """The jobs of a task: a class, its whole name, or the end of it."""
+def selected(jobs: Collection[Submitted], task: type[Task] | str | None) -> list[Submitted]:
+    """The jobs of a task: a class, its whole name, or the end of it.
+
+    Raises:
+        UsageError: no job is of a task of that name.
+    """
     if task is None:
         return list(jobs)
     name = task if isinstance(task, str) else class_name(task)
-    return [job for job in jobs if job.task == name or job.task.endswith((f".{name}", f":{name}"))]
+    found = [job for job in jobs if job.task == name or job.task.endswith((f".{name}", f":{name}"))]
+    if not found and jobs and isinstance(task, str):
+        names = sorted({re.split("[.:]", job.task)[-1] for job in jobs})
+        raise UsageError(f"no job is of a task {task!r}; there are {', '.join(names)}")
+    return found
 
 
 def row(
@@ -37,11 +47,14 @@ def row(
     found["state"] = state.value
     if record is not None:
         found.update(_result(record, workspace))
+    else:
+        found["result"] = None
+    ran = record or _last_attempt(job, state, workspace)
     found["job"] = job.id
     found["task"] = job.task
-    found["started"] = record.started if record else None
-    found["ended"] = record.ended if record else None
-    found["seconds"] = record.ended - record.started if record else None
+    found["started"] = ran.started if ran else None
+    found["ended"] = ran.ended if ran else None
+    found["seconds"] = ran.ended - ran.started if ran else None
     if params and record is not None:
         found.update(_flat("params", record.parameters))
     return found
@@ -50,6 +63,12 @@ def row(
 def record_of(job: Submitted, workspace: Workspace) -> Record | None:
     """The record of a job."""
     return read_record(workspace.jobpath(job.task, job.id))
+
+
+def _last_attempt(job: Submitted, state: State, workspace: Workspace) -> Attempt | None:
+    """How a job that has failed did so."""
+    attempts = read_attempts(workspace.jobpath(job.task, job.id)) if state is State.ERROR else []
+    return attempts[-1] if attempts else None
 
 
 def frame(rows: list[dict[str, Any]]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections.abc import Mapping
 from contextvars import Token
 from pathlib import Path
@@ -26,6 +27,7 @@ from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
+from xpm.standard import open_missing
 from xpm.types import Namespace
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record
@@ -49,10 +51,10 @@ class Experiment:
         given: settings that the script gives.
     """
 
-    def __init__(self, name: str, *, check: bool, priority: int, given: Mapping[str, object]) -> None:
-        if not name:
-            raise UsageError("an experiment needs a name")
-        self.name = name
+    def __init__(
+        self, name: str | os.PathLike[str], *, check: bool, priority: int, given: Mapping[str, object]
+    ) -> None:
+        self.name = _sound(name)
         self._check = check
         self._priority = _valid(priority)
         self._given = given
@@ -76,6 +78,7 @@ class Experiment:
         return self
 
     def _open(self) -> None:
+        open_missing()
         self._began = time.monotonic()
         script, start = name_script(), Start.of_process()
         self._settings = settings = load(arguments=self._given, script=script)
@@ -286,6 +289,18 @@ def _workspace(settings: Settings) -> Workspace:
         if (settings.workspace / ".xpm").exists():
             raise
         return Workspace(Path(os.path.realpath(settings.workspace)), _NOWHERE)
+
+
+def _sound(name: object) -> str:
+    """Refuses what is no name, or would garble each line that holds it."""
+    if not isinstance(name, (str, Path)) or not str(name).strip():
+        raise UsageError(f"an experiment needs a name, got {name!r}")
+    name = str(name)
+    if any(unicodedata.category(each) == "Cc" for each in name) or name in (".", ".."):
+        raise UsageError(
+            f"experiment {name!r}: expected a name without control characters that is not . or .."
+        )
+    return name
 
 
 def _valid(priority: int) -> int:

@@ -24,6 +24,9 @@ SAID = ".xpm/said"
 DURABLE_AFTER = 1.0
 """A job that took more seconds survives a loss of power; a shorter one is run again."""
 
+STALE = ".xpm/stale"
+"""Where the directories of earlier executions of a job lie, numbered from 1."""
+
 _META, _RESULT = RECORD.split("/")
 _SAID = SAID.removeprefix(f"{_META}/")
 _ASIDE = ".aside"
@@ -285,7 +288,7 @@ def _set_aside(path: str, fence: Fence) -> None:
 def _adopt(path: str) -> None:
     """Takes in what was set aside, and what that had taken in before."""
     meta, old = f"{path}/{_META}", f"{path}{_ASIDE}/{_META}"
-    stale = f"{meta}/stale"
+    stale = f"{path}/{STALE}"
     os.makedirs(stale, exist_ok=True)
     for name in _entries(f"{old}/stale"):
         os.rename(f"{old}/stale/{name}", f"{stale}/{_free(stale)}")

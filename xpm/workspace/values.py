@@ -167,7 +167,7 @@ class _Encoder:
             if isinstance(value, base):
                 return self.encode(base(value), where, depth)
         raise ResultError(
-            f"{where} is a {_name(value.__class__)}, which a record cannot hold: return plain data, "
+            f"{where} is of type {_name(value.__class__)}, which a record cannot hold: return plain data, "
             "numpy values, dataclasses or paths, or write a file in the job's directory and return its path"
         )
 
@@ -185,7 +185,7 @@ class _Encoder:
         numpy = sys.modules["numpy"]
         if type(value) is not numpy.ndarray or value.dtype.hasobject:
             raise ResultError(
-                f"{where} is a {_name(value.__class__)} of {value.dtype}: only plain numpy arrays are kept"
+                f"{where} is of type {_name(value.__class__)} of {value.dtype}: only plain numpy arrays are kept"
             )
         while True:
             name = _ARRAY.format(self.arrays)
