@@ -16,6 +16,8 @@ from xpm.experiment import Experiment, experiment, session
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    # However pytest was started: its own program is no script of a user.
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     return tmp_path
 
 
