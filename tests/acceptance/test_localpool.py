@@ -190,11 +190,14 @@ def test_workers_that_cannot_be_started_are_told_once_with_the_reason_and_tried_
 def test_workers_that_end_for_want_of_work_look_once_more_before_they_go(
     lab: Lab, start_server: Callable[..., Server]
 ) -> None:
-    lab.env |= {"XPM_BROKER": start_server().url, "XPM_WORKERS": "1", "XPM_IDLE_STOP": "1"}
-    assert run(lab, "one").returncode == 0
+    lab.env |= {"XPM_BROKER": start_server().url, "XPM_WORKERS": "1", "XPM_IDLE_STOP": "2"}
+    script = start(lab, lab.project, "one", "1", str(lab.project / "gate"))
+    wait_for(lambda: begun(lab))
     (worker,) = workers(lab)
+    (lab.project / "gate").touch()
+    assert script.communicate(timeout=30) and script.returncode == 0
     os.kill(worker["pid"], signal.SIGSTOP)  # so that the end takes a while
-    wait_for(lambda: "nothing to do for 1 s: ending" in logged(lab))
+    wait_for(lambda: "nothing to do for 2 s: ending" in logged(lab))
     assert run(lab, "two", XPM_DETACH="1").returncode == 0
     os.kill(worker["pid"], signal.SIGCONT)
     wait_for(lambda: "two" in [name for name, _ in begun(lab)])
@@ -208,8 +211,7 @@ def test_workers_end_while_others_are_connected_to_a_shared_broker(
     with server.client() as foreign:
         foreign.ping()
         assert run(lab, "one").returncode == 0
-        pool = psutil.Process(psutil.Process(workers(lab)[0]["pid"]).ppid())
-        pool.wait(30)
+        wait_for(lambda: not workers(lab))
         assert foreign.ping()
     assert "nothing to do for 1 s: ending" in logged(lab)
 

@@ -144,12 +144,14 @@ def test_no_bell_is_missed(server: Server, broker: Broker, run: Run) -> None:
 
 
 def test_waiting_outlasts_the_sockets_patience(server: Server, namespace: str) -> None:
-    with open_client(server.url, timeout=0.7) as client:  # Redis 6.2 may answer a tenth of a second late
+    with open_client(
+        server.url, timeout=1.5
+    ) as client:  # so that a busy machine may answer half a second late
         broker = Broker(client, Namespace(namespace))
         begin = time.monotonic()
-        assert not broker.wait("w", 0.9)
-        assert 0.9 <= time.monotonic() - begin < 3
-        assert Events(broker).read(0.9) == []
+        assert not broker.wait("w", 1.8)
+        assert time.monotonic() - begin >= 1.8
+        assert Events(broker).read(1.8) == []
         ringer = threading.Timer(0.3, lambda: broker.client.rpush(f"{broker.prefix}bell:w", "1"))
         ringer.start()
         assert broker.wait("w", 5)

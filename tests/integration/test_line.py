@@ -10,9 +10,12 @@ from hands import entry
 from servers import Server
 
 from xpm.broker.broker import Broker, Entry, Run
+from xpm.broker.connect import open_client
 from xpm.broker.scripts import UNDER_WAY
 from xpm.broker.views import Views
 from xpm.core.state import State
+from xpm.errors import BrokerError
+from xpm.types import Namespace
 
 JOBS = 100 * 5 * UNDER_WAY
 """Several times as many as are under way at once, in calls of 100."""
@@ -59,8 +62,10 @@ def test_an_error_in_the_making_of_entries_leaves_a_connection_that_can_be_used(
     def broken() -> None:
         raise OSError("the disk is full")
 
+    heard: list[Entry] = []
     with pytest.raises(OSError, match="the disk is full"):
-        broker.submit(run, plan(broken))
+        broker.submit(run, plan(broken), told=lambda entries, _: heard.extend(entries))
+    assert len(heard) == sum(views.counts().values()) >= JOBS // 2 - 100, "all that went out is heard of"
     for _ in range(5):
         outcomes = broker.submit(run, plan(lambda: None))
         assert len(outcomes) == JOBS
@@ -77,3 +82,16 @@ def test_types_are_told_before_the_jobs_that_name_them(broker: Broker, run: Run)
 
     broker.submit(run, growing(), types)
     assert broker.types(list(types)) == types
+
+
+def test_what_a_new_connection_is_refused_for_is_an_error_of_ours(
+    start_server: Callable[..., Server],
+) -> None:
+    own = start_server()
+    broker = Broker(open_client(own.url), Namespace("n"))
+    run = broker.open("test", "run")
+    with own.client() as admin:
+        admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        kill_others(admin)
+        with pytest.raises(BrokerError):
+            broker.submit(run, [entry(1)])

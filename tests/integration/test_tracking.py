@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from xpm.experiment.voice import Voice
 from xpm.settings import load
 from xpm.workspace.layout import Workspace
 
+TYPES = {"key": b"packed"}
+
 
 class Script:
     """What a script does with a run."""
@@ -27,14 +30,19 @@ class Script:
         self.run = Tracked(link, RunDirectory.create(folder / name, origin), "test", name, f"code {name}", {})
 
     def submit(self, *entries: Entry) -> None:
-        self.run.directory.add(entries, {})
-        self.run.submit(entries, {})
+        self.run.directory.add(entries, TYPES)
+        self.run.submit(entries, TYPES)
         self.run.count += len(entries)
 
 
 @pytest.fixture
-def link(start_server: Callable[..., Server], tmp_path: Path) -> Iterator[Link]:
-    settings = load(arguments={"broker": start_server().url, "workers": 0})
+def server(start_server: Callable[..., Server]) -> Server:
+    return start_server()
+
+
+@pytest.fixture
+def link(server: Server, tmp_path: Path) -> Iterator[Link]:
+    settings = load(arguments={"broker": server.url, "workers": 0})
     made = Link(Workspace.open(tmp_path / "runs"), settings, Voice())
     made.connect()
     yield made
@@ -72,7 +80,27 @@ def test_a_broker_that_forgets_between_two_submissions_is_told_of_both(link: Lin
     with pytest.raises(RunForgotten):
         link.broker.submit(script.run.run, [entry("c")])
     script.submit(entry("c", "b"))
+    told = link.views.run(script.run.token)
+    assert told is not None and told.total == 3, "a script that detaches now looks no more"
+    assert link.broker.types(["key"]) == TYPES
     view = script.run.view()
     assert (view.experiment, view.total, view.open) == ("test", 3, 3)
     listed = {short for short, _ in link.views.members(other.token)}
     assert not listed, "jobs were given to another experiment's run"
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_broker_that_came_back_empty_is_told_of_all(
+    link: Link, server: Server, tmp_path: Path, noticed: bool
+) -> None:
+    script = Script(link, tmp_path, "first")
+    script.submit(entry("a"), entry("b", "a"))
+    server.kill()
+    shutil.rmtree(server.directory / "appendonlydir")
+    server.start()
+    if noticed:  # some question has found the connection cut, and opened another
+        link.reopen()
+    script.submit(entry("c", "b"))
+    told = link.views.run(script.run.token)
+    assert told is not None and told.total == 3
+    assert link.broker.types(["key"]) == TYPES

@@ -60,9 +60,16 @@ class Brood:
 
     def look(self) -> bool:
         """Looks for what ended jobs have left over; whether there is anything."""
-        jobs, kept = self._jobs, self._kept
-        self.left = {pid for pid in self._list.pids() if pid not in jobs and pid not in kept}
+        self.left = self._others()
         return bool(self.left)
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing such; while modules are imported, what they start cannot be told from it."""
+        return not self._others()
+
+    def _others(self) -> set[int]:
+        return {pid for pid in self._list.pids() if pid not in self._jobs and pid not in self._kept}
 
     def kill_left(self) -> None:
         """Kills what was left over, with all that is below it."""

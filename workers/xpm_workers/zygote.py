@@ -302,7 +302,7 @@ class Zygote:
         for job, status in self._brood.reap_jobs():
             self._note_end(job, status)
         if self._ended:
-            self._tell_ends(clean=not self._brood.look())
+            self._tell_ends(clean=self._brood.clean)
 
     def _note_end(self, job: int, status: int) -> None:
         line = self._jobs.pop(job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
@@ -60,6 +60,10 @@ class Outcome(NamedTuple):
     """`new`, `joined`, `reused` or `retried`."""
     code: str
     """The code that the job runs, or ran."""
+
+
+Told = Callable[[Sequence[Entry], Sequence[Outcome]], None]
+"""What hears of entries that the broker has answered, and what became of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +194,16 @@ class Broker(Reader):
         return Run(token.decode(), experiment, run, int(start), code)
 
     def submit(
-        self, run: Run, entries: Iterable[Entry], types: Mapping[str, bytes] | None = None
+        self,
+        run: Run,
+        entries: Iterable[Entry],
+        types: Mapping[str, bytes] | None = None,
+        told: Told | None = None,
     ) -> list[Outcome]:
         """Add jobs to a run, inputs before what needs them; what exists is joined, never doubled.
 
-        Entries may be made while earlier ones are on their way, and `types` may grow meanwhile.
+        Entries may be made while earlier ones are on their way, and `types` may grow meanwhile. `told` hears what
+        became of each batch as soon as it is known.
 
         Raises:
             RunForgotten: the broker has lost its memory since the run was opened.
@@ -212,7 +221,11 @@ class Broker(Reader):
         for replies in self._scripts.run_each("submit", calls()):
             if not replies:
                 raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
-            outcomes += map(_outcome, batches.popleft(), replies)
+            batch = batches.popleft()
+            became = list(map(_outcome, batch, replies))
+            outcomes += became
+            if told is not None:
+                told(batch, became)
         return outcomes
 
     def _tell_types(self, types: Mapping[str, bytes]) -> None:

@@ -98,15 +98,27 @@ class Scripts:
             BrokerError: the server refused a call.
         """
         line = Line(self._client.connection_pool)
+        trouble: Exception | None = None
+        coming = iter(calls)
         try:
-            for call in calls:
-                line.send((*self._by_digest(name), *call))
+            while True:
+                try:
+                    call = next(coming)
+                except StopIteration:
+                    break
+                except Exception as error:  # raised below: what is on its way is answered before
+                    trouble = error
+                    break
+                with _told_as_ours(name):
+                    line.send((*self._by_digest(name), *call))
                 if len(line) >= UNDER_WAY:
                     yield self._next(line, name)
             while len(line):
                 yield self._next(line, name)
         finally:
             line.close()
+        if trouble is not None:
+            raise trouble
 
     def _next(self, line: Line, name: str) -> Any:
         call, reply, lost = line.receive()

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,11 @@ from xpm.errors import UsageError
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    _Number = click.ParamType[int]
+else:
+    _Number = click.ParamType  # generic from click 8.4 on
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def _everywhere(hidden: bool) -> list[click.Parameter]:
     ]
 
 
-class Count(click.ParamType[int]):
+class Count(_Number):
     """A whole number within limits, both included; click would speak of the range x>=0.
 
     Args:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -77,19 +78,21 @@ class Remote:
         if first:
             self._link.fit()
         self._link.serve()
-        sent: list[Entry] = []
-        outcomes = run.submit(self._noted(entries, run.directory, sent), self._types)
-        self._note(sent, outcomes)
+        gone: dict[JobId, Entry] = {}
+        try:
+            run.submit(self._noted(entries, run.directory), self._types, partial(self._hear, gone))
+        finally:
+            run.count = len(self._codes)
+        if gone:
+            run.submit(gone.values(), self._types)
         self._link.confirm()
-        run.count = len(self._codes)
         if first:
             run.directory.add_commit(self._origin(run.name))
 
-    def _noted(self, entries: Iterator[Entry], directory: RunDirectory, sent: list[Entry]) -> Iterator[Entry]:
+    def _noted(self, entries: Iterator[Entry], directory: RunDirectory) -> Iterator[Entry]:
         """The same entries, each noted in the run's directory before the broker hears of it."""
         while part := list(islice(entries, PART)):
             directory.add(part, self._types)
-            sent += part
             yield from part
 
     def _entry(self, item: Item, proof: Proof | None) -> Entry:
@@ -111,19 +114,16 @@ class Remote:
             *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
         )
 
-    def _note(self, entries: list[Entry], outcomes: list[Outcome]) -> None:
-        """Counts what was done before; a result that the broker believes in and that is gone is made again."""
-        gone: list[Entry] = []
+    def _hear(self, gone: dict[JobId, Entry], entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
+        """Counts what was done before; a result that the broker believes in and that is gone is to be made again."""
         for entry, outcome in zip(entries, outcomes, strict=True):
-            self._codes[entry.id] = outcome.code
+            self._codes[entry.id] = entry.code or outcome.code
             if outcome.state is not State.DONE:
                 continue
             if entry.known == "no" and self._gathering.gone(self._gathering.jobs[entry.id]):
-                gone.append(entry._replace(known="removed"))
+                gone[entry.id] = entry._replace(known="removed")
             else:
                 self._before.add(entry.id)
-        if gone and self._run is not None:
-            self._run.submit(gone, self._types)
 
     def _open(self) -> Tracked:
         under = self._under

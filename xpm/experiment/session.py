@@ -16,7 +16,7 @@ from xpm.core.config import Task, reference
 from xpm.core.session import ScriptLoaded, Session, SubmitOptions
 from xpm.core.state import ENDED, State
 from xpm.core.submission import prepare
-from xpm.errors import SubmissionError, UsageError, WorkspaceError
+from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import parting, rows
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.ending import DETACHED, DONE, PLAIN, Left, NotAllDone, plainly, status_of
@@ -117,8 +117,16 @@ class Experiment:
         finally:
             self._outgoing.close()
 
+    def _finish(self) -> End | None:
+        """All goes out; if it can't, what is out already goes on without the script."""
+        try:
+            return self._outgoing.finish()
+        except XpmError as error:
+            parting.leave(self._outgoing, self._under, error)
+            raise
+
     def _end(self) -> None:
-        last = self._outgoing.finish()
+        last = self._finish()
         if last is not None:
             self._tell_nothing(last)
         remote = self._outgoing.begun
@@ -131,7 +139,7 @@ class Experiment:
             raise NotAllDone(f"{self.name}: {jobs(len(left))} not done", status_of(view.counts))
 
     def _detach(self) -> None:
-        last = self._outgoing.finish()
+        last = self._finish()
         if last is not None:
             self._tell_nothing(last)
         if self._outgoing.begun is not None:

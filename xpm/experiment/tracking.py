@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xpm.broker.broker import Broker, Entry, Outcome, Run
+from xpm.broker.broker import Broker, Entry, Run, Told
 from xpm.broker.views import RunView
 from xpm.core.state import State
 from xpm.errors import RunForgotten, WorkspaceError
@@ -71,8 +71,14 @@ class Tracked:
         """The broker's name of the run."""
         return self.run.token
 
-    def submit(self, entries: Iterable[Entry], types: Mapping[str, bytes]) -> list[Outcome]:
-        """Submits jobs that `directory` has noted."""
+    def submit(self, entries: Iterable[Entry], types: Mapping[str, bytes], told: Told | None = None) -> None:
+        """Submits jobs that `directory` has noted; what a broker has lost meanwhile is submitted again before.
+
+        Args:
+            entries: the jobs.
+            types: the descriptions of classes that their payloads name.
+            told: hears what became of each part, again if the broker was away in between.
+        """
         coming, taken = iter(entries), list[Entry]()
 
         def again() -> Iterator[Entry]:
@@ -81,14 +87,20 @@ class Tracked:
                 taken.append(entry)
                 yield entry
 
-        def send() -> list[Outcome]:
-            try:
-                return self._link.broker.submit(self.run, again(), types)
-            except RunForgotten:  # what was told before this is told again by `view`
-                self._run = None
-                return self._link.broker.submit(self.run, again(), types)
+        def send() -> None:
+            known = self._run
+            if known is not None and self.run.start != known.start:
+                self._restore()  # it is back without its memory, and has just opened the run anew
+            self._link.broker.submit(self.run, again(), types, told)
 
-        return self._link.ask(send)
+        def send_all() -> None:
+            try:
+                send()
+            except RunForgotten:
+                self._restore()
+                send()
+
+        self._link.ask(send_all)
 
     def view(self) -> RunView:
         """The run and its counts; jobs that the broker has lost are submitted again.
