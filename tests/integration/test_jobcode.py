@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pexpect
@@ -327,6 +329,7 @@ class Early(Task):
             return [sorted({"threading", "redis", "random"} & loaded), str(error), same is experiment]
 
 import sys
+import time
 loaded = set(sys.modules)
 if "pytest" not in sys.modules:
     with experiment("outer", workspace="nowhere", workers=3) as xp:
@@ -483,3 +486,63 @@ class Divide(Task):
         assert os.listdir(lab.path(prepared)) == ["kept"]
     finally:
         lab.close()
+
+
+STARTING = """
+import subprocess, time
+from pathlib import Path
+from xpm.core.config import Param, Task
+helper = subprocess.Popen(["sleep", "1000"])
+Path({gate!r}).with_name("begun").touch()
+while not Path({gate!r}).exists():
+    time.sleep(0.01)
+
+class Helped(Task):
+    n: Param[int]
+    def execute(self):
+        return helper.pid
+"""
+
+
+def test_what_a_module_starts_is_kept_when_another_job_ends_during_the_import(tmp_path, monkeypatch):
+    gate, until = tmp_path / "gate", tmp_path / "until"
+    source = """
+class Wait(Task):
+    until: Param[Path]
+    def execute(self):
+        while not self.until.exists():
+            time.sleep(0.01)
+"""
+    lab = Lab(tmp_path, source, {"helped.py": STARTING.format(gate=str(gate))})
+    try:
+        waiting = lab.prepare(lab.module.Wait.C(until=until))
+        gate.touch()  # not for this process
+        monkeypatch.syspath_prepend(str(lab.root))
+        helped = importlib.import_module("helped")
+        helped.helper.kill()
+        gate.unlink()
+        (tmp_path / "begun").unlink()
+        task = lab.prepare(helped.Helped.C(n=1))
+        path = lab.zygote()
+        first, second = lab.worker(path), lab.worker(path)
+        first.ask(lab.request(waiting))
+        first.until("started")
+        second.ask(lab.request(task))
+        wait_for((tmp_path / "begun").exists)
+        until.touch()
+        assert first.until("exit")[1] == 0
+        gate.touch()
+        assert second.until("exit")[1] == 0
+        lab.worker(path).ask(lab.request(lab.prepare(lab.module.Wait.C(until=gate))))
+        lab.workers[-1].rest()
+        assert psutil.Process(lab.record(task).result).name() == "sleep"
+    finally:
+        sys.modules.pop("helped", None)
+        lab.close()
+
+
+def wait_for(condition, within=20.0):
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
