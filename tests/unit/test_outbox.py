@@ -161,3 +161,23 @@ def test_others_take_turns_more_often_while_something_goes_out():
     box.close()
     assert seen == [pytest.approx(TURN)] and usual > TURN
     assert sys.getswitchinterval() == usual
+
+
+def test_what_two_threads_want_last_is_done_for_both():
+    out, hold, done = threading.Event(), threading.Event(), list[str]()
+
+    def send(batch: list[int]) -> None:
+        out.set()
+        assert hold.wait(10)
+
+    box = Outbox(send)
+    box.put(1)
+    assert out.wait(5)
+    other = threading.Thread(target=box.flush, args=(lambda: done.append("other"),))
+    other.start()
+    assert not box.flush(lambda: done.append("own"), patience=0.01)
+    hold.set()
+    assert box.flush(patience=10)
+    other.join(10)
+    assert sorted(done) == ["other", "own"]
+    box.close()

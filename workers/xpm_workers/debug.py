@@ -58,6 +58,7 @@ def _run(request: Request, folder: Path) -> int:
     loader.install()
     os.chdir(folder)
     sys.meta_path.insert(0, seeder)
+    os.environ["XPM_WORKSPACE"] = request.workspace
     introduce(request)
     here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
     session.adopt(here)

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -23,8 +23,10 @@ from pathlib import Path
 from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
-from xpm.broker.idle import idle
+from xpm.broker.idle import BUSY, idle
 from xpm.broker.poolfile import PoolFile
+from xpm.broker.reader import Reader
+from xpm.broker.views import Views
 from xpm.errors import BrokerUnreachable, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
@@ -81,6 +83,7 @@ class Pool:
         idle_stop: end when nothing was to do for so many seconds; 0: never.
         file: that of a pool that scripts of this host share, by which they ask it for more workers or fewer.
         shared: the broker is not the workspace's own server, and others may be connected to it.
+        share: the variables that limit a library's threads and are the pool's to set.
     """
 
     def __init__(
@@ -92,12 +95,14 @@ class Pool:
         *,
         file: PoolFile | None = None,
         shared: bool = False,
+        share: Collection[str] = (),
     ) -> None:
         self._duty = duty
         self._asked = slots
         self._count = slots or cpus()
         self._file = file
         self._shared = shared
+        self._share = share
         self._revive = revive
         self._idle_stop = idle_stop
         self._slots: dict[int, Slot] = {}
@@ -110,7 +115,6 @@ class Pool:
         os.set_blocking(self._wake, False)
         os.set_blocking(self._signalled, False)
         self._used = time.monotonic()
-        self._share: set[str] = set()
 
     @property
     def asked(self) -> int:
@@ -135,7 +139,6 @@ class Pool:
                 signal.signal(number, self._on_stop)
         if self._file is not None:
             self._file.tell(self._asked)
-        self._share = {name for name in THREADS if name not in os.environ}
         self._start_missing()
         log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
         while self._slots:
@@ -316,6 +319,15 @@ class Pool:
         except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
             return any(slot.board.job for slot in self._slots.values())
 
+    def needed(self) -> bool:
+        """Whether some job is ready or runs."""
+        try:
+            with open_client(self._duty.url, timeout=2.0) as client:
+                counts = Views(Reader(client, self._duty.namespace)).counts()
+        except XpmError:
+            return False
+        return any(counts[state] for state in BUSY)
+
 
 def _ignore(*_: object) -> None:
     """Only so that the signal wakes the loop, or does no harm."""
@@ -412,26 +424,33 @@ def _serve(given: argparse.Namespace) -> int:
     if given.log is not None:
         _hush()
     slots = given.slots
+    share = [name for name in THREADS if name not in os.environ]
     while True:
         revive = _reviver(workspace, settings, given.embedded)
-        pool = Pool(duty, slots, revive, given.idle, file=file, shared=not given.embedded)
+        pool = Pool(duty, slots, revive, given.idle, file=file, shared=not given.embedded, share=share)
         status = pool.run()
-        if file is None or not _goes_on(pool, file):
+        again = _goes_on(pool, file) if file is not None else None
+        if again is None:
             return status
         log.info("something to do came while the workers ended")
-        slots = pool.asked
+        slots = again
 
 
-def _goes_on(pool: Pool, file: PoolFile) -> bool:
-    """Whether work came after an idle pool had decided to end.
+def _goes_on(pool: Pool, file: PoolFile) -> int | None:
+    """How many workers there are to be, if work came after an idle pool had decided to end; None if it may.
 
     A script that found the file held has started no pool. So this one looks once more, after it has let the file go:
     what is submitted later is by a script that finds it free.
     """
     if not pool.idled:
-        return False
+        return None
     file.release()
-    return pool.busy() and file.take() and pool.idled
+    if not pool.needed():
+        return None
+    wanted = file.wanted()
+    if not file.take() or not pool.idled:
+        return None
+    return pool.asked if wanted is None else wanted
 
 
 def _hush() -> None:

@@ -137,6 +137,12 @@ class Progress:
     desc: str
 
 
+def _inputs(packed: bytes | None) -> list[ShortId]:
+    """The inputs of a job, as they are kept: a byte for each, then 16 for each."""
+    count = len(packed or b"") // 17
+    return [ShortId((packed or b"")[count + 16 * i : count + 16 * i + 16].hex()) for i in range(count)]
+
+
 class Views:
     """The questions, over one broker."""
 
@@ -242,17 +248,23 @@ class Views:
 
     def inputs(self, job: str) -> list[ShortId]:
         """The jobs that this one depends on."""
-        data = (
-            cast(bytes | None, self._ask(lambda: self._client.get(f"{self._prefix}in:{short(job)}"))) or b""
-        )
-        count = len(data) // 17
-        return [ShortId(data[count + 16 * i : count + 16 * i + 16].hex()) for i in range(count)]
+        return _inputs(self._ask(lambda: self._client.get(f"{self._prefix}in:{short(job)}")))
 
     def successors(self, job: str, limit: int = 100) -> list[ShortId]:
         """The jobs that depend on this one."""
         name = f"{self._prefix}out:{short(job)}"
         data = cast(bytes, self._ask(lambda: self._client.getrange(name, 0, 36 * limit - 1)))
-        return list(dict.fromkeys(ShortId(data[at : at + 32].decode()) for at in range(0, len(data), 36)))
+        named = list(dict.fromkeys(ShortId(data[at : at + 32].decode()) for at in range(0, len(data), 36)))
+        # A job that was submitted again with other inputs is still in the list of the old one.
+        pipe = self._client.pipeline(transaction=False)
+        for each in named:
+            pipe.get(f"{self._prefix}in:{each}")
+        own = short(job)
+        return [
+            each
+            for each, inputs in zip(named, self._ask(pipe.execute), strict=True)
+            if own in _inputs(inputs)
+        ]
 
     def failure(self, job: str) -> Failure | None:
         """Why the last attempt of a job failed."""

@@ -15,6 +15,7 @@ from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.summary import Ending, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
+from xpm.experiment.waiting import Care
 from xpm.experiment.watching import watch
 from xpm.settings import Settings
 from xpm.workspace.layout import Workspace
@@ -52,7 +53,7 @@ def attach(name: str, settings: Settings) -> int:
         jobs = directory.jobs()
         run.count = len(jobs)
         link.serve()
-        view = watch(run, link, voice).view
+        view = watch(Care(run, link, voice)).view
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
         if not left:
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)

@@ -43,7 +43,7 @@ class Outbox(Generic[T]):
         self._waiting: deque[T] = deque()
         self._wake = threading.Event()
         self._state = threading.Condition()
-        self._last: Callable[[], None] | None = None
+        self._lasts: list[Callable[[], None]] = []
         self._busy = False
         self._urgent = threading.Event()
         self._sent = float("-inf")
@@ -74,7 +74,8 @@ class Outbox(Generic[T]):
             last()
             return True
         with self._state:
-            self._last = last or self._last
+            if last is not None:
+                self._lasts.append(last)
             if self._pending and self._thread is None:
                 self._start()
             self._urgent.set()
@@ -122,7 +123,7 @@ class Outbox(Generic[T]):
 
     @property
     def _pending(self) -> bool:
-        return self._going or self._last is not None or self._busy
+        return self._going or bool(self._lasts) or self._busy
 
     def _start(self) -> None:
         # A daemon, so that a broker that doesn't answer can't keep a failed script from ending.
@@ -155,12 +156,11 @@ class Outbox(Generic[T]):
         with self._state:
             if not self._dropped:
                 self._under_way = []
-            self._busy = not self._closed and (self._going or self._last is not None)
+            self._busy = not self._closed and (self._going or bool(self._lasts))
             if not self._busy:
                 return None
             if not self._going:
-                last, self._last = self._last, None
-                return last
+                return self._lasts.pop(0)
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
             self._under_way = batch
             return lambda: self._send(batch)

@@ -36,6 +36,8 @@ def _part(outgoing: Outgoing, under: Circumstances, patience: float, known: Base
         except XpmError as trouble:
             if trouble is not known:
                 under.voice.say(f"{under.experiment}: not all that was submitted went out: {trouble}")
+            elif not outgoing.remote.count:
+                return  # the error says it all
         _tell(outgoing, under)
 
 

@@ -34,6 +34,7 @@ from xpm.experiment.results import result_of
 from xpm.experiment.rundir import Origin, RunDirectory
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
+from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
 from xpm.types import JobId
@@ -56,6 +57,7 @@ class Remote:
         self._types: dict[str, bytes] = {}
         self._code: Code | None = None
         self._run: Tracked | None = None
+        self._unserved: Unserved | None = None
         self._codes: dict[JobId, str] = {}
         self._before: set[JobId] = set()
         self._today = Today(under.settings.project, under.workspace)
@@ -161,7 +163,7 @@ class Remote:
             Left: Ctrl-C detached from it, or cancelled it.
         """
         assert self._run is not None, "something was submitted"
-        view, given_up = watch(self._run, self._link, self._under.voice)
+        view, given_up = watch(self._care(self._run))
         if given_up:
             self._leave(view)
         if view.counts[State.DONE] == view.total == len(self._gathering.jobs):
@@ -180,11 +182,16 @@ class Remote:
             raise NotSubmitted(
                 f"{ref.task} {ref.id[:8]} was not submitted: its experiment was left before that"
             )
-        care = Care(run, self._link, self._under.voice)
+        care = self._care(run)
         try:
             return result_of(ref, self._under.workspace, care, timeout)
         except KeyboardInterrupt:
             self._leave(interrupted(care))
+
+    def _care(self, run: Tracked) -> Care:
+        voice = self._under.voice
+        self._unserved = self._unserved or Unserved(run, self._link, voice)
+        return Care(run, self._link, voice, self._unserved)
 
     def _leave(self, view: RunView) -> NoReturn:
         """The script ends, since its user has cancelled what it waits for."""

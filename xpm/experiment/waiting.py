@@ -82,9 +82,16 @@ def wait(care: Care, display: Display) -> RunView:
 
 
 class Care:
-    """What has to be seen to while a run, or a job of it, is waited for."""
+    """What has to be seen to while a run, or a job of it, is waited for.
 
-    def __init__(self, run: Tracked, link: Link, voice: Voice) -> None:
+    Args:
+        run: the run.
+        link: the way to its broker.
+        voice: says what the user should know.
+        unserved: what was told already by who waited before.
+    """
+
+    def __init__(self, run: Tracked, link: Link, voice: Voice, unserved: Unserved | None = None) -> None:
         self.run = run
         self.link = link
         self.voice = voice
@@ -92,7 +99,7 @@ class Care:
         """Jobs that will still move, as far as is known: none of a broker that is away."""
         self._began = time.monotonic()
         self._visited = float("-inf")
-        self._unserved = Unserved(run, link, voice)
+        self._unserved = unserved or Unserved(run, link, voice)
 
     def look(self) -> RunView:
         """The run and its counts; jobs that the broker has lost are submitted again."""

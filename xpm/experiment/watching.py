@@ -11,7 +11,6 @@ from xpm.errors import BrokerUnreachable
 from xpm.experiment.display import Lines, open_display
 from xpm.experiment.ending import CANCELLED, DETACHED, UNREACHABLE, Left
 from xpm.experiment.link import Link
-from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice, jobs
 from xpm.experiment.waiting import Care, wait
 
@@ -27,14 +26,13 @@ class Watched(NamedTuple):
     """Whether the user has cancelled what was left of it."""
 
 
-def watch(run: Tracked, link: Link, voice: Voice) -> Watched:
-    """Waits for the end of `run` and shows it.
+def watch(care: Care) -> Watched:
+    """Waits for the end of a run and shows it.
 
     Raises:
         Left: Ctrl-C detached from it.
     """
-    display = open_display(run.experiment, voice)
-    care = Care(run, link, voice)
+    display = open_display(care.run.experiment, care.voice)
     try:
         return Watched(wait(care, display), given_up=False)
     except KeyboardInterrupt:
