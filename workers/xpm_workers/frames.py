@@ -8,7 +8,7 @@
 | job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
 | job | `["done", {"started", "ended", "result"}]` | the task is done; `result` is the text for its record |
 | job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
-| | `"changed"` in either | the files that have changed since the job was submitted, if there are any |
+| | `"changed"` and `"code"` in either | if files have changed since the job was submitted: which, and what to call the code |
 | zygote | `["started", pid]` | the job has a process, which may have spoken already |
 | zygote | `["here"]` | it listens |
 | zygote | `["exit", status, clean]` | always last: `waitpid`'s status; clean: no process of the job is left |

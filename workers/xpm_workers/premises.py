@@ -108,7 +108,7 @@ class Premises:
             pid=ended.pid,
             started=started,
             ended=until,
-            code=claim.code,
+            code=said.get("code", claim.code),
             result=None,
             fence=claim.fence,
             changed=said.get("changed", ()),

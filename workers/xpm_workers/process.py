@@ -26,7 +26,7 @@ from xpm.core import session
 from xpm.core.message import JobRef
 from xpm.errors import ResultError
 from xpm.workspace.attempts import Failure
-from xpm.workspace.code import read_code
+from xpm.workspace.code import read_code, variant
 from xpm.workspace.directory import (
     DURABLE_AFTER,
     LOGS,
@@ -113,7 +113,7 @@ class Execution:
         self.request = request
         self.loader = loader
         self.started = 0.0
-        self._changed: list[str] = []
+        self._files: dict[str, str] = {}
         self._pid = 0
         self._path = job_dir(request.workspace, request.task, request.job)
         self._channel = Channel(connected, self._path)
@@ -175,7 +175,7 @@ class Execution:
         introduce(self.request)
         code = self.loader.code
         if not code.copied:
-            self._changed = code.changed()[:MENTIONED]
+            self._files = code.today()
 
     def execute(self) -> tuple[Any, Failure | None]:
         """Executes the task: what it returned, or how it failed."""
@@ -209,8 +209,11 @@ class Execution:
 
     def _about(self, ended: float) -> dict[str, Any]:
         about: dict[str, Any] = {"started": self.started, "ended": ended}
-        if self._changed:
-            about["changed"] = self._changed
+        then = self.loader.code.files
+        if self._files and self._files != then:
+            changed = [name for name, now in self._files.items() if now != then[name]]
+            about["changed"] = changed[:MENTIONED]
+            about["code"] = variant(self.request.code, self._files)
         return about
 
     def _shown(self) -> tuple[str, str]:

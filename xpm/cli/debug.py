@@ -13,6 +13,7 @@ from xpm.core.info import JobRef
 from xpm.core.message import references
 from xpm.errors import UsageError
 from xpm.types import Fence
+from xpm.workspace.code import read_code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record
 
@@ -50,7 +51,9 @@ def debug(reach: Reach, job: str) -> int:
         _require(ref, found, reach.workspace)
     if broker is not None:
         broker.client.close()
-    reach.say(f"{found.label} again, in a copy of its directory; the code is that of its run ({code})")
+    copied = read_code(reach.workspace.path, code).copied
+    which = f"that of its run ({code})" if copied else "the project's as it is now: its run made no copy"
+    reach.say(f"{found.label} again, in a copy of its directory; the code is {which}")
     sys.stdout.flush()
     return run_here(request)
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 
-from xpm.errors import UsageError
+from xpm.errors import UsageError, WorkspaceError
 from xpm.experiment.ending import status_of
 from xpm.experiment.gathering import newest, plan_of
 from xpm.experiment.link import Link
@@ -18,6 +18,7 @@ from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import watch
 from xpm.settings import Settings
+from xpm.workspace.code import read_code
 from xpm.workspace.layout import Workspace
 
 
@@ -55,13 +56,21 @@ def attach(name: str, settings: Settings) -> int:
         link.serve()
         view = watch(Care(run, link, voice)).view
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
-        if not left:
+        if not left and _copied(workspace, directory.code):
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)
             note_end(directory, plan_of(jobs.items()), codes, voice)
         tell(Ending(name, link.commands, view, time.monotonic() - began), link, left, voice)
         return status_of(view.counts)
     finally:
         link.close()
+
+
+def _copied(workspace: Workspace, code: str) -> bool:
+    """Whether jobs ran a copy of the code: else what they ran is known of each alone."""
+    try:
+        return read_code(workspace.path, code).copied
+    except WorkspaceError:
+        return False
 
 
 def _nearest(name: str, workspace: Workspace) -> str:

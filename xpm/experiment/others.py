@@ -15,7 +15,7 @@ from pathlib import Path
 from xpm.core.info import Described
 from xpm.errors import WorkspaceError
 from xpm.experiment.voice import jobs
-from xpm.workspace.code import digest, read_code
+from xpm.workspace.code import digest, read_code, variant
 from xpm.workspace.layout import Workspace
 
 
@@ -50,6 +50,8 @@ class Today:
             return False
         if self._files is None:
             self._files = _loaded(self._project)
+        if not then.copied and "+" in code:
+            return variant(then.id, then.today()) != code
         if not then.copied:
             return any(then.files.get(name) != digest(content) for name, content in self._files.items())
         folder = then.folder(self._workspace.path)

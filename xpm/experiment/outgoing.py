@@ -33,7 +33,7 @@ class Outgoing:
 
     @property
     def jobs(self) -> Mapping[JobId, Submitted]:
-        """The jobs that are out, or need not go."""
+        """The jobs that are out, on their way, or need not go."""
         return self._gathering.jobs
 
     @property

@@ -166,7 +166,8 @@ class Remote:
         view, given_up = watch(self._care(self._run))
         if given_up:
             self._leave(view)
-        if view.counts[State.DONE] == view.total == len(self._gathering.jobs):
+        done = view.counts[State.DONE] == view.total == len(self._gathering.jobs)
+        if done and self._code and self._code.copied:  # without a copy, jobs may have run others
             codes = Counter(self._codes.values())
             note_end(self._run.directory, self._gathering.plan, codes, self._under.voice)
         return view

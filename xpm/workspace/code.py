@@ -50,11 +50,14 @@ class Code:
         """Where jobs import from."""
         return workspace / ".xpm" / "code" / self.fingerprint if self.copied else Path(self.root)
 
-    def changed(self) -> list[str]:
-        """The files of the project that are other ones now, or gone; none when jobs import from a copy."""
-        return [
-            name for name, then in self.files.items() if _digest_of(os.path.join(self.root, name)) != then
-        ]
+    def today(self) -> dict[str, str]:
+        """What `files` would be now; nothing when jobs import from a copy."""
+        return {name: _digest_of(os.path.join(self.root, name)) for name in self.files}
+
+
+def variant(code: str, files: Mapping[str, str]) -> str:
+    """What is noted, in place of the id `code`, as the code of a job that ran with `files` as they were then."""
+    return f"{code}+{digest(repr(sorted(files.items())).encode('utf-8', 'surrogateescape'))}"
 
 
 def digest(content: bytes) -> str:
@@ -71,12 +74,12 @@ def _digest_of(path: str) -> str:
 
 
 def read_code(workspace: Path, code: str) -> Code:
-    """The code of a run by its id.
+    """The code of a run by its id, or by that of a `variant` of it.
 
     Raises:
         WorkspaceError: it is not in the workspace, or was written by a newer xpm.
     """
-    path = workspace / ".xpm" / "code" / f"{code}.json"
+    path = workspace / ".xpm" / "code" / f"{code.partition('+')[0]}.json"
     try:
         values: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -137,10 +137,10 @@ def _store(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _fingerprint(files: dict[str, bytes]) -> str:
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name in sorted(files):
-        digest.update(b"%b\0%b" % (os.fsencode(name), hashlib.sha256(files[name]).digest()))
-    return digest.hexdigest()[:16]
+        found.update(b"%b\0%b" % (os.fsencode(name), hashlib.sha256(files[name]).digest()))
+    return found.hexdigest()[:16]
 
 
 def _contents(root: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -42,8 +42,7 @@ local function list_new(j, id, packed)
   tags[#tags + 1] = packed
 end
 
--- What new jobs add to keys of others, and their own texts: written together, since each call from Lua costs more than
--- what it writes.
+-- The texts of new jobs are written together, since each call from Lua costs more than what it writes.
 local function write_texts()
   for i = 1, #texts, 1000 do call('MSET', unpack(texts, i, math.min(i + 999, #texts))) end
   texts = {}
