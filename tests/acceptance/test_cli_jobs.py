@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from commands import Lab
+from commands import XPM, Lab
+from sentinels import until
 
 from xpm.cli.listing import Filter, window
 from xpm.cli.logs import Log
@@ -362,3 +364,40 @@ def test_a_closed_output_is_nothing_to_stumble_over(own: Lab):
             done = own.shell(f"{words} {closed}")
             assert done.returncode == (2 if words.startswith("show") else 0), (words, closed, done.stderr)
             assert "Traceback" not in done.stderr and "unexpected" not in done.stderr
+
+
+def test_a_job_that_runs_again_has_not_failed_for_those_who_see_the_workspace_alone(own: Lab, tmp_path: Path):
+    gate = tmp_path / "gate"
+    (own.project / "again.py").write_text(
+        f"""
+import os, signal, time
+from pathlib import Path
+from xpm import Param, Task, experiment
+class Again(Task):
+    n: Param[int]
+    def execute(self):
+        if os.environ["XPM_ATTEMPT"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        print("once more", flush=True)
+        while not Path({str(gate)!r}).exists():
+            time.sleep(0.02)
+if __name__ == "__main__":
+    with experiment("again"):
+        Again.C(n=1).submit()
+"""
+    )
+    assert own.run("run", "--detach", "again.py").returncode == 0
+    until(lambda: own.job("Again n=1")["attempt"] == 2 and own.job("Again n=1")["state"] == "RUNNING")
+    job, away = own.job("Again n=1")["id"], ("--broker", "redis://127.0.0.1:1")
+    sheet = own.json(*away, "show", job)
+    assert [one["end"] for one in sheet["attempts"]] == ["lost"] and sheet["failure"] is None
+    assert (sheet["state"], sheet["note"]) == (
+        "unknown",
+        "its last attempt was lost, and it may run again; the broker was not asked",
+    )
+    with subprocess.Popen(
+        [*XPM, *away, "logs", "-f", job], env=own.env, cwd=own.project, stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None and follower.stdout.readline() == "once more\n"
+        gate.touch()
+        assert follower.wait(60) == 0

@@ -22,7 +22,7 @@ from xpm.cli.words import brief
 from xpm.core.state import ENDED, State
 from xpm.errors import BrokerError, UsageError
 from xpm.types import short
-from xpm.workspace.attempts import read_attempts
+from xpm.workspace.attempts import failed_for_good, read_attempts
 from xpm.workspace.results import complete
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Follower:
         if view is not None:
             return view.state in ENDED or view.state is State.HOLD
         return complete(self._found.path) is not None or (
-            self._views is None and bool(read_attempts(self._found.path))
+            self._views is None and failed_for_good(read_attempts(self._found.path))
         )
 
     def _wait(self) -> bool:

@@ -16,7 +16,7 @@ from xpm.core.message import TypeInfo, parameters, references, type_keys
 from xpm.core.state import State
 from xpm.errors import MessageError, WorkspaceError
 from xpm.types import Scalar
-from xpm.workspace.attempts import Attempt, Failure, read_attempts
+from xpm.workspace.attempts import Attempt, Failure, failed_for_good, read_attempts
 from xpm.workspace.code import read_code
 from xpm.workspace.directory import STALE
 from xpm.workspace.results import Record, read_record
@@ -145,8 +145,10 @@ def _state(
             State.DONE.value,
             f"its record is in the workspace, took {duration(record.ended - record.started)}",
         )
-    if failed:
+    if failed_for_good(failed):
         return State.ERROR.value, f"its last attempt failed{unsure}"
+    if failed:
+        return "unknown", f"its last attempt was lost, and it may run again{unsure}"
     return "unknown", f"it has a directory and no result{unsure}"
 
 

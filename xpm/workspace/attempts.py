@@ -78,8 +78,13 @@ def write_attempt(jobdir: str | os.PathLike[str], attempt: Attempt) -> None:
         os.unlink(draft)
 
 
+def failed_for_good(attempts: Sequence[Attempt]) -> bool:
+    """Whether the last of the attempts ended its job; one that was lost did not: the job may run again."""
+    return bool(attempts) and attempts[-1].failure.kind != "lost"
+
+
 def read_attempts(jobdir: str | os.PathLike[str]) -> list[Attempt]:
-    """The failed attempts of the job in `jobdir`, the first one first; damaged files are left out."""
+    """The attempts without a result of the job in `jobdir`, the first one first; damaged files are left out."""
     found = [attempt for attempt in _read(os.path.join(jobdir, FOLDER)) if attempt is not None]
     return sorted(found, key=lambda attempt: (attempt.n, attempt.execution))
 
