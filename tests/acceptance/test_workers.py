@@ -20,6 +20,8 @@ from servers import Server
 
 from xpm.broker import rq as rqnames
 from xpm.broker.poolfile import PoolFile
+from xpm.cli.select import Found
+from xpm.cli.sheet import read
 from xpm.core.state import State
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.results import read_record
@@ -235,6 +237,11 @@ def test_a_worker_killed_by_9_hands_its_job_to_the_next_at_once(works: Farm, tmp
     assert not psutil.pid_exists(first) and psutil.pid_exists(second)
     until.touch()
     works.until(works.in_state("Wait n=1", State.DONE))
+    job = works.job("Wait n=1")
+    found = Found(job.id, job.task, job.label, job, works.workspace.jobpath(job.task, job.id))
+    sheet = read(found, works.views, works.broker, works.workspace)
+    assert [(one.number, one.end) for one in sheet.attempts] == [(2, "done")]
+    assert sheet.remarks == ["no note of attempt 1: its worker was lost with it, or what it left was removed"]
 
 
 def test_a_job_killed_by_9_runs_again(works: Farm, tmp_path: Path) -> None:

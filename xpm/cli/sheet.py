@@ -99,6 +99,11 @@ def read(found: Found, views: Views | None, broker: Reader | None, workspace: Wo
         remarks.append(f"the last attempt ran the project's code, changed since it was submitted: {changed}")
     code = view.code if view is not None and view.code else record.code if record else ""
     state, why = _state(view, views, broker, record, failed)
+    attempts = _attempts(view, record, failed)
+    if found.path.is_dir() and (untold := _untold(view, attempts)):
+        remarks.append(
+            f"no note of attempt {untold}: its worker was lost with it, or what it left was removed"
+        )
     relatives = _relatives(found, views, workspace, payload)
     return Sheet(
         id=found.id,
@@ -110,7 +115,7 @@ def read(found: Found, views: Views | None, broker: Reader | None, workspace: Wo
         parameters=_parameters(payload, types, record, remarks),
         inputs=relatives[0],
         dependents=relatives[1],
-        attempts=_attempts(view, record, failed),
+        attempts=attempts,
         failure=_failure(found, views, state, failed),
         result=_readable(record.result) if record is not None else None,
         directory=found.path,
@@ -233,6 +238,16 @@ def _attempts(view: JobView | None, record: Record | None, failed: Sequence[Atte
     if view is not None and view.state is State.RUNNING:
         tries.append(Try(view.attempt, "running", _host(view.worker), view.worker, view.started, 0.0))
     return tries
+
+
+def _untold(view: JobView | None, tries: Sequence[Try]) -> str:
+    """The numbers of attempts that were begun, and of whose end there is no note."""
+    begun = max([one.number for one in tries], default=0)
+    # How the last one of a job in ERROR ended is its failure.
+    if view is not None:
+        begun = max(begun, view.attempt - (view.state is State.ERROR))
+    told = {one.number for one in tries}
+    return ", ".join(str(number) for number in range(1, begun + 1) if number not in told)
 
 
 def _changed(record: Record | None, failed: Sequence[Attempt]) -> str:
