@@ -355,7 +355,9 @@ if __name__ == "__main__":
     assert "the files of 2 earlier attempts are in .xpm/stale" in own.ok("show", job["id"])
     shutil.rmtree(sheet["directory"])
     assert "directory   removed: the job runs again when it is submitted again" in own.ok("show", job["id"])
-    assert "Die n=1 is DONE, and its directory was removed" in own.run("logs", job["id"]).stderr
+    gone = "Die n=1 is DONE, and its directory was removed: the job runs again when it is submitted again"
+    for words in (("logs",), ("logs", "-f")):
+        assert gone in own.run(*words, job["id"]).stderr, words
 
 
 def test_a_closed_output_is_nothing_to_stumble_over(own: Lab):

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,8 @@ def _nothing(found: Found, only: str | None) -> str:
     if found.path.is_dir():
         return f"{found.label} wrote no {what}"
     if found.view is not None and found.view.started:
-        return f"{found.label} is {found.view.state.value}, and its directory was removed"
+        again = ": the job runs again when it is submitted again" if found.view.state is State.DONE else ""
+        return f"{found.label} is {found.view.state.value}, and its directory was removed{again}"
     state = f" ({found.view.state.value})" if found.view is not None else ""
     return f"{found.label} has not started{state}"
 
@@ -263,6 +264,8 @@ class Follower:
         if view is None:
             return 0 if complete(self._found.path) is not None else 1
         if view.state is State.DONE:
+            if not self._found.path.is_dir():
+                self._reach.say(_nothing(replace(self._found, view=view), None))
             return 0
         reason = note(view, None, time.time())
         self._reach.say(f"{view.label} is {view.state.value}{': ' + reason if reason else ''}")
