@@ -209,7 +209,7 @@ for row in xp.rows():
 try:
     xp.rows("Mak")
 except UsageError as error:
-    assert str(error) == "no job is of a task 'Mak'; there are Make, Sum", error
+    assert str(error) == "no job is of a task 'Mak'; did you mean 'Make'?", error
 try:
     with experiment("look") as xp:
         made, total = plan(3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from xpm.core.config import Task
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.experiment.gathering import Submitted
@@ -16,6 +17,10 @@ from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record
 
 JOB = Submitted(JobId("a" * 64), "plan.py:Fit", "Fit", {"lr": 0.1, "state": "x"})
+
+
+class Other(Task):
+    pass
 
 
 def record(result: object) -> Record:
@@ -77,6 +82,14 @@ def test_tasks_are_chosen_by_class_or_name():
     others = [JOB, JOB._replace(task="m.Fit"), JOB._replace(task="plan.py:Refit")]
     assert [job.task for job in selected(others, "Fit")] == ["plan.py:Fit", "m.Fit"]
     assert selected(others, "plan.py:Fit") == [JOB] and selected(others, None) == others
+
+
+def test_a_name_that_no_task_has_is_refused_and_a_class_that_was_not_submitted_is_not():
+    with pytest.raises(UsageError, match="no job is of a task 'Fti'; did you mean 'Fit'"):
+        selected([JOB], "Fti")
+    with pytest.raises(UsageError, match="no job is of a task 'Nope'; there are Fit"):
+        selected([JOB], "Nope")
+    assert selected([JOB], Other) == [] and selected([], "Nope") == []
 
 
 def test_without_pandas_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from collections.abc import Collection, Mapping
@@ -32,9 +33,15 @@ def selected(jobs: Collection[Submitted], task: type[Task] | str | None) -> list
     name = task if isinstance(task, str) else class_name(task)
     found = [job for job in jobs if job.task == name or job.task.endswith((f".{name}", f":{name}"))]
     if not found and jobs and isinstance(task, str):
-        names = sorted({re.split("[.:]", job.task)[-1] for job in jobs})
-        raise UsageError(f"no job is of a task {task!r}; there are {', '.join(names)}")
+        raise UsageError(f"no job is of a task {task!r}{_nearest(task, {job.task for job in jobs})}")
     return found
+
+
+def _nearest(name: str, tasks: Collection[str]) -> str:
+    """The end of the message: the task that was meant, or which there are."""
+    short = sorted({re.split("[.:]", task)[-1] for task in tasks})
+    close = difflib.get_close_matches(name, [*short, *tasks], n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(short)}"
 
 
 def row(
