@@ -30,7 +30,7 @@ def test_one_argument_is_the_name_two_are_workspace_and_name(here: Path):
         experiment("two", "a", workspace="three")  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="needs a name"):
         experiment("")
-    for name in (None, "a\nb", "a\0", ".", "..", " "):
+    for name in (None, "a\nb", "a\0", "a\u2028b", ".", "..", " "):
         with pytest.raises(UsageError, match="name"):
             experiment(name)  # type: ignore[arg-type]
     assert experiment("größe 1/2").name == "größe 1/2"

@@ -299,12 +299,16 @@ def _workspace(settings: Settings) -> Workspace:
         return Workspace(Path(os.path.realpath(settings.workspace)), _NOWHERE)
 
 
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
+"""Categories of Unicode that end a line, or steer a terminal."""
+
+
 def _sound(name: object) -> str:
     """Refuses what is no name, or would garble each line that holds it."""
     if not isinstance(name, (str, Path)) or not str(name).strip():
         raise UsageError(f"an experiment needs a name, got {name!r}")
     name = str(name)
-    if any(unicodedata.category(each) == "Cc" for each in name) or name in (".", ".."):
+    if any(unicodedata.category(each) in _BREAKING for each in name) or name in (".", ".."):
         raise UsageError(
             f"experiment {name!r}: expected a name without control characters that is not . or .."
         )
