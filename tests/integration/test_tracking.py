@@ -96,7 +96,8 @@ def test_a_broker_that_came_back_empty_is_told_of_all(
     script = Script(link, tmp_path, "first")
     script.submit(entry("a"), entry("b", "a"))
     server.kill()
-    shutil.rmtree(server.directory / "appendonlydir")
+    for kept in server.directory.glob("appendonly*"):  # a folder; up to Redis 6.2 a file
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
     server.start()
     if noticed:  # some question has found the connection cut, and opened another
         link.reopen()

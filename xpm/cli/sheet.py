@@ -292,7 +292,8 @@ def _logs(directory: Path) -> dict[str, int]:
 
 def _earlier(directory: Path) -> list[Path]:
     stale = directory / STALE
-    return sorted(stale.iterdir(), key=lambda path: int(path.name)) if stale.is_dir() else []
+    numbered = [path for path in stale.iterdir() if path.name.isdecimal()] if stale.is_dir() else []
+    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _project(workspace: Workspace, code: str) -> str:

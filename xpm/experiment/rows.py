@@ -18,7 +18,7 @@ from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result, plain
 
-OWN = ("state", "job", "task", "started", "ended", "seconds")
+OWN = ("state", "result", "job", "task", "started", "ended", "seconds")
 """Columns that every row has; a tag or a parameter of that name is called `tag.<name>`."""
 
 
