@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import redis
 from commands import Lab
 from servers import Server
+from waiting import until
 
 SOON = 30.0
 
@@ -41,13 +42,6 @@ def gate(lab: Lab) -> Iterator[Path]:
     path = lab.home / f"gate-{time.monotonic_ns()}"
     yield path
     path.touch()
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
 
 
 def counts(lab: Lab, experiment: str) -> dict[str, int]:
@@ -109,6 +103,7 @@ def test_verbose_shows_where_an_error_of_a_script_was_raised(lab: Lab):
 
 
 def test_what_the_environment_says_counts_for_commands_too(lab: Lab):
+    assert lab.run("run", "plan.py", "env", "1").returncode == 0
     assert lab.run("jobs", env={"XPM_QUIET": "1"}).stderr == ""
     verbose = lab.run("show", "ffffffff", env={"XPM_VERBOSE": "1"})
     assert verbose.returncode == 2 and "in find" in verbose.stderr

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
 from commands import Lab, bare
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +36,6 @@ def screen(lab: Lab, *words: str, columns: int = 100, env: dict[str, str] | None
     child.expect(pexpect.EOF)
     child.close()
     return child.before
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
 
 
 def test_colours_are_for_terminals_that_want_them(lab: Lab):

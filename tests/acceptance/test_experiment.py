@@ -18,6 +18,7 @@ import pexpect
 import pytest
 import redis
 from servers import Server
+from waiting import until
 
 from xpm.broker.broker import Broker
 from xpm.experiment import attach
@@ -104,6 +105,12 @@ class Script:
         """Lets jobs that pause go on."""
         (self.folder / "go").touch()
 
+    def lose_memory(self) -> None:
+        """Empties the workspace's own server."""
+        claim = json.loads((self.folder / "runs/.xpm/broker.json").read_text())
+        with redis.Redis(unix_socket_path=claim["socket"]) as client:
+            client.flushall()
+
     def bad(self, number: int) -> Path:
         path = self.folder / f"bad{number}"
         path.touch()
@@ -127,14 +134,6 @@ def script(tmp_path: Path) -> Iterator[Script]:
         if process.poll() is None:
             process.kill()
             process.communicate()
-
-
-def until(true: Callable[[], Any], within: float = 60.0) -> Any:
-    deadline = time.monotonic() + within
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(0.02)
-    return found
 
 
 def test_a_plan_is_run_once_and_a_second_run_says_that_there_is_nothing_to_do(script: Script) -> None:
@@ -587,9 +586,7 @@ def test_a_result_is_waited_for_though_the_broker_loses_its_memory(script: Scrip
     script.write(RESULT)
     process = script.start()
     until(lambda: len(script.ledger) == 2)
-    claim = json.loads((script.folder / "runs/.xpm/broker.json").read_text())
-    with redis.Redis(unix_socket_path=claim["socket"]) as client:
-        client.flushall()
+    script.lose_memory()
     script.go()
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
@@ -719,9 +716,7 @@ def test_a_queue_that_cannot_be_is_refused(script: Script) -> None:
 def test_a_broker_that_loses_its_memory_is_told_again(script: Script) -> None:
     process = script.start(4, 60)
     until(lambda: len(script.ledger) == 2)
-    claim = json.loads((script.folder / "runs/.xpm/broker.json").read_text())
-    with redis.Redis(unix_socket_path=claim["socket"]) as client:
-        client.flushall()
+    script.lose_memory()
     script.go()
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 import pytest
 import redis
 from servers import Server
+from waiting import until
 
 SCRIPT = """
 import os, sys, time
@@ -109,14 +109,6 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path / "project", XPM_WORKERS="2")
     yield made
     made.close()
-
-
-def until(true: Callable[[], Any], within: float = 60.0) -> Any:
-    deadline = time.monotonic() + within
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(0.02)
-    return found
 
 
 def each_once(first: int, last: int) -> Counter[str]:

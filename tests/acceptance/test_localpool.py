@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import psutil
 import pytest
 from commands import Lab
 from servers import Server
+from waiting import until
 
 from xpm.broker.poolfile import PoolFile
 
@@ -89,13 +89,6 @@ def begun(lab: Lab) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def wait_for(condition: Callable[[], Any], within: float = 30.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-
-
 def logged(lab: Lab) -> str:
     (log,) = (lab.workspace / ".xpm" / "logs").iterdir()
     return log.read_text()
@@ -127,7 +120,7 @@ def test_idle_workers_go_when_none_are_wanted_and_those_at_work_stay(lab: Lab) -
     assert lab.json("jobs", "--state", "READY")["jobs"] and [name for name, _ in begun(lab)] == ["one"]
 
     assert run(lab, "three", 2, "gate", XPM_DETACH="1", XPM_WORKERS="1").returncode == 0
-    wait_for(lambda: "three" in [name for name, _ in begun(lab)])
+    until(lambda: "three" in [name for name, _ in begun(lab)])
     (pool,) = pools(lab)
     assert run(lab, "four", XPM_WORKERS="0", XPM_DETACH="1").returncode == 0
     assert pools(lab) == {pool} and len(workers(lab)) == 1
@@ -135,13 +128,13 @@ def test_idle_workers_go_when_none_are_wanted_and_those_at_work_stay(lab: Lab) -
 
 def test_workers_at_work_become_more_and_fewer_and_say_what_stays(lab: Lab) -> None:
     assert run(lab, "one", 3, "gate", XPM_WORKERS="1", XPM_DETACH="1", COLOUR="red").returncode == 0
-    wait_for(lambda: len(begun(lab)) == 1)
+    until(lambda: len(begun(lab)) == 1)
     (pool,) = pools(lab)
 
     more = run(lab, "two", 3, "gate", XPM_WORKERS="3", XPM_DETACH="1", COLOUR="blue")
     assert "local workers: 3 from now on (1 before)" in more.stderr
     assert "other there: COLOUR;" in more.stderr
-    wait_for(lambda: len(begun(lab)) == 3)
+    until(lambda: len(begun(lab)) == 3)
     assert pools(lab) == {pool} and len(workers(lab)) == 3
 
     fewer = run(lab, "three", 1, "gate", XPM_WORKERS="1", XPM_DETACH="1", COLOUR="red")
@@ -150,9 +143,9 @@ def test_workers_at_work_become_more_and_fewer_and_say_what_stays(lab: Lab) -> N
     assert all(psutil.pid_exists(int(process)) for _, process in begun(lab))
     assert len(workers(lab)) == 3  # each may end its job
     (lab.project / "gate").touch()
-    wait_for(lambda: len(begun(lab)) == 7 and len(workers(lab)) == 1)
+    until(lambda: len(begun(lab)) == 7 and len(workers(lab)) == 1)
     assert pools(lab) == {pool}
-    wait_for(lambda: {one["state"] for one in lab.json("jobs", "--limit", "0")["jobs"]} == {"DONE"})
+    until(lambda: {one["state"] for one in lab.json("jobs", "--limit", "0")["jobs"]} == {"DONE"})
     assert len(begun(lab)) == 7
 
 
@@ -164,7 +157,7 @@ def test_workers_have_the_settings_of_their_script_wherever_it_is_started(lab: L
     script = start(lab, elsewhere, "one", "1", str(lab.project / "gate"), XPM_DETACH="1", XPM_WORKERS="1")
     told = script.communicate(timeout=30)[1]
     assert script.returncode == 0, told
-    wait_for(lambda: begun(lab))
+    until(lambda: begun(lab))
     (worker,) = workers(lab)
     pool = psutil.Process(psutil.Process(worker["pid"]).ppid())
     pool.terminate()
@@ -192,15 +185,15 @@ def test_workers_that_end_for_want_of_work_look_once_more_before_they_go(
 ) -> None:
     lab.env |= {"XPM_BROKER": start_server().url, "XPM_WORKERS": "1", "XPM_IDLE_STOP": "2"}
     script = start(lab, lab.project, "one", "1", str(lab.project / "gate"))
-    wait_for(lambda: begun(lab))
+    until(lambda: begun(lab))
     (worker,) = workers(lab)
     (lab.project / "gate").touch()
     assert script.communicate(timeout=30) and script.returncode == 0
     os.kill(worker["pid"], signal.SIGSTOP)  # so that the end takes a while
-    wait_for(lambda: "nothing to do for 2 s: ending" in logged(lab))
+    until(lambda: "nothing to do for 2 s: ending" in logged(lab))
     assert run(lab, "two", XPM_DETACH="1").returncode == 0
     os.kill(worker["pid"], signal.SIGCONT)
-    wait_for(lambda: "two" in [name for name, _ in begun(lab)])
+    until(lambda: "two" in [name for name, _ in begun(lab)])
 
 
 def test_workers_end_while_others_are_connected_to_a_shared_broker(
@@ -211,14 +204,14 @@ def test_workers_end_while_others_are_connected_to_a_shared_broker(
     with server.client() as foreign:
         foreign.ping()
         assert run(lab, "one").returncode == 0
-        wait_for(lambda: not workers(lab))
+        until(lambda: not workers(lab))
         assert foreign.ping()
     assert "nothing to do for 1 s: ending" in logged(lab)
 
 
 def test_scripts_go_on_when_the_servers_data_are_removed(lab: Lab) -> None:
     first = start(lab, lab.project, "one", "3", str(lab.project / "gate"), XPM_WORKERS="1")
-    wait_for(lambda: begun(lab))
+    until(lambda: begun(lab))
     found = lab.json("broker")
     shutil.rmtree(found["data"])
     status = lab.run("broker")
@@ -247,8 +240,8 @@ def test_a_script_that_detaches_sees_workers_off_that_ended_meanwhile(lab: Lab) 
     held = PoolFile(lock)
     assert held.take()
     script = start(lab, lab.project, "two", "2", str(lab.project / "gate"), "slowly", XPM_DETACH="1")
-    wait_for(lambda: "READY" in [job["state"] for job in lab.json("jobs", "--limit", "0")["jobs"]])
+    until(lambda: "READY" in [job["state"] for job in lab.json("jobs", "--limit", "0")["jobs"]])
     held.release()
     (lab.project / "gate").touch()
     assert script.communicate(timeout=30) and script.returncode == 0
-    wait_for(lambda: [name for name, _ in begun(lab)].count("two") == 2)
+    until(lambda: [name for name, _ in begun(lab)].count("two") == 2)

@@ -441,34 +441,28 @@ def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
     assert sorted(lines(ledger)) == ["0", "1", "2"]
 
 
-def test_a_pool_whose_broker_is_gone_stops_at_the_first_word(
-    tmp_path: Path, start_server: Callable[..., Server]
-) -> None:
+@pytest.fixture
+def bereft(tmp_path: Path, start_server: Callable[..., Server]) -> Iterator[psutil.Process]:
+    """A pool of two workers whose broker is gone, as they have noticed."""
     own = start_server()
     with farm(tmp_path / "own", own.url, CODE) as mine:
         pool = mine.pool(slots=2)
         mine.until(lambda: len(mine.views.workers()) == 2)
-        own.process.kill()
-        own.process.wait()
+        own.kill()
         until_logged(mine, "does not answer")
-        pool.terminate()
-        assert pool.wait(20) == 0
+        yield psutil.Process(pool.pid)
 
 
-def test_workers_that_wait_for_a_broker_end_with_their_pool(
-    tmp_path: Path, start_server: Callable[..., Server]
-) -> None:
-    own = start_server()
-    with farm(tmp_path / "own", own.url, CODE) as mine:
-        pool = mine.pool(slots=2)
-        mine.until(lambda: len(mine.views.workers()) == 2)
-        family = psutil.Process(pool.pid).children(recursive=True)
-        own.process.kill()
-        own.process.wait()
-        until_logged(mine, "does not answer")
-        pool.kill()
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive, f"left over: {alive}"
+def test_a_pool_whose_broker_is_gone_stops_at_the_first_word(bereft: psutil.Process) -> None:
+    bereft.terminate()
+    assert bereft.wait(20) == 0
+
+
+def test_workers_that_wait_for_a_broker_end_with_their_pool(bereft: psutil.Process) -> None:
+    family = bereft.children(recursive=True)
+    bereft.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, f"left over: {alive}"
 
 
 @pytest.mark.soak

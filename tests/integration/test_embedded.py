@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import leftovers
@@ -19,6 +19,7 @@ import psutil
 import pytest
 import redis
 from servers import redis_binary
+from waiting import until
 
 from xpm.broker import binary, claim, embedded
 from xpm.broker.embedded import Embedded
@@ -42,13 +43,6 @@ def server(workspace: Path) -> Embedded:
 
 def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, retry=None)
-
-
-def until(seen: Callable[[], object], timeout: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not seen():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def pid_of(server: Embedded) -> int:

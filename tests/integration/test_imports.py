@@ -6,12 +6,12 @@ import importlib
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from jobs import Lab
+from waiting import until
 
 SOURCE = """
 class Add(Task):
@@ -86,19 +86,12 @@ class Slowly(Lab):
         return [int(line) for line in self.ledger.read_text().split()] if self.ledger.exists() else []
 
     def importing(self, times: int = 1) -> None:
-        wait_for(lambda: len(self.importers) >= times)
+        until(lambda: len(self.importers) >= times)
 
 
 def done(frames):
     """Whether these are the frames of a job that is done; the zygote's first and the job's own come in any order."""
     return {frame[0] for frame in frames} == {"started", "done", "exit"} and frames[-1][:2] == ["exit", 0]
-
-
-def wait_for(condition, within=20.0):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -115,8 +108,8 @@ def test_a_slow_import_is_done_once_and_its_jobs_wait_for_it(lab):
     lab.begin()
     workers = [lab.asks(lab.slow.Slow.C(n=n)) for n in range(3)]
     lab.importing()
-    wait_for(lambda: psutil.Process(lab.importers[0]).children())
-    wait_for(lambda: not psutil.Process(lab.importers[0]).children())  # now it waits at the gate
+    until(lambda: psutil.Process(lab.importers[0]).children())
+    until(lambda: not psutil.Process(lab.importers[0]).children())  # now it waits at the gate
     lab.gate.unlink()
     for worker in workers:
         assert done(worker.rest())
@@ -191,7 +184,7 @@ def test_an_import_without_end_hurts_only_its_jobs(lab):
     for worker in (*stuck, late):
         worker.signal(signal.SIGTERM)
         assert os.WTERMSIG(worker.until("exit")[1]) == signal.SIGTERM
-    wait_for(lambda: not any(psutil.pid_exists(job) for job in jobs))
+    until(lambda: not any(psutil.pid_exists(job) for job in jobs))
 
 
 def test_an_import_that_lasts_longer_than_jobs_wait_is_still_of_use(lab):

@@ -8,13 +8,13 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pexpect
 import psutil
 import pytest
 from jobs import HEAD, Lab
+from waiting import until
 
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.code import read_code
@@ -505,7 +505,7 @@ class Helped(Task):
 
 
 def test_what_a_module_starts_is_kept_when_another_job_ends_during_the_import(tmp_path, monkeypatch):
-    gate, until = tmp_path / "gate", tmp_path / "until"
+    gate, over = tmp_path / "gate", tmp_path / "over"
     source = """
 class Wait(Task):
     until: Param[Path]
@@ -515,7 +515,7 @@ class Wait(Task):
 """
     lab = Lab(tmp_path, source, {"helped.py": STARTING.format(gate=str(gate))})
     try:
-        waiting = lab.prepare(lab.module.Wait.C(until=until))
+        waiting = lab.prepare(lab.module.Wait.C(until=over))
         gate.touch()  # not for this process
         monkeypatch.syspath_prepend(str(lab.root))
         helped = importlib.import_module("helped")
@@ -528,8 +528,8 @@ class Wait(Task):
         first.ask(lab.request(waiting))
         first.until("started")
         second.ask(lab.request(task))
-        wait_for((tmp_path / "begun").exists)
-        until.touch()
+        until((tmp_path / "begun").exists)
+        over.touch()
         assert first.until("exit")[1] == 0
         gate.touch()
         assert second.until("exit")[1] == 0
@@ -539,10 +539,3 @@ class Wait(Task):
     finally:
         sys.modules.pop("helped", None)
         lab.close()
-
-
-def wait_for(condition, within=20.0):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

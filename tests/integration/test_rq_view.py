@@ -180,7 +180,8 @@ def test_a_job_that_runs_again_waits_again(
         broker.client.zadd(f"{broker.prefix}leases", {claim.id[:32]: 1})
         broker.client.hdel(f"{broker.prefix}meta", "grace")
         assert broker.expire(claim.id[:32], execution, "0", 0)
-    assert views.jobs([claim.id])[0].state is State.READY  # type: ignore[union-attr]
+    found = views.job(claim.id)
+    assert found is not None and found.state is State.READY
     assert [one["description"] for one in listed(get, queue, "queued")] == ["Task a"]
     assert [one.job for one in views.workers() if one.job] == []
 

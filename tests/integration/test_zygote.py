@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from jobs import Lab
+from waiting import until
 
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.values import decode_result
@@ -182,13 +182,6 @@ def do(lab, worker, what, **changes):
     frames = worker.rest()
     assert [frame[0] for frame in frames].count("exit") == 1 and frames[-1][0] == "exit"
     return {frame[0]: frame for frame in frames}, prepared
-
-
-def wait_for(condition, within=10.0):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
 
 
 def alive(pid):
@@ -365,7 +358,7 @@ def test_a_neighbours_daemons_are_left_alone(lab):
     busy, other = lab.worker(path), lab.worker(path)
     prepared = lab.prepare(lab.module.Do.C(what="leaves_daemons_and_waits"))
     busy.ask(lab.request(prepared))
-    wait_for((lab.path(prepared) / "ready").exists)
+    until((lab.path(prepared) / "ready").exists)
     daemons = [int((lab.path(prepared) / name).read_text()) for name in ("one", "two")]
     frames, failed = do(lab, other, "leaves_daemons_and_fails")
     assert "failed" in frames
@@ -381,7 +374,7 @@ def test_a_jobs_processes_end_with_their_worker_and_their_pool(lab, end):
     worker = lab.worker()
     prepared = lab.prepare(lab.module.Do.C(what="leaves_daemons_and_waits"))
     worker.ask(lab.request(prepared))
-    wait_for((lab.path(prepared) / "ready").exists)
+    until((lab.path(prepared) / "ready").exists)
     below = psutil.Process(lab.zygotes[0].pid).children(recursive=True)
     processes = [process for process in below if alive(process.pid)]
     assert len(processes) == 4  # the job's own, two daemons, a child
@@ -390,7 +383,7 @@ def test_a_jobs_processes_end_with_their_worker_and_their_pool(lab, end):
     else:
         lab.zygotes[0].stdin.close()
         assert lab.zygotes[0].wait(10) == 0
-    wait_for(lambda: not any(alive(process.pid) for process in processes))
+    until(lambda: not any(alive(process.pid) for process in processes))
 
 
 def test_a_zygote_that_is_killed_takes_its_jobs_with_it(lab):
@@ -399,7 +392,7 @@ def test_a_zygote_that_is_killed_takes_its_jobs_with_it(lab):
     pid = worker.until("started")[1]
     lab.zygotes[0].kill()
     assert worker.frame() is None
-    wait_for(lambda: not alive(pid))
+    until(lambda: not alive(pid))
 
 
 def test_a_retired_zygote_ends_when_its_workers_have_left(lab):
@@ -431,13 +424,13 @@ def test_signals_reach_the_whole_tree(lab):
     prepared = lab.prepare(lab.module.Do.C(what="ticks"))
     worker.ask(lab.request(prepared))
     ticks = lab.path(prepared) / "ticks"
-    wait_for(lambda: ticks.exists() and ticks.stat().st_size > 2)
+    until(lambda: ticks.exists() and ticks.stat().st_size > 2)
     worker.signal(signal.SIGSTOP)
     pid = worker.until("started")[1]
-    wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     size = ticks.stat().st_size
     worker.signal(signal.SIGCONT)
-    wait_for(lambda: ticks.stat().st_size > size)
+    until(lambda: ticks.stat().st_size > size)
     worker.signal(signal.SIGINT)
     frames = {frame[0]: frame for frame in worker.rest()}
     assert frames["failed"][1]["type"] == "KeyboardInterrupt"
@@ -495,7 +488,7 @@ def test_a_removed_directory_is_no_success(lab):
     worker = lab.worker()
     prepared = lab.prepare(lab.module.Do.C(what="waits"))
     worker.ask(lab.request(prepared))
-    wait_for((lab.path(prepared) / "ready").exists)
+    until((lab.path(prepared) / "ready").exists)
     os.rename(lab.path(prepared), str(lab.path(prepared)) + "-away")
     worker.signal(signal.SIGINT)
     frames = {frame[0]: frame for frame in worker.rest()}

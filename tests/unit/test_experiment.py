@@ -32,7 +32,7 @@ def test_one_argument_is_the_name_two_are_workspace_and_name(here: Path):
         experiment("")
     for name in (None, "a\nb", "a\0", "a\u2028b", ".", "..", " "):
         with pytest.raises(UsageError, match="name"):
-            experiment(name)  # type: ignore[arg-type]
+            experiment(name)  # type: ignore[arg-type] - None is a mistake that is made
     assert experiment("größe 1/2").name == "größe 1/2"
 
 

@@ -10,6 +10,21 @@ import pytest
 from xpm.experiment.outbox import BATCH, TURN, Outbox
 
 
+def held() -> tuple[Outbox[int], threading.Event, list[int]]:
+    """An outbox whose first batch, a 1, is on its way until the event is set; and what has gone out."""
+    out, hold, sent = threading.Event(), threading.Event(), list[int]()
+
+    def send(batch: list[int]) -> None:
+        out.set()
+        assert hold.wait(10)
+        sent.extend(batch)
+
+    box = Outbox(send)
+    box.put(1)
+    assert out.wait(5)
+    return box, hold, sent
+
+
 def test_what_is_put_in_goes_out_in_order_and_in_batches():
     batches: list[list[int]] = []
     box = Outbox(batches.append)
@@ -25,15 +40,7 @@ def test_what_is_put_in_goes_out_in_order_and_in_batches():
 
 
 def test_a_single_item_goes_out_by_itself_and_put_never_waits():
-    out, hold = threading.Event(), threading.Event()
-
-    def send(batch: list[int]) -> None:
-        out.set()
-        assert hold.wait(10)
-
-    box = Outbox(send)
-    box.put(1)
-    assert out.wait(5)
+    box, hold, _ = held()
     for n in range(10 * BATCH):
         box.put(n)
     hold.set()
@@ -92,31 +99,14 @@ def test_what_is_dropped_stays_here_and_a_batch_under_way_may_end_early():
 
 
 def test_a_batch_that_never_ends_is_left_behind():
-    out, hold = threading.Event(), threading.Event()
-
-    def send(batch: list[int]) -> None:
-        out.set()
-        assert hold.wait(10)
-
-    box = Outbox(send)
-    box.put(1)
-    assert out.wait(5)
+    box, hold, _ = held()
     assert not box.close(patience=0.01)
     hold.set()
     assert box.close()
 
 
 def test_after_a_drop_the_last_is_done_all_the_same():
-    out, hold, done = threading.Event(), threading.Event(), list[int]()
-
-    def send(batch: list[int]) -> None:
-        out.set()
-        assert hold.wait(10)
-        done.extend(batch)
-
-    box = Outbox(send)
-    box.put(1)
-    assert out.wait(5)
+    box, hold, done = held()
     box.put(2)
     box.drop()
     hold.set()
@@ -164,15 +154,8 @@ def test_others_take_turns_more_often_while_something_goes_out():
 
 
 def test_what_two_threads_want_last_is_done_for_both():
-    out, hold, done = threading.Event(), threading.Event(), list[str]()
-
-    def send(batch: list[int]) -> None:
-        out.set()
-        assert hold.wait(10)
-
-    box = Outbox(send)
-    box.put(1)
-    assert out.wait(5)
+    box, hold, _ = held()
+    done: list[str] = []
     other = threading.Thread(target=box.flush, args=(lambda: done.append("other"),))
     other.start()
     assert not box.flush(lambda: done.append("own"), patience=0.01)

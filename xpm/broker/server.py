@@ -212,11 +212,10 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
             deadline = time.monotonic() + END
-            while self.served_by(pid):
-                if time.monotonic() > deadline:
-                    break
+            # It is nobody's child here, and where nobody buries it, its number stays: so it is looked for.
+            while (there := self.served_by(pid)) and time.monotonic() < deadline:
                 time.sleep(0.005)
-            else:
+            if not there:
                 self.socket.unlink(missing_ok=True)
                 return True
         raise BrokerError(f"{self.data}: was removed, and its server (process {pid}) cannot be ended")

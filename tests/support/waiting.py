@@ -1,0 +1,19 @@
+"""Waiting in tests for what other processes do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+LOOK = 0.01
+"""Seconds between two looks: what is waited for (a file, a line, a state) rings no bell that a test could hear."""
+
+
+def until(true: Callable[[], Any], within: float = 60.0) -> Any:
+    """Waits until `true()` is, and returns what it found; fails after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(LOOK)
+    return found
