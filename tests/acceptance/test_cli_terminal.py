@@ -49,7 +49,8 @@ def test_colours_are_for_terminals_that_want_them(lab: Lab):
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_nothing_is_cut_and_nothing_is_wider_than_the_screen(lab: Lab, columns: int):
-    for words in (["jobs"], ["experiments"], ["worker"], ["doctor"]):
+    # Of its own jobs: the label of another test's is longer than the broker keeps.
+    for words in (["jobs", "-e", "demo"], ["experiments"], ["worker"], ["doctor"]):
         lines = bare(screen(lab, *words, columns=columns)).splitlines()
         assert all(len(line.rstrip()) <= columns for line in lines), words
         assert "…" not in "".join(lines)
