@@ -352,7 +352,7 @@ def test_a_job_that_is_handed_back_counts_no_attempt(broker: Broker, run: Run, h
         reply = hands.claim()
         assert reply.claim
         assert reply.claim.attempt == 1
-        outcome = broker.release(
+        outcome = broker.hand_back(
             "w", hands.number("w"), "", job("a"), reply.claim.execution, "stopped"
         ).outcome
         assert outcome == State.READY
@@ -418,7 +418,7 @@ def test_a_job_that_another_experiment_wants_is_kept(
     assert broker.cancel(run.serial, [*map(job, "abcdx")]) == (2, 1, 1)
     assert broker.renew("w", job("a"), 1) == "ok"
     assert broker.renew("v", job("b"), 1) == "stop"
-    assert broker.release("v", hands.number("v"), "", job("b"), 1, "stopped").outcome == State.CANCELLED
+    assert broker.hand_back("v", hands.number("v"), "", job("b"), 1, "stopped").outcome == State.CANCELLED
     states = [one.state for one in views.jobs([*map(job, "abcd")]) if one]
     assert states == [State.RUNNING, State.CANCELLED, State.CANCELLED, State.CANCELLED]
 

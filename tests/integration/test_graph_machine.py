@@ -231,7 +231,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        verb=st.sampled_from(("finish", "finish", "finish", "fail", "crash", "release", "miss")),
+        verb=st.sampled_from(("finish", "finish", "finish", "fail", "crash", "hand_back", "miss")),
     )
     def report(self, data: st.DataObject, verb: str) -> None:
         holders = sorted(self.holders())
@@ -241,13 +241,13 @@ class Engine(RuleBasedStateMachine):
         life = self.model.workers[worker]
         job = self.model.jobs[life.granted]
         last: tuple[Any, ...] = {
-            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone",), "release": ("why",), "miss": (),
+            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone",), "hand_back": ("why",), "miss": (),
         }[verb]  # fmt: skip
         if verb == "miss":
             last = (data.draw(st.sampled_from([*job.inputs, short(IDS[0])])),)
         self.call(verb, worker, life.granted, life.execution, *last)
 
-    @rule(data=st.data(), verb=st.sampled_from(("finish", "fail", "crash", "release")))
+    @rule(data=st.data(), verb=st.sampled_from(("finish", "fail", "crash", "hand_back")))
     def late_report(self, data: st.DataObject, verb: str) -> None:
         """Of an execution that is not the caller's any more."""
         free = sorted(set(self.model.workers) - set(self.holders()))

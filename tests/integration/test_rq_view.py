@@ -171,7 +171,7 @@ def test_a_job_that_runs_again_waits_again(
     assert claim is not None and listed(get, queue, "queued") == []
     number, execution = hands.number(worker), claim.execution
     if how == "released":
-        broker.release(worker, number, "", claim.id, execution, "stopped")
+        broker.hand_back(worker, number, "", claim.id, execution, "stopped")
     elif how == "crashed":
         broker.crash(worker, number, "", claim.id, execution, "SIGKILL")
     elif how == "departed":

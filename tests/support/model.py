@@ -269,7 +269,7 @@ class Model:
         job = self.held(worker, id, execution)
         return "fenced" if job is None else self._lost(job)
 
-    def release(self, worker: str, number: int, id: str, execution: int) -> str:
+    def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
         if job is None:

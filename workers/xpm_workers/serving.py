@@ -283,7 +283,7 @@ class Serving:
         if ended.kind == "crashed":
             return self.broker.crash(me, number, slots, job, execution, ended.text)
         if ended.kind == "returned":
-            return self.broker.release(me, number, slots, job, execution, ended.text)
+            return self.broker.hand_back(me, number, slots, job, execution, ended.text)
         return self.broker.claim(me, number, slots)
 
     def close(self) -> None:

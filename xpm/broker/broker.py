@@ -49,6 +49,8 @@ class Entry(NamedTuple):
     latest, the job was done again meanwhile and is reused)."""
     code: str = ""
     """The code that made the record that was found."""
+    wishes: Mapping[str, str | int] = MappingProxyType({})
+    """How it is to be run, beyond queue and priority: fields of the job, see `xpm.broker.keys.WISHES`."""
 
 
 class Outcome(NamedTuple):
@@ -282,9 +284,9 @@ class Broker(Reader):
         """The job's process died without a word; it runs again, up to a limit."""
         return self._report("crash", worker, number, slots, job, execution, what)
 
-    def release(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
+    def hand_back(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
         """Hand a job back, uncounted."""
-        return self._report("release", worker, number, slots, job, execution, why)
+        return self._report("hand_back", worker, number, slots, job, execution, why)
 
     def miss(self, worker: str, number: int, slots: str, job: str, execution: int, missing: str) -> Reply:
         """An input's record is gone: its producer runs again and the job waits for it."""
@@ -356,11 +358,12 @@ _KNOWN = {"no": 0, "removed": 1, "recorded": 2}
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
-    job, task, label, payload, inputs, tags, queue, version, priority, known, fence, code = entry
+    job, task, label, payload, inputs, tags, queue, version, priority, known, fence, code, wishes = entry
     packed = bytes.fromhex("".join([each[:32] for each in inputs])) if inputs else b""
     packed_tags = pack(dict(tags)) if tags else b"\x80"
     return (
         job, task, label, payload, packed, packed_tags, queue, str(version), priority, _KNOWN[known], fence, code,
+        [part for wish in wishes.items() for part in wish] if wishes else (),
     )  # fmt: skip
 
 

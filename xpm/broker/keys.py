@@ -70,6 +70,9 @@ JOB_FIELDS = {
 
 """A number that is 0 and a text that is empty need not be stored."""
 
+WISHES: tuple[str, ...] = ()
+"""The fields of a job that a submission sets beside queue and priority; the newest one's hold."""
+
 WORKER_FIELDS = {
     "n": "number of the last call",
     "o": "outcome of its report",

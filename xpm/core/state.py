@@ -83,7 +83,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "finish": _table(_GRANT, {State.RUNNING: frozenset({State.DONE})}),
     "fail": _table(_GRANT, _LOSE),
     "crash": _table(_GRANT, _LOSE),
-    "release": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED}),
+    "hand_back": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED}),
     "miss": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED, State.DONE: _PLACES}),
     "renew": _NONE,
     "depart": _table(_SETTLE, _LOSE),

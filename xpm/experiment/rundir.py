@@ -162,6 +162,7 @@ class RunDirectory:
                 values["queue"],
                 values["version"],
                 values["priority"],
+                wishes=values.get("wishes", {}),
             )
 
     def types(self) -> dict[str, bytes]:
@@ -172,9 +173,10 @@ class RunDirectory:
 def _job_line(entry: Entry) -> str:
     tags = _line(entry.tags) if entry.tags else "{}"
     inputs = '["' + '","'.join(entry.inputs) + '"]' if entry.inputs else "[]"
+    wishes = f',"wishes":{_line(entry.wishes)}' if entry.wishes else ""
     return (
         f'{{"job":"{entry.id}","task":{_text(entry.task)},"label":{_text(entry.label)},"tags":{tags},'
-        f'"inputs":{inputs},"queue":"{entry.queue}","version":{entry.version},"priority":{entry.priority},'
+        f'"inputs":{inputs},"queue":"{entry.queue}","version":{entry.version},"priority":{entry.priority}{wishes},'
         f'"payload":"{_base64(entry.payload)}"}}\n'
     )
 

@@ -1,7 +1,8 @@
 -- submit: a batch of jobs joins a run. Use: entries
 -- ARGV: 2 run token, 3 its start in ms, 4 code id, 5 packed entries.
 -- An entry: {id, task, label, payload, packed inputs (16 bytes each), packed tags, queue, class, priority, known, fence,
--- code}; known: 0 nothing, 1 its result was removed (fence: of that result), 2 its record was found (its fence and code).
+-- code, wishes}; known: 0 nothing, 1 its result was removed (fence: of that result), 2 its record was found (its fence
+-- and code); wishes: pairs of a job's field and its value.
 -- Returns one {state, action, code} an entry; action: new, joined, reused, retried, or clash. Nothing at all if this is
 -- not the server, or not the memory, in which the run was opened.
 local replies = {}

@@ -4,6 +4,7 @@ local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
+local WISHES = {}  -- the fields that a submission sets
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on, and whether a newer one does.
@@ -94,12 +95,28 @@ local function create(id, entry)
   if n > 0 then set('n', n) set('w', j.w) end
   if j.b > 0 then set('b', j.b) end
   if done then set('f', entry[11]) set('t2', now) end
+  for i = 1, #entry[13], 2 do
+    j[entry[13][i]] = entry[13][i + 1]
+    set(entry[13][i], entry[13][i + 1])
+  end
   move(id, j, to, done and 'found in the workspace' or '', unpack(fields))
   states[id] = to
   know_slot(slot_of(j))
   if to == 'READY' then ring(slot_of(j)) end
   spread(id, 'WAITING', to)
   return { to, 'new', made_by }
+end
+
+-- What the newest submission wishes holds; what only an earlier one wished does not.
+local function wish(id, j, wishes)
+  local gone = {}
+  for _, name in ipairs(WISHES) do
+    if j[name] then gone[#gone + 1] = name end
+    j[name] = nil
+  end
+  if gone[1] then call('HDEL', key('j', id), unpack(gone)) end
+  for i = 1, #wishes, 2 do j[wishes[i]] = wishes[i + 1] end
+  if wishes[1] then call('HSET', key('j', id), unpack(wishes)) end
 end
 
 -- A job that is not running is wanted as the newest submission describes it: payload, code, queue, class, inputs. One
@@ -119,6 +136,7 @@ local function renew(id, j, entry, ...)
   end
   call('HSET', key('j', id), 'c', code, 'cr', 0, 'q', j.q, 'k', j.k, ...)
   call('SET', key('p', id), entry[4])
+  wish(id, j, entry[13])
   rewire(id, j, entry[5])
 end
 
