@@ -193,8 +193,8 @@ def test_priority_stands_before_order(broker: Broker, run: Run, hands: Hands) ->
 
 
 def test_queues_are_served_in_the_workers_order(broker: Broker, run: Run, hands: Hands) -> None:
-    broker.submit(run, [entry(1), entry(2, queue="big"), entry(3, queue="big:er", priority=9)])
-    slots = "big:1 big:er:1 default:1"
+    broker.submit(run, [entry(1), entry(2, queue="big"), entry(3, queue="big.er", priority=9)])
+    slots = "big:1 big.er:1 default:1"
     assert [hands.runs(f"w{n}", slots) for n in range(4)] == [*map(job, (2, 3, 1)), None]
 
 

@@ -150,11 +150,12 @@ def test_stop_is_refused_while_somebody_needs_it(server: Embedded):
     url = server.ensure()
     with connect(url) as client:
         client.sadd(f"xpm:{NAMESPACE}:queues", "default:1")
-        client.zadd(f"xpm:{NAMESPACE}:ready:default:1", {"a": 1, "b": 2})
+        client.zadd(f"xpm:{NAMESPACE}:lanes:default:1", {"0.1": 1})
+        client.zadd(f"xpm:{NAMESPACE}:ready:default:1:0.1", {"a": 1, "b": 2})
         with pytest.raises(BrokerError, match=r"in use: jobs 2 READY; 1 connected"):
             server.stop()
         client.set("written", "after the refusal")  # the pause is over
-        client.delete(f"xpm:{NAMESPACE}:ready:default:1")
+        client.delete(f"xpm:{NAMESPACE}:ready:default:1:0.1")
         with pytest.raises(BrokerError, match=r"in use: 1 connected"):
             server.stop()
         client.client_setname("xpm-pool-1")
@@ -177,7 +178,7 @@ def test_nothing_is_written_between_the_decision_and_the_end(
     def submit() -> None:
         with connect(url) as client:
             try:
-                outcome.append(client.zadd(f"xpm:{NAMESPACE}:ready:default:1", {"late": 1}))
+                outcome.append(client.zadd(f"xpm:{NAMESPACE}:ready:default:1:0.1", {"late": 1}))
             except redis.RedisError as error:
                 outcome.append(error)
 

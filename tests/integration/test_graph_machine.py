@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import invariants
+import lines
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -42,6 +43,8 @@ SLOTS = (
     "*:1",
     "*:2",
 )
+NEEDS = ("", "", "t.a=1", "t.a=2", "t.b=1", "t.a=1,t.b=1", "l.x=1", "l.x=1000000", "l.x=1,t.a=2")
+NAMES = ("n0", "n1", "n2")
 FAILURE = Failure("exception", "ValueError", "no", "Traceback ...")
 
 which_jobs = st.sets(st.integers(0, JOBS - 1), min_size=1, max_size=6)
@@ -66,6 +69,7 @@ class Engine(RuleBasedStateMachine):
         self.fence = ""
         self.verb = "hello"
         self.was_suspended = False
+        self.deficit: dict[str, int] = {}
         self._no_grace()
 
     def teardown(self) -> None:
@@ -79,7 +83,8 @@ class Engine(RuleBasedStateMachine):
     # What the rules need
 
     def _no_grace(self) -> None:
-        self.client.hset(f"{self.broker.prefix}meta", "grace", 0)
+        real = self.client.info("server")["run_id"]  # or the next new connection begins a grace
+        self.client.hset(f"{self.broker.prefix}meta", mapping={"grace": 0, "server": real})
 
     def todo(self) -> int:
         return self.client.llen(f"{self.broker.prefix}todo")
@@ -87,6 +92,8 @@ class Engine(RuleBasedStateMachine):
     def call(self, verb: str, worker: str, *args: Any) -> None:
         """A numbered call of a worker, on both."""
         before = self.todo()
+        self._look()
+        opened = self._opened()
         number = self.model.workers[worker].number + 1
         said = getattr(self.model, verb)(worker, number, *self._model_args(verb, args))
         reply = self._engine(verb, worker, number, args)
@@ -99,8 +106,9 @@ class Engine(RuleBasedStateMachine):
         if settled if verb == "take" else before == 0 or not place:
             assert reply.outcome == said
         granted = short(reply.claim.id) if reply.claim else ""
+        self._look_outside()
         if verb != "take" and settled:
-            assert granted == self.model.best(self.slots[worker])
+            self._check_grant(self.slots[worker], granted, opened)
         if reply.claim:
             claim = reply.claim
             assert claim.fence > self.fence
@@ -111,6 +119,34 @@ class Engine(RuleBasedStateMachine):
             assert verb == "take" or f"{job.queue}:{job.version}" in self.model.served(self.slots[worker])
             self.model.granted(worker, granted, claim.execution, claim.fence)
             assert claim.attempt == job.attempts
+
+    def _look(self) -> None:
+        """What the engine's choice is made of."""
+        look, prefix = self.model.look, self.broker.prefix
+        turns = self.client.hgetall(f"{prefix}turns")
+        look.turns = {name.decode(): int(turn) for name, turn in turns.items()}
+        look.wants = {
+            id: (self.client.hget(f"{prefix}j:{id}", "v") or b"").decode().split() for id in self.model.jobs
+        }
+        late = self.client.zrange(f"{prefix}late", 0, -1, withscores=True)
+        look.late = {name.decode(): since for name, since in late if since < 1000}
+
+    def _look_outside(self) -> None:
+        for name, one in self.model.outside.items():
+            one.granted = bool(self.client.hexists(f"{self.broker.prefix}a:{name}", "f"))
+
+    def _opened(self) -> set[str]:
+        keys = self.client.keys(f"{self.broker.prefix}open:*")
+        return {group.decode() for key in keys for group in self.client.smembers(key)}
+
+    def _check_grant(self, slots: str, granted: str, opened: set[str]) -> None:
+        """The first that may start; one that needs tokens may be missed if nobody has told that they are free."""
+        candidates = self.model.candidates(slots)
+        for job, group in candidates:
+            if job == granted:
+                return
+            assert group.count(":") == 2 and group not in opened, (granted, candidates, opened)
+        assert not granted, (granted, candidates)
 
     def _engine(self, verb: str, worker: str, number: int, args: Sequence[Any]) -> Reply:
         if verb == "take":
@@ -136,6 +172,8 @@ class Engine(RuleBasedStateMachine):
         for worker in WORKERS[:2]:
             self._enrol(worker, data.draw(st.sampled_from(SLOTS)))
         self._open("A", "r0")
+        capacities = {"t.a": 2, "t.b": 1, "l.x": 1_000_000}
+        assert self.broker.declare(capacities) == self.model.declare(capacities)
 
     def _enrol(self, worker: str, slots: str) -> None:
         self.slots[worker] = slots
@@ -172,6 +210,8 @@ class Engine(RuleBasedStateMachine):
         queue = data.draw(st.sampled_from(("default", "default", "other")))
         version = data.draw(st.sampled_from((1, 1, 2)))
         priority = data.draw(st.sampled_from((0, 0, 1, -1, 4095)))
+        needs = {number: data.draw(st.sampled_from(NEEDS)) for number in sorted(jobs)}
+        chain = data.draw(st.sampled_from((0, 0, 3)))
         recorded = data.draw(st.booleans())
         if data.draw(st.integers(0, 3)) == 0:  # of parameters that don't identify a job
             for number in sorted(jobs - {0}):
@@ -183,6 +223,9 @@ class Engine(RuleBasedStateMachine):
             entry = Entry(
                 IDS[number], "T", f"T {number}", b"payload", tuple(IDS[parent] for parent in self.parents[number]),
                 {"number": number}, queue, version, priority,
+                wishes={
+                    **({"rs": needs[number]} if needs.get(number) else {}), **({"ch": chain} if chain else {}),
+                },
             )  # fmt: skip
             job = self.model.jobs.get(short(entry.id))
             if job is None and recorded:
@@ -201,6 +244,79 @@ class Engine(RuleBasedStateMachine):
         ids = [IDS[number] for number in sorted(jobs)]
         self.verb = "cancel"
         assert self.broker.cancel(experiment, ids) == self.model.cancel(experiment, ids)
+
+    # Tokens and locks
+
+    @rule(resource=st.sampled_from(("t.a", "t.b")), capacity=st.integers(0, 3))
+    def resize(self, resource: str, capacity: int) -> None:
+        self.verb = "resize"
+        assert self.broker.resize(resource, capacity) == self.model.resize(resource, capacity)
+        self.deficit = {name: -left for name, left in self.model.left().items()}
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES), needs=st.sampled_from(NEEDS[2:]))
+    def acquire(self, data: st.DataObject, name: str, needs: str) -> None:
+        if name in self.model.outside:
+            needs = self.model.outside[name].needs
+        priority, job, execution = data.draw(st.sampled_from((0, 0, 1))), "", 0
+        running = sorted(job.id for job in self.model.running())
+        if name == "n2" and running:
+            job = data.draw(st.sampled_from(running))
+            execution = self.model.jobs[job].execution - data.draw(st.sampled_from((0, 0, 1)))
+        if name in self.model.outside and self.model.outside[name].job != job:
+            return
+        self._look()
+        self.verb = "acquire"
+        for _ in range(2):  # the reply was lost
+            said = self.model.acquire(name, needs, priority, job, execution)
+            found = self.broker.acquire(name, needs, priority=priority, job=job, execution=execution)
+            assert found.outcome == said or (not said and found.outcome in ("granted", "waiting"))
+        if not said:
+            assert (found.outcome == "granted") == (found.fence != "")
+            self.fence = max(self.fence, found.fence)
+
+    @rule(name=st.sampled_from(NAMES))
+    def free(self, name: str) -> None:
+        self.verb = "free"
+        assert self.broker.free(name) == self.model.free(name)
+        assert not self.broker.free(name)
+
+    @rule(name=st.sampled_from(NAMES))
+    def keep(self, name: str) -> None:
+        if name not in self.model.outside or not self.model.outside[name].job:
+            self.verb = "keep"
+            assert self.broker.keep(name) == self.model.keep(name)
+
+    @rule(name=st.sampled_from(NAMES), heard=st.booleans())
+    def lapse(self, name: str, heard: bool) -> None:
+        if name not in self.model.outside or self.model.outside[name].job:
+            return
+        self.client.zadd(f"{self.broker.prefix}holds", {name: 1}, xx=True)
+        now, overdue = self.broker.overdue()
+        looked = next((look for job, _, look in overdue if job == f"@{name}"))
+        self.verb = "lapse"
+        if heard:
+            assert self.broker.keep(name)
+        assert self.broker.lapse(name, looked, now - 60_000) == (not heard and self.model.lapse(name))
+
+    @rule()
+    def grow_late(self) -> None:
+        """Who was passed was passed long ago."""
+        for member in self.client.zrange(f"{self.broker.prefix}late", 0, -1):
+            self.client.zadd(f"{self.broker.prefix}late", {member: 1})
+
+    @rule()
+    def revisit(self) -> None:
+        self._look()
+        self.verb = "revisit"
+        settled = self.todo() == 0
+        self.broker.revisit()
+        self._look_outside()
+        if settled:
+            opened, left = self._opened(), self.model.left()
+            for head, may in lines.may(self.model.heads(), left):
+                assert not (may and head.id.startswith("@")), f"{head} may have it, and waits"
+                fits = all(left[name] >= amount for name, amount in head.needs.items())
+                assert not head.group or not head.needs or not fits or head.group in opened
 
     @precondition(lambda self: self.todo() > 0)
     @rule()
@@ -307,6 +423,8 @@ class Engine(RuleBasedStateMachine):
         running = sorted(self.model.overdue())
         if not running:
             return
+        for name in self.model.outside:
+            self.client.zadd(f"{self.broker.prefix}holds", {name: 1 << 52}, xx=True)
         gone = data.draw(st.sets(st.sampled_from(running), min_size=1))
         leases = f"{self.broker.prefix}leases"
         self.client.zadd(leases, dict.fromkeys(gone, 1), xx=True)
@@ -409,6 +527,8 @@ class Engine(RuleBasedStateMachine):
             assert f"{found['q']}:{found['k']}" == job.slot
             started = found["s"] if found["s"] not in ("WAITING", "READY", "HOLD") else State.WAITING
             assert started == job.noted, id
+            assert (found.get("rs", ""), int(found.get("ch", 0))) == (job.needs, job.chain)
+        self._compare_resources(graph)
         for token, run in self.model.runs.items():
             listed = graph.keys.get(f"tags:{token}", ("", {}))[1]
             assert {id.decode() for id in listed} == run.listed
@@ -416,7 +536,26 @@ class Engine(RuleBasedStateMachine):
             invariants.check_bells(graph)
         if not graph.todo:
             invariants.check_settled(graph)
-            assert {id: job["s"] for id, job in jobs.items()} == self.model.states()
+            expected = self.model.states()
+            other = {id: (job["s"], expected[id]) for id, job in jobs.items() if job["s"] != expected[id]}
+            assert not other, other
+
+    def _compare_resources(self, graph: invariants.Graph) -> None:
+        self._look_outside()
+        assert set(graph.hashes("a:")) == set(self.model.outside)
+        left = self.model.left()
+        for name, amount in left.items():
+            used = int(graph.hashes("res:")[name].get("u", 0))
+            assert used == self.model.capacities[name] - amount
+            assert -amount <= max(0, self.deficit.get(name, 0)), f"more of {name} is granted than there is"
+        self.deficit = {name: -amount for name, amount in left.items()}
+        if graph.todo:
+            return
+        self._look()
+        heads = [head for head in self.model.heads() if head.needs]
+        if heads and all(left[name] >= amount for head in heads for name, amount in head.needs.items()):
+            assert not any(head.id.startswith("@") for head in heads), "it may have it, and waits"
+            assert self._opened(), "all that is wanted is free, and nobody is told"
 
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -34,8 +34,8 @@ JOBS = 60
 WARM = 10
 """Jobs at the beginning and at the end that are not counted: the code is loaded, the queue runs dry."""
 
-RARE = 4
-"""Calls in each third of a lease that have nothing to do with jobs: sweeping, RQ's heartbeat."""
+RARE = 16
+"""Calls in each third of a lease that have nothing to do with jobs: one sweep, and RQ's heartbeat."""
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,55 @@ def check(graph: Graph) -> None:
     check_edges(graph)
     check_runs(graph)
     check_workers(graph)
+    check_resources(graph)
+
+
+def check_resources(graph: Graph) -> None:
+    """What is in use is what holders hold, and nobody else; the lines name who waits."""
+    resources = graph.hashes("res:")
+    outside = graph.hashes("a:")
+    holders: dict[str, dict[str, int]] = {
+        id: needs_of(job["rs"]) for id, job in graph.jobs.items() if job["s"] == "RUNNING" and "rs" in job
+    }
+    holders |= {f"@{name}": needs_of(one["needs"]) for name, one in outside.items() if "f" in one}
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    for resource, held in graph.hashes("held:").items():
+        for holder, text in held.items():
+            amount, _, host = text.split(" ")
+            assert holders.get(holder, {}).pop(resource, None) == int(amount), (
+                f"{holder} holds {text} of {resource}"
+            )
+            used[resource][f"u@{host}" if resource.startswith("h.") else "u"] += int(amount)
+    assert not any(holders.values()), f"holders who hold nothing: {holders}"
+    for resource, fields in resources.items():
+        found = {name: int(value) for name, value in fields.items() if name[0] == "u" and value != "0"}
+        assert found == used[resource], f"{resource}: {found}, held are {used[resource]}"
+    waiting = defaultdict[str, set[str]](set)
+    for id, job in graph.jobs.items():
+        if job["s"] == "READY" and "rs" in job:
+            waiting[f"{job['q']}:{job['k']}:{job['rs']}"].add(id)
+    for group in waiting:
+        for resource in needs_of(group.rpartition(":")[2]):
+            assert group in graph.zset(f"wants:{resource}"), f"{group} is not in the line of {resource}"
+    for name, one in outside.items():
+        for resource in needs_of(one["needs"]):
+            assert (f"@{name}" in graph.zset(f"wants:{resource}")) == ("f" not in one), f"{name}: {one}"
+    assert set(graph.members("groups")) == set(waiting)
+    lines = {member for name in graph.keys if name.startswith("wants:") for member in graph.zset(name)}
+    assert lines <= {*waiting, *(f"@{name}" for name in outside)}
+    opened = {group for name in graph.keys if name.startswith("open:") for group in graph.members(name)}
+    assert opened <= set(waiting)
+    assert set(graph.zset("late")) <= {
+        *(id for ids in waiting.values() for id in ids),
+        *(f"@{name}" for name in outside),
+    }
+
+
+def needs_of(text: str) -> dict[str, int]:
+    """Resources and amounts of 'l.index=1,t.gpu=2'."""
+    return {
+        resource: int(amount) for resource, _, amount in (need.partition("=") for need in text.split(","))
+    }
 
 
 def check_keys(graph: Graph) -> None:
@@ -150,16 +199,23 @@ def check_places(graph: Graph) -> None:
         if name.startswith(("s:", "ready:")) or name == "leases":
             for job in graph.zset(name):
                 where[job].append(name)
+        if name.startswith("ready:"):
+            group, _, lane = name.removeprefix("ready:").rpartition(":")
+            assert lane in graph.zset(f"lanes:{group}"), f"lane {lane} of {group} is not listed"
+        elif name.startswith("lanes:"):
+            empty = [lane for lane in graph.zset(name) if f"ready:{name[6:]}:{lane}" not in graph.keys]
+            assert not empty, f"no jobs in lanes {empty} of {name}"
     for id, job in graph.jobs.items():
         unknown = job.keys() - JOB_FIELDS
         assert not unknown, f"fields {unknown} are in no table"
         state, slot = job["s"], f"{job['q']}:{job['k']}"
-        right = {"READY": f"ready:{slot}", "RUNNING": "leases"}.get(state, f"s:{state}")
+        group = f"{slot}:{job['rs']}" if "rs" in job else slot
+        lane = f"{job.get('p', 0)}.{job['v'].split()[0] if job['v'] else 0}"
+        right = {"READY": f"ready:{group}:{lane}", "RUNNING": "leases"}.get(state, f"s:{state}")
         assert where.pop(id, []) == [right], f"{id} is {state}, and in {where}"
         assert slot.encode() in graph.keys["queues"][1], f"slot {slot} is not listed"
         if state == "READY":
-            score = int(job["o"]) - int(job.get("p", 0)) * 2**40
-            assert graph.zset(right)[id] == score
+            assert graph.zset(right)[id] == int(job["o"]) - int(job.get("ch", 0)) * 2**32
         if state in STARTABLE:
             w, b = int(job.get("w", 0)), int(job.get("b", 0))
             place = "HOLD" if b or job.get("h") else "WAITING" if w else "READY"
@@ -175,6 +231,8 @@ def check_edges(graph: Graph) -> None:
     jobs = graph.jobs
     news: dict[tuple[str, str], int] = {}
     for entry in graph.todo:
+        if entry[0] not in "SR":
+            continue
         what, offset = entry.split(":")
         news[what[0], what[1:]] = min(int(offset), news.get((what[0], what[1:]), int(offset)))
     places: dict[tuple[str, int], tuple[str, int]] = {}
@@ -236,9 +294,13 @@ def check_bells(graph: Graph) -> None:
     """No lost wake-up: where a job is ready and a worker idle, some worker was woken for the slot."""
     woken = Counter(fields["b"] for fields in graph.hashes("w:").values() if fields.get("b"))
     for name in graph.keys:
-        slot = name.removeprefix("ready:")
+        slot = name.removeprefix("lanes:")
         all_queues = f"*:{slot.rpartition(':')[2]}"
-        if name.startswith("ready:") and (graph.zset(f"idle:{slot}") or graph.zset(f"idle:{all_queues}")):
+        if (
+            name.startswith("lanes:")
+            and slot.count(":") == 1
+            and (graph.zset(f"idle:{slot}") or graph.zset(f"idle:{all_queues}"))
+        ):
             assert woken[slot] > 0, f"jobs are ready in {slot}, workers idle, and nobody was woken"
 
 
@@ -291,18 +353,24 @@ def check_projection(client: Redis, graph: Graph, window: int = 1000) -> None:
         assert client.sismember("rq:queues", f"rq:queue:xpm-{ns}-{queue}")
         listed = client.lrange(f"rq:queue:xpm-{ns}-{queue}", 0, -1)
         ready = [
-            (int(job["o"]) - int(job.get("p", 0)) * 2**40, id)
+            (-int(job.get("p", 0)), int(job["o"]) - int(job.get("ch", 0)) * 2**32, id)
             for id, job in graph.jobs.items()
-            if job["s"] == "READY" and job["q"] == queue
+            if job["s"] == "READY" and job["q"] == queue and "rs" not in job
         ]
-        assert listed == [f"{ns}-{id}".encode() for _, id in sorted(ready)[:window]]
+        first = [f"{ns}-{id}".encode() for *_, id in sorted(ready)[:window]]
+        assert listed[: len(first)] == first
+        offered = [graph.jobs[member.decode().removeprefix(f"{ns}-")] for member in listed[len(first) :]]
+        assert all(job["s"] == "READY" and "rs" in job for job in offered)
         for member in listed:
             shown[member.decode().removeprefix(f"{ns}-")].append(f"queue {queue}")
     for id, job in graph.jobs.items():
         place = f"{REGISTRY.get(job['s'], 'queue')} {job['q']}"
+        status = STATUS[job["s"]]
+        if job["s"] == "READY" and "rs" in job and shown[id] != [place]:
+            place, status = f"deferred {job['q']}", "deferred"  # it waits for tokens
         assert shown.pop(id, []) == [place], f"{id} is {job['s']}, RQ shows {shown[id]}"
         values = client.hmget(f"rq:job:{ns}-{id}", "status", "origin", "data", "description", "created_at")
-        assert values[0] == STATUS[job["s"]].encode()
+        assert values[0] == status.encode()
         assert values[1] == f"xpm-{ns}-{job['q']}".encode()
         assert None not in values, f"{id}: {values}"
     assert not shown, f"RQ shows what is not there: {dict(shown)}"

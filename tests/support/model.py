@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from lines import RANK, TURN, Waiter, may
+
 from xpm.broker.broker import Entry
 from xpm.core.state import State
 from xpm.types import short
@@ -29,6 +31,8 @@ class Job:
     version: int
     priority: int
     order: int
+    needs: str = ""
+    chain: int = 0
     noted: State = PENDING
     wanted: set[str] = field(default_factory=set)
     runs: dict[str, str] = field(default_factory=dict)
@@ -45,6 +49,32 @@ class Job:
     @property
     def slot(self) -> str:
         return f"{self.queue}:{self.version}"
+
+    @property
+    def group(self) -> str:
+        return f"{self.slot}:{self.needs}" if self.needs else self.slot
+
+
+@dataclass
+class Outside:
+    """One who holds or waits for tokens outside of a job's requirements."""
+
+    needs: str
+    priority: int
+    turn: int
+    order: int
+    job: str = ""
+    granted: bool = False
+
+
+@dataclass
+class Look:
+    """What the model takes from the engine, since it depends on what was settled when."""
+
+    turns: dict[str, int] = field(default_factory=dict)
+    wants: dict[str, list[str]] = field(default_factory=dict)
+    """The experiments that want a job, the first of them first."""
+    late: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +105,10 @@ class Model:
         self.time = 0
         self.suspended = False
         self.servers = 0
+        self.order = 0
+        self.look = Look()
+        self.capacities: dict[str, int] = {}
+        self.outside: dict[str, Outside] = {}
 
     # What follows from what is noted
 
@@ -96,27 +130,71 @@ class Model:
                         known[id] = State.HOLD
                     elif inputs - {State.DONE}:
                         known[id] = State.WAITING
+                    elif self.exceeds(job.needs):
+                        known[id] = State.HOLD
                     else:
                         known[id] = State.READY
             return known[id]
 
         return {id: look(id) for id in (self.jobs if jobs is None else jobs)}
 
-    def best(self, slots: str) -> str:
-        """The job that a worker serving `slots` must get, or ''."""
+    def exceeds(self, needs: str) -> bool:
+        return any(amount > self.capacities.get(name, 0) for name, amount in needs_of(needs).items())
+
+    def place(self, job: Job) -> tuple[int, str, int]:
+        """Where a job is among those of its group: smaller goes first."""
+        experiment = self.look.wants[job.id][0]
+        turn = self.look.turns.get(experiment, 0)
+        return (turn - job.priority * TURN, f"{job.priority}.{experiment}", job.order - job.chain * RANK)
+
+    def candidates(self, slots: str) -> list[tuple[str, str]]:
+        """(job, group) that a worker serving `slots` may get, the one that it should get first."""
         if self.suspended:
-            return ""
+            return []
         served = self.served(slots)
-        states = self.states()
+        heads = self.heads()
         for queue in dict.fromkeys(slot.rpartition(":")[0] for slot in served):
             fitting = [
-                job
-                for job in self.jobs.values()
-                if states[job.id] is State.READY and job.queue == queue and job.slot in served
+                head
+                for head, fits in may(heads, self.left())
+                if fits and head.group.partition(":")[0] == queue and slot_of(head.group) in served
             ]
             if fitting:
-                return min(fitting, key=lambda job: (-job.priority, job.order)).id
-        return ""
+                waiting = [head for head in fitting if head.needs]
+                plain = sorted((head for head in fitting if not head.needs), key=lambda head: head.place)[:1]
+                ahead = [head for head in waiting if not plain or head.place < plain[0].place]
+                behind = [head for head in waiting if head not in ahead]
+                return [(head.id, head.group) for head in (*ahead, *plain, *behind)]
+        return []
+
+    def heads(self) -> list[Waiter]:
+        """The next of each group, and those who wait outside."""
+        groups: dict[str, list[Job]] = {}
+        for id, state in self.states().items():
+            if state is State.READY:
+                groups.setdefault(self.jobs[id].group, []).append(self.jobs[id])
+        found: list[Waiter] = []
+        for group, jobs in groups.items():
+            first = min(jobs, key=self.place)
+            score, _, rank = self.place(first)
+            found.append(
+                Waiter(first.id, group, needs_of(first.needs), (score, rank), self.look.late.get(first.id))
+            )
+        for name, one in self.outside.items():
+            if not one.granted:
+                place = (one.turn - one.priority * TURN, one.order)
+                found.append(
+                    Waiter(f"@{name}", "", needs_of(one.needs), place, self.look.late.get(f"@{name}"))
+                )
+        return found
+
+    def left(self) -> dict[str, int]:
+        free = dict(self.capacities)
+        holders = [job.needs for job in self.running()]
+        for needs in (*holders, *(one.needs for one in self.outside.values() if one.granted)):
+            for name, amount in needs_of(needs).items():
+                free[name] -= amount
+        return free
 
     def served(self, slots: str) -> list[str]:
         """The slots by name; `*:2` is every queue up to class 2."""
@@ -150,7 +228,9 @@ class Model:
         job = self.jobs.get(id)
         if job is None:
             inputs = tuple(short(parent) for parent in entry.inputs)
-            job = Job(id, inputs, entry.queue, entry.version, entry.priority, len(self.jobs) + 1)
+            self.order += 1
+            job = Job(id, inputs, entry.queue, entry.version, entry.priority, self.order)
+            self._wish(job, entry)
             self.jobs[id] = job
             self._enlist(run, job)
             if entry.known == "recorded":
@@ -181,6 +261,11 @@ class Model:
     def _renewed(self, job: Job, entry: Entry) -> None:
         job.queue, job.version, job.crashes = entry.queue, entry.version, 0
         job.inputs = tuple(short(parent) for parent in entry.inputs)
+        self._wish(job, entry)
+
+    @staticmethod
+    def _wish(job: Job, entry: Entry) -> None:
+        job.needs, job.chain = str(entry.wishes.get("rs", "")), int(entry.wishes.get("ch", 0))
 
     def _enlist(self, run: Run, job: Job) -> bool:
         job.wanted.add(run.serial)
@@ -212,6 +297,43 @@ class Model:
                 job.noted, job.ended = State.CANCELLED, self.time
         return cancelled, stopping, kept
 
+    # Tokens and locks
+
+    def declare(self, capacities: dict[str, int]) -> dict[str, int]:
+        for name, capacity in capacities.items():
+            if capacity:
+                self.capacities.setdefault(name, capacity)
+        return {name: self.capacities.get(name, -1) for name in capacities}
+
+    def resize(self, resource: str, capacity: int) -> int:
+        before = self.capacities.get(resource, -1)
+        self.capacities[resource] = capacity
+        return before
+
+    def acquire(self, name: str, needs: str, priority: int, job: str, execution: int) -> str:
+        """'' when it is the engine's to say whether it was granted."""
+        found = self.jobs.get(short(job)) if job else None
+        if job and not (found and found.noted is State.RUNNING and found.execution == execution):
+            return "fenced"
+        if name not in self.outside:
+            if self.exceeds(needs):
+                return "over"
+            self.order += 1
+            turn = self.look.turns.get("*", 0)
+            self.outside[name] = Outside(needs, priority, turn, self.order, short(job) if job else "")
+        return ""
+
+    def keep(self, name: str) -> bool:
+        return name in self.outside
+
+    def free(self, name: str) -> bool:
+        return self.outside.pop(name, None) is not None
+
+    lapse = free
+
+    def revisit(self) -> None:
+        """There is nothing that was noted here."""
+
     # Verbs of workers
 
     def enrol(self, worker: str) -> None:
@@ -238,7 +360,11 @@ class Model:
 
     def take(self, worker: str, number: int, id: str) -> str:
         self.claim(worker, number)
-        return "ok" if self.state(short(id)) is State.READY else "refused"
+        job = self.jobs[short(id)]
+        due = not job.needs or any(
+            head.id == job.id and fits for head, fits in may(self.heads(), self.left())
+        )
+        return "ok" if due and self.state(job.id) is State.READY else "refused"
 
     def granted(self, worker: str, id: str, execution: int, fence: str) -> None:
         """What the engine granted at the end of a worker's call."""
@@ -255,6 +381,7 @@ class Model:
         if job is None:
             return "fenced"
         self.time += 1
+        self._unlease(job)
         job.noted, job.ended, job.crashes, job.stop = State.DONE, self.time, 0, False
         job.fence = fence
         return "done"
@@ -293,8 +420,12 @@ class Model:
         job.crashes += 1
         return self._unfinished(job, PENDING if job.crashes < CRASHES else State.ERROR)
 
+    def _unlease(self, job: Job) -> None:
+        self.outside = {name: one for name, one in self.outside.items() if one.job != job.id}
+
     def _unfinished(self, job: Job, to: State) -> str:
         self.time += 1
+        self._unlease(job)
         if job.stop:
             to = PENDING if job.wanted else State.CANCELLED
         job.noted, job.stop = to, False
@@ -330,3 +461,13 @@ class Model:
         states = self.states()
         ready = [job for job in self.jobs.values() if states[job.id] is State.READY and job.queue == queue]
         return [job.id for job in sorted(ready, key=lambda job: (-job.priority, job.order))]
+
+
+def needs_of(text: str) -> dict[str, int]:
+    """Resources and amounts of 'l.index=1,t.gpu=2'."""
+    pairs = (need.partition("=") for need in text.split(",") if need)
+    return {resource: int(amount) for resource, _, amount in pairs}
+
+
+def slot_of(group: str) -> str:
+    return ":".join(group.split(":")[:2])

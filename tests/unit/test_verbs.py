@@ -98,7 +98,10 @@ def test_a_script_names_its_arguments_and_the_parts_it_uses(name: str) -> None:
 
 def test_the_table_of_keys_is_the_one_in_the_text() -> None:
     rows = re.findall(r"^\| `(\S+?)` \| ([a-z ]+) \|", keys.__doc__ or "", re.MULTILINE)
-    examples = {"id": "0" * 32, "run": "1.2", "slot": "q:1", "serial": "1", "worker": "w", "STATE": "READY"}
+    examples = {
+        "id": "0" * 32, "run": "1.2", "slot": "q:1", "serial": "1", "worker": "w", "STATE": "READY",
+        "group": "q:1:t.gpu=2", "lane": "-3.1", "resource": "t.gpu", "name": "1a",
+    }  # fmt: skip
     kinds = {"sorted set": "zset"}
     for name, type in rows:
         key = re.sub(r"<(\w+)>", lambda match: examples[match[1]], name)

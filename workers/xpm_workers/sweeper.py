@@ -53,6 +53,7 @@ class Sweeper:
             return
         self._due = self._clock() + self._interval
         self.expire()
+        self._broker.revisit()
         self.project()
 
     def expire(self) -> int:
@@ -64,13 +65,19 @@ class Sweeper:
             look = before.get(job)
             if look is None or (look.execution, look.renewals) != (execution, renewals):
                 look = _Look(execution, renewals, now, self._clock())
-            if self._clock() - look.own >= self._interval * 0.99 and self._broker.expire(
-                job, execution, renewals, look.server
-            ):
-                log.warning("job %s: its worker was not heard of; it runs again", job[:8])
+            if self._clock() - look.own >= self._interval * 0.99 and self._take(job, look):
                 taken += 1
             else:
                 self._looks[job] = look
+        return taken
+
+    def _take(self, job: str, look: _Look) -> bool:
+        if job.startswith("@"):
+            if taken := self._broker.lapse(job[1:], look.renewals, look.server):
+                log.warning("holder %s was not heard of; its tokens and locks are free", job[1:])
+            return taken
+        if taken := self._broker.expire(job, look.execution, look.renewals, look.server):
+            log.warning("job %s: its worker was not heard of; it runs again", job[:8])
         return taken
 
     def project(self) -> None:

@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple, cast
 from redis import Redis
 
 from xpm.broker.line import Call
-from xpm.broker.reader import SCHEMA, Reader, refuse_newer
-from xpm.broker.scripts import BUDGET, Scripts, source
+from xpm.broker.reader import SCHEMA, refuse_newer
+from xpm.broker.resources import Resources
+from xpm.broker.scripts import BUDGET, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
 from xpm.errors import BrokerError, RunForgotten
@@ -151,7 +152,7 @@ def _cut(text: str, limit: int = 8000) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
 
 
-class Broker(Reader):
+class Broker(Resources):
     """The graph of one namespace.
 
     Every verb may be repeated: guarded by state, execution and the number of the worker's call.
@@ -166,9 +167,8 @@ class Broker(Reader):
     def __init__(
         self, client: Redis, namespace: Namespace, *, lease: float = 30.0, budget: int = BUDGET
     ) -> None:
-        super().__init__(client, namespace, lease=lease)
+        super().__init__(client, namespace, lease=lease, budget=budget)
         self._budget = budget
-        self._scripts = Scripts(client, self.prefix, budget)
         self._known_types: set[str] = set()
 
     def _greet(self, connection: Any) -> None:
@@ -182,10 +182,6 @@ class Broker(Reader):
         self._known_types.clear()  # another life of the server may have lost them
         _, schema = connection.read_response()
         refuse_newer(int(schema))
-
-    @property
-    def _lease_ms(self) -> int:
-        return int(self.lease * 1000)
 
     # Scripts of users
 
@@ -313,7 +309,10 @@ class Broker(Reader):
     # The sweeper
 
     def overdue(self) -> tuple[int, list[tuple[str, int, str]]]:
-        """First look: the server's time and (job, execution, renewals) of leases that ran out."""
+        """First look: the server's time and (job, execution, renewals) of leases that ran out.
+
+        A holder of tokens or locks that is no job is named `@<name>`, for `lapse`.
+        """
         found = self._scripts.run("overdue")
         return int(found[0]), [(i.decode(), int(x or 0), n.decode()) for i, x, n in found[1:]]
 

@@ -336,9 +336,15 @@ class Embedded:
     def _busy(self, client: Redis) -> dict[str, int]:
         """The jobs in the states that need the server; where these are indexed says `keys.py`."""
         head = prefix(self._namespace)
-        slots: set[bytes] = _call(client, "SMEMBERS", f"{head}queues")
+        groups: set[bytes] = _call(client, "SUNION", f"{head}queues", f"{head}groups")
+        ready = 0
+        for group in groups:
+            lanes: list[bytes] = _call(client, "ZRANGE", f"{head}lanes:{group.decode()}", 0, -1)
+            ready += sum(
+                _call(client, "ZCARD", f"{head}ready:{group.decode()}:{lane.decode()}") for lane in lanes
+            )
         return {
-            State.READY.value: sum(_call(client, "ZCARD", f"{head}ready:{slot.decode()}") for slot in slots),
+            State.READY.value: ready,
             State.RUNNING.value: _call(client, "ZCARD", f"{head}leases"),
             State.SCHEDULED.value: _call(client, "ZCARD", f"{head}s:{State.SCHEDULED}"),
         }

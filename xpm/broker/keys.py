@@ -2,7 +2,10 @@
 
 All begin with `xpm:<namespace>:`. `<id>` is the first half of a job's identifier (32 hexadecimal digits),
 `<run>` a run's token `<experiment serial>.<run serial>`, `<slot>` is `<queue>:<class>`, where the class is
-what a worker must fit (today: the payload's version). Times are milliseconds of the server's clock.
+what a worker must fit (today: the payload's version). A `<group>` is `<slot>`, or `<slot>:<needs>` for jobs that need
+tokens or locks; needs are `<resource>=<amount>,...` in the order of resources: `t.<token>`, `h.<token>` (counted per
+host), `l.<lock>`. A `<lane>` is `<priority>.<experiment serial>`. A `<holder>` is a job's `<id>`, or `@<name>` of one that
+holds or waits outside of a job. Times are milliseconds of the server's clock.
 
 | key | type | what | life |
 | --- | --- | --- | --- |
@@ -13,11 +16,26 @@ what a worker must fit (today: the payload's version). Times are milliseconds of
 | `out:<id>` | string | its successors: 32 digits and a 4-byte index into the successor's inputs | for ever |
 | `err:<id>` | string | packed failure of the last attempt | until a retry or success |
 | `s:<STATE>` | sorted set | the jobs in a state, by the time they entered it | for ever |
-| `ready:<slot>` | sorted set | what may start, by priority and order | while not empty |
+| `ready:<group>:<lane>` | sorted set | what may start, by length of its chain and order | while not empty |
+| `lanes:<group>` | sorted set | the lanes that have jobs, by priority and turn | while not empty |
+| `turns` | hash | experiments' serials to their turn: how much was started of it; `*`: the last that began | for ever |
+| `users` | set | those who ever ran an experiment | for ever |
+| `owners` | hash | experiments' serials to the user who ran it last | for ever |
+| `groups` | set | the groups with needs that have jobs | while not empty |
+| `open:<slot>` | set | those of them that may have what they need | while not empty |
+| `wants:<resource>` | sorted set | groups and `@<name>` that wait for it, by when they came | while not empty |
+| `late` | sorted set | waiting jobs and `@<name>` by when a later one first passed them | while not empty |
+| `again:<resource>` | set | those of them that are to be looked at again | while not empty |
+| `over:<resource>` | set | jobs that are held because they need more than there is | while not empty |
+| `resources` | set | the tokens and locks that there are | for ever |
+| `res:<resource>` | hash | `c` capacity, `u` in use; per host `c@<host>`, `u@<host>`, and `most`, the largest of them | for ever |
+| `held:<resource>` | hash | holders: amount, since, host | while not empty |
+| `a:<name>` | hash | one that holds or waits outside of a job: see `HOLDER_FIELDS` | until it is free |
+| `holds` | sorted set | these by the end of their lease | while not empty |
 | `queues` | set | the slots of all jobs | for ever |
 | `leases` | sorted set | running jobs by the end of their lease | while not empty |
 | `progress` | hash | last progress of running jobs | while not empty |
-| `todo` | list | continuations: `S<id>:<n>` settle successors, `R<id>:<n>` register inputs | while not empty |
+| `todo` | list | continuations: see `lua/README.md` | while not empty |
 | `events` | stream | the transitions of one call an entry | the newest 100,000 |
 | `experiments` | hash | name to serial | for ever |
 | `runs:<serial>` | list | an experiment's run tokens | for ever |
@@ -51,6 +69,8 @@ JOB_FIELDS = {
     "w": "inputs that are not met",
     "b": "inputs that are blocked",
     "h": "reasons of HOLD other than a dependency",
+    "rs": "what it needs of tokens and locks",
+    "ch": "its rank by the length of its chain",
     "e": "runs that list it",
     "v": "experiments that want it",
     "x": "number of its last execution",
@@ -58,6 +78,7 @@ JOB_FIELDS = {
     "ln": "renewals of the lease",
     "a": "attempts begun",
     "cr": "workers lost with it since the last success or retry",
+    "aq": "holders of tokens and locks that are a part of its execution",
     "u": "worker of its last execution",
     "st": "asked to stop: cancel or kill",
     "c": "code it runs",
@@ -70,7 +91,7 @@ JOB_FIELDS = {
 
 """A number that is 0 and a text that is empty need not be stored."""
 
-WISHES: tuple[str, ...] = ()
+WISHES = ("rs", "ch")
 """The fields of a job that a submission sets beside queue and priority; the newest one's hold."""
 
 WORKER_FIELDS = {
@@ -85,6 +106,21 @@ WORKER_FIELDS = {
     "born": "enrolled",
 }
 
+HOLDER_FIELDS = {
+    "needs": "what it holds or waits for",
+    "p": "priority",
+    "turn": "the turn at which it came",
+    "order": "its order among those of that turn",
+    "host": "where it is",
+    "facts": "packed: who it is",
+    "j": "the job that it is a part of, or empty",
+    "x": "and the execution",
+    "f": "fence of what was granted",
+    "n": "renewals of its lease",
+    "t0": "asked",
+    "t1": "granted",
+}
+
 PATTERNS = {
     "meta": "hash",
     r"j:[0-9a-f]{32}": "hash",
@@ -93,7 +129,22 @@ PATTERNS = {
     r"out:[0-9a-f]{32}": "string",
     r"err:[0-9a-f]{32}": "string",
     r"s:[A-Z]+": "zset",
-    r"ready:\S+:\d+": "zset",
+    r"ready:\S+:-?\d+\.\d+": "zset",
+    r"lanes:\S+": "zset",
+    "turns": "hash",
+    "owners": "hash",
+    "users": "set",
+    "groups": "set",
+    r"open:\S+:\d+": "set",
+    r"wants:\S+": "zset",
+    "late": "zset",
+    r"over:\S+": "set",
+    r"again:\S+": "set",
+    "resources": "set",
+    r"res:\S+": "hash",
+    r"held:\S+": "hash",
+    r"a:\S+": "hash",
+    "holds": "zset",
     "queues": "set",
     "leases": "zset",
     "progress": "hash",
@@ -115,6 +166,11 @@ PATTERNS = {
 def kind(key: str) -> str | None:
     """The type that the table gives a key (without its prefix); None for one that it doesn't know."""
     return next((kind for pattern, kind in PATTERNS.items() if re.fullmatch(pattern, key)), None)
+
+
+def slot_of(group: str) -> str:
+    """The slot of a group of jobs."""
+    return ":".join(group.split(":")[:2])
 
 
 def prefix(namespace: Namespace) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from xpm.broker.broker import Failure
+from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
 from xpm.core.state import ENDED, State
@@ -202,8 +203,30 @@ class Views:
         return self._range(key, offset, offset + limit - 1, newest=True)
 
     def ready(self, slot: str, limit: int = 1000) -> list[ShortId]:
-        """Jobs that are READY in a slot, 'queue:class'; those that start next first."""
-        return self._range(f"ready:{slot}", 0, limit - 1, newest=False)
+        """Jobs that are READY in a slot, 'queue:class', without tokens and with; by priority and order."""
+        found: list[tuple[int, float, ShortId]] = []
+        for line in self._lines([slot]):
+            priority = int(line.rpartition(":")[2].partition(".")[0])
+            members = cast(
+                list[tuple[bytes, float]],
+                self._ask(lambda line=line: self._client.zrange(line, 0, limit - 1, withscores=True)),
+            )
+            found += [(-priority, order, ShortId(job.decode())) for job, order in members]
+        return [job for *_, job in sorted(found)[:limit]]
+
+    def _lines(self, slots: Sequence[str]) -> list[str]:
+        """The keys of all lines of READY jobs in some slots."""
+        members = cast(set[bytes], self._ask(lambda: self._client.smembers(f"{self._prefix}groups")))
+        groups = [*slots, *(group for group in map(bytes.decode, sorted(members)) if slot_of(group) in slots)]
+        pipe = self._client.pipeline(transaction=False)
+        for group in groups:
+            pipe.zrange(f"{self._prefix}lanes:{group}", 0, -1)
+        found = cast(list[list[bytes]], self._ask(pipe.execute))
+        return [
+            f"{self._prefix}ready:{group}:{lane.decode()}"
+            for group, lanes in zip(groups, found, strict=True)
+            for lane in lanes
+        ]
 
     def _range(self, key: str, first: int, last: int, *, newest: bool) -> list[ShortId]:
         found = self._ask(lambda: self._client.zrange(f"{self._prefix}{key}", first, last, desc=newest))
@@ -211,14 +234,14 @@ class Views:
 
     def counts(self) -> dict[State, int]:
         """How many jobs of the namespace are in each state."""
-        slots = self._broker.slots()
+        lines = self._lines(self._broker.slots())
         pipe = self._client.pipeline(transaction=False)
         plain = [state for state in State if state not in (State.READY, State.RUNNING)]
         for state in plain:
             pipe.zcard(f"{self._prefix}s:{state}")
         pipe.zcard(f"{self._prefix}leases")
-        for slot in slots:
-            pipe.zcard(f"{self._prefix}ready:{slot}")
+        for line in lines:
+            pipe.zcard(line)
         found = cast(list[int], self._ask(pipe.execute))
         counts = dict(zip(plain, found, strict=False))
         counts[State.RUNNING] = found[len(plain)]

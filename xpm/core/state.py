@@ -76,6 +76,11 @@ TRANSITIONS: Mapping[str, Transitions] = {
     ),
     "drain": _SETTLE,
     "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED)),
+    "declare": _NONE,
+    "resize": _SETTLE,
+    "acquire": _SETTLE,
+    "keep": _NONE,
+    "free": _SETTLE,
     # workers
     "enrol": _NONE,
     "claim": _GRANT,
@@ -90,6 +95,8 @@ TRANSITIONS: Mapping[str, Transitions] = {
     # the sweeper
     "overdue": _NONE,
     "expire": _table(_SETTLE, _LOSE),
+    "lapse": _SETTLE,
+    "revisit": _SETTLE,
     "refill": _NONE,
     "repair": _NONE,
 }

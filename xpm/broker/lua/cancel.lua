@@ -8,10 +8,13 @@ local function give_up(id, j)
   for experiment in string.gmatch(j.v, '%S+') do
     if experiment ~= ARGV[2] then wanted[#wanted + 1] = experiment end
   end
-  j.v = table.concat(wanted, ' ')
-  if j.v ~= '' then
+  local ready = j.s == 'READY'
+  if ready and wanted[1] then leave(id, j) end  -- its lane is that of the first experiment that wants it
+  if wanted[1] or not ready then j.v = table.concat(wanted, ' ') end
+  if wanted[1] then
     kept = kept + 1
     call('HSET', key('j', id), 'v', j.v)
+    if ready then enter(id, j) end
   elseif j.s == 'RUNNING' then
     stopping = stopping + 1
     call('HSET', key('j', id), 'v', '', 'st', 'cancel')

@@ -10,6 +10,6 @@ call('DEL', key('w', worker), key('bell', worker))
 call('ZREM', P .. 'workers', worker)
 rq_worker(worker)
 local rung = v[4] or ''
-if rung ~= '' and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
+if rung ~= '' and startable(rung) then ring(rung) end
 finish_up()
 return id

@@ -6,6 +6,11 @@ if not experiment then
   experiment = tostring(call('HINCRBY', P .. 'meta', 'experiment', 1))
   call('HSET', P .. 'experiments', ARGV[2], experiment)
 end
+local user = cmsgpack.unpack(ARGV[5]).user
+if user then
+  call('SADD', P .. 'users', user)
+  call('HSET', P .. 'owners', experiment, user)
+end
 for i, token in ipairs(call('LRANGE', key('runs', experiment), -5, -1)) do
   local v = call('HMGET', key('run', token), 'name', 'start')
   if v[1] == ARGV[3] then return { token, tonumber(v[2]) } end

@@ -27,8 +27,9 @@ end
 
 -- What moving a job that is not running takes: fewer fields.
 local function glance(id)
-  local v = call('HMGET', key('j', id), 's', 'w', 'b', 'h', 'r', 'e', 'q', 'k', 'p', 'o', 'm', 'rw')
+  local v = call('HMGET', key('j', id), 's', 'w', 'b', 'h', 'r', 'e', 'q', 'k', 'p', 'o', 'm', 'rw', 'v', 'rs', 'ch')
   if not v[1] then return nil end
   return { s = v[1], w = tonumber(v[2] or 0), b = tonumber(v[3] or 0), h = v[4] or '', r = tonumber(v[5]), e = v[6],
-    q = v[7], k = v[8], p = tonumber(v[9] or 0), o = tonumber(v[10]), m = v[11] or '', rw = v[12] }
+    q = v[7], k = v[8], p = tonumber(v[9] or 0), o = tonumber(v[10]), m = v[11] or '', rw = v[12],
+    v = v[13] or '', rs = v[14] or nil, ch = v[15] or nil }
 end

@@ -1,7 +1,8 @@
 -- calls: the numbered calls of a worker. Needs graph, rqlive, slots.
 -- All return {outcome of the report, packed grant or '', whether to call again at once}.
-local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born')
+local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born', 'host')
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
+local host = life[9] or ''
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
 local FENCES, BEAT, DAY = 250, 3000, 86400000
 
@@ -45,13 +46,13 @@ local function line_up(idle, taken)
   end
   if before ~= idle or rung ~= '' then call('HSET', key('w', worker), 'i', idle, 'b', '') end
   for slot in string.gmatch(idle, '%S+') do call('ZADD', key('idle', slot), now, worker) end
-  if rung ~= '' and rung ~= taken and not rq_suspended() and call('EXISTS', key('ready', rung)) == 1 then ring(rung) end
+  if rung ~= '' and rung ~= taken and not rq_suspended() and startable(rung, idle ~= '') then ring(rung) end
 end
 
 -- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
 local function answer(outcome, id, j, more, idle)
   call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0)
-  line_up(idle, id and slot_of(j))
+  line_up(idle, id and group_of(j))
   local last = tonumber(life[7] or 0)
   if idle ~= '' or now - last > BEAT or now < last then beat() end
   if id or had then rq_worker(worker, id, id and j.f, counter, had) end
@@ -61,11 +62,12 @@ end
 
 -- Job `id` is the worker's: a new execution under a new fence. Returns whether RQ's list showed the job.
 local function start(id, j)
-  local listed = rq_unlist(id, j.q)
-  j.f = string.format('%010d%016d', tonumber(call('HGET', P .. 'meta', 'epoch') or 0),
-    call('HINCRBY', P .. 'meta', 'fence', 1))
+  local listed = rq_unlist(id, j.q) or (j.rs and rq_leave(rq_registry('deferred', j.q), id))
+  j.f = next_fence()
   j.x, j.a, j.u = j.x + 1, j.a + 1, worker
   move(id, j, 'RUNNING', '', 'x', j.x, 'f', j.f, 'u', worker, 't1', now, 'ln', 0, 'a', j.a)
+  charge(group_of(j), j)
+  if j.rs then spend(id, j.rs, host) end
   call('ZADD', P .. 'leases', now + lease, id)
   rq_started(id, j, listed)
   return listed

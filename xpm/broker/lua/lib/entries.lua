@@ -4,7 +4,7 @@ local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
-local WISHES = {}  -- the fields that a submission sets
+local WISHES = { 'rs', 'ch' }  -- the fields that a submission sets
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on, and whether a newer one does.
@@ -84,7 +84,9 @@ local function create(id, entry)
   end
   local done = entry[10] == 2
   local made_by = done and entry[12] or code
-  local to = done and 'DONE' or place_of(j.w, j.b, j.h)
+  for i = 1, #entry[13], 2 do j[entry[13][i]] = entry[13][i + 1] end
+  local to = 'DONE'
+  if not done then to, j.h = place_of(id, j) end
   local fields = { 'd', string.sub(entry[1], 33), 't', entry[2], 'l', j.l, 'q', j.q, 'k', j.k, 'o', j.o, 'c', made_by,
     't0', now, 'e', j.e, 'v', j.v }
   local function set(name, value)
@@ -95,14 +97,11 @@ local function create(id, entry)
   if n > 0 then set('n', n) set('w', j.w) end
   if j.b > 0 then set('b', j.b) end
   if done then set('f', entry[11]) set('t2', now) end
-  for i = 1, #entry[13], 2 do
-    j[entry[13][i]] = entry[13][i + 1]
-    set(entry[13][i], entry[13][i + 1])
-  end
-  move(id, j, to, done and 'found in the workspace' or '', unpack(fields))
+  if j.h ~= '' then set('h', j.h) end
+  for i = 1, #entry[13] do fields[#fields + 1] = entry[13][i] end
+  move(id, j, to, done and 'found in the workspace' or j.h, unpack(fields))
   states[id] = to
   know_slot(slot_of(j))
-  if to == 'READY' then ring(slot_of(j)) end
   spread(id, 'WAITING', to)
   return { to, 'new', made_by }
 end
@@ -123,20 +122,18 @@ end
 -- that is not ready any more when it is placed anew has left its index then; here it only changes its lines.
 local function renew(id, j, entry, ...)
   j.c = code
-  if entry[7] ~= j.q or entry[8] ~= j.k then
-    if j.s == 'READY' then call('ZREM', key('ready', slot_of(j)), id) end
-    rq_hide(id, j)
-    j.q, j.k = entry[7], entry[8]
+  local ready, elsewhere = j.s == 'READY', entry[7] ~= j.q or entry[8] ~= j.k
+  if ready then leave(id, j) end
+  if elsewhere then rq_hide(id, j) end
+  j.q, j.k = entry[7], entry[8]
+  wish(id, j, entry[13])
+  if ready then enter(id, j) end
+  if elsewhere then
     know_slot(slot_of(j))
-    if j.s == 'READY' then
-      call('ZADD', key('ready', slot_of(j)), score(j), id)
-      ring(slot_of(j))
-    end
     rq_show(id, j, nil, j.s)
   end
   call('HSET', key('j', id), 'c', code, 'cr', 0, 'q', j.q, 'k', j.k, ...)
   call('SET', key('p', id), entry[4])
-  wish(id, j, entry[13])
   rewire(id, j, entry[5])
 end
 
@@ -146,9 +143,10 @@ local function join(id, j, entry)
   local newly, newer = enlist(j, id, entry[6])
   if j.e ~= before or j.v ~= wanted then call('HSET', key('j', id), 'e', j.e, 'v', j.v) end
   if entry[9] > j.p then
+    if j.s == 'READY' then leave(id, j) end
     j.p = entry[9]
     call('HSET', key('j', id), 'p', j.p)
-    if j.s == 'READY' then call('ZADD', key('ready', slot_of(j)), score(j), id) end
+    if j.s == 'READY' then enter(id, j) end
   end
   if j.s == 'DONE' then
     if entry[10] ~= 1 or (entry[11] ~= '' and entry[11] ~= j.f) then return { 'DONE', 'reused', j.c } end

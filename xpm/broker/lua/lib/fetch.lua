@@ -1,35 +1,73 @@
--- fetch: the grant of a worker's next job. Needs calls.
+-- fetch: the grant of a worker's next job (with its head over 80 lines). Needs calls.
 
 -- RQ's list is a window: when it is empty, show the next jobs.
 local function rewindow(slot, q)
   if call('LLEN', rq_list(q)) > 0 then return end
-  for _, id in ipairs(call('ZRANGE', key('ready', slot), 0, 49)) do
-    local j = load(id)
-    if j and j.s == 'READY' then rq_enlist(id, j) end
+  local shown = 0
+  for _, lane in ipairs(call('ZRANGE', key('lanes', slot), 0, 49)) do
+    for _, id in ipairs(shown < 50 and call('ZRANGE', key('ready', slot .. ':' .. lane), 0, 49 - shown) or {}) do
+      local j = load(id)
+      if j and j.s == 'READY' then rq_enlist(id, j) end
+      shown = shown + 1
+    end
   end
 end
 
--- The first job of a slot that is really ready, with its score; entries that are not are dropped.
-local function top(slot)
+-- The next of a group whose job is really ready, and that job; entries that are not are dropped.
+local function top(group)
   for _ = 1, 16 do
-    local v = call('ZRANGE', key('ready', slot), 0, 0, 'WITHSCORES')
-    if not v[1] then return nil end
-    local j = load(v[1])
-    if j and j.s == 'READY' then return v[1], j, tonumber(v[2]) end
-    call('ZREM', key('ready', slot), v[1])
+    local head = next_of(group)
+    if not head then return nil end
+    local j = load(head.id)
+    if j and j.s == 'READY' then return head, j end
+    call('ZREM', key('ready', group .. ':' .. head.lane), head.id)
   end
+end
+
+-- Of the jobs in these slots that need tokens, the first that may start on this host, and how that was found out.
+local function best_of_waiting(served)
+  local open = {}
+  for slot in pairs(served) do
+    for _, group in ipairs(call('SMEMBERS', key('open', slot))) do open[#open + 1] = group end
+  end
+  if not open[1] then return nil end
+  local found, chosen = survey(open, host), nil
+  for _, head in ipairs(found) do
+    if not head.outside and served[head.slot] then
+      if head.may and not chosen then chosen = head end
+      if head.shut then call('SREM', key('open', head.slot), head.group) end
+    end
+  end
+  return chosen, found
 end
 
 -- The best ready job of the first queue that has one.
 local function best()
-  local id, j, rank, queue, from
+  local some_wait = call('EXISTS', P .. 'groups') == 1
+  local queues, slots_of = {}, {}
   for slot in string.gmatch(slots, '%S+') do
     local q = string.match(slot, '^(.*):')
-    if id and q ~= queue then break end
-    local other, other_job, other_rank = top(slot)
-    if other and (not id or other_rank < rank) then id, j, rank, queue, from = other, other_job, other_rank, q, slot end
+    if not slots_of[q] then
+      queues[#queues + 1] = q
+      slots_of[q] = {}
+    end
+    slots_of[q][slot] = true
   end
-  return id, j, from
+  for _, q in ipairs(queues) do
+    local chosen, j
+    for slot in pairs(slots_of[q]) do
+      local head, other = top(slot)
+      if head and (not chosen or before(head, chosen)) then chosen, j = head, other end
+    end
+    if some_wait then
+      local head, found = best_of_waiting(slots_of[q])
+      if head and (not chosen or before(head, chosen)) then
+        overtake(found, head)
+        chosen, j = head, load(head.id)  -- nothing but a move takes it out of the index, or puts it in
+      end
+    end
+    if chosen then return chosen, j end
+  end
 end
 
 -- Grant the next job, or register the worker as idle so that the next ready job rings it. A worker that nobody knows
@@ -40,13 +78,15 @@ local function fetch(outcome)
     return { 'stranger', '', 0 }
   end
   local more = drain()
-  local id, j, slot
-  if not rq_suspended() then id, j, slot = best() end
+  serve_outside()  -- else this worker would take what is theirs
+  local head, j
+  if not rq_suspended() then head, j = best() end
+  local id, group = head and head.id, head and head.group
   if id then
     local listed = start(id, j)
-    if bells[slot] then bells[slot] = bells[slot] - 1 end  -- one of the jobs that this call made ready is taken
-    if more then ring(slot) end
-    if not listed then rewindow(slot, j.q) end
+    if bells[group] then bells[group] = bells[group] - 1 end  -- one of the jobs that this call made ready is taken
+    if more or (j.rs and startable(group) and fits(j.rs)) then ring(group) end
+    if not listed and not j.rs then rewindow(group, j.q) end
   end
   return answer(outcome, id, j, more, not id and not more and lines or '')
 end

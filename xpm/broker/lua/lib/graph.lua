@@ -16,20 +16,39 @@ local function spread(id, from, to)
   end
 end
 
-local function place_of(w, b, h)
-  if b > 0 or h ~= '' then return 'HOLD' end
-  return w > 0 and 'WAITING' or 'READY'
+-- The reasons `held` to hold a job, with `reason` among them (`on`) or not.
+local function reasons(held, reason, on)
+  local kept = {}
+  for other in string.gmatch(held, '%S+') do
+    if other ~= reason then kept[#kept + 1] = other end
+  end
+  if on then kept[#kept + 1] = reason end
+  return table.concat(kept, ' ')
+end
+
+-- Where a job that is not running stands, by its inputs and holds, and its holds; needs beyond a capacity are a reason to
+-- hold one that waits for nothing else.
+local function place_of(id, j)
+  local h = j.h
+  if j.rs or h ~= '' then
+    local resource = j.rs and j.b == 0 and j.w == 0 and exceeds(j.rs)
+    h = reasons(h, 'capacity', resource)
+    if resource then call('SADD', key('over', resource), id) end
+  end
+  if j.b > 0 or h ~= '' then return 'HOLD', h end
+  return j.w > 0 and 'WAITING' or 'READY', h
 end
 
 -- Put a job that is not running where its edges and holds say. Further fields to set may follow.
 local function place(id, j, why, ...)
-  local from, to = j.s, place_of(j.w, j.b, j.h)
+  local from, to, h = j.s, place_of(id, j)
+  if h ~= j.h then call('HSET', key('j', id), 'h', h) end
+  j.h = h
   if to == from then
     if ... then call('HSET', key('j', id), ...) end
     return
   end
-  move(id, j, to, why, ...)
-  if to == 'READY' then ring(slot_of(j)) end
+  move(id, j, to, to == 'HOLD' and j.b == 0 and j.h or why, ...)
   spread(id, from, to)
 end
 
@@ -57,7 +76,7 @@ local function edge(child, index, target, parent)
   local b = j.b
   if target == '2' then j.w = j.w - 1 elseif old == '2' then j.w = j.w + 1 end
   if target == '3' then j.b = b + 1 elseif old == '3' then j.b = b - 1 end
-  if STARTABLE[j.s] and place_of(j.w, j.b, j.h) ~= j.s then
+  if STARTABLE[j.s] and (place_of(child, j)) ~= j.s then
     place(child, j, target == '3' and 'dependency' or '', 'w', j.w, 'b', j.b)
   elseif j.b == b then
     call('HSET', key('j', child), 'w', j.w)
@@ -114,13 +133,30 @@ local function register(child, index)
   if index + allowed < total then call('LPUSH', P .. 'todo', 'R' .. child .. ':' .. (index + allowed)) end
 end
 
+-- A capacity was changed: jobs that need more of it than there is are held, those that need no more than that are not.
+-- `G`: those of a group; `O`: those that were held for a resource.
+local function refit(kind, name)
+  for _ = 1, budget do
+    local id
+    if kind == 'O' then id = call('SPOP', key('again', name)) else id = (next_of(name) or {}).id end
+    local j = id and glance(id)
+    if not id or (kind == 'G' and not exceeds(j.rs)) then return end
+    if j and STARTABLE[j.s] then place(id, j, '') end
+    budget = budget - 1
+  end
+  call('LPUSH', P .. 'todo', kind .. name .. ':0')
+end
+
 -- Go on with what earlier calls left, as far as the budget goes. Returns whether anything may be left.
 local function drain()
   while budget > 0 do
     local entry = call('LPOP', P .. 'todo')
     if not entry then return false end
-    local kind, id, offset = string.match(entry, '^(.)(%x+):(%d+)$')
-    if kind == 'S' then settle(id, tonumber(offset)) else register(id, tonumber(offset)) end
+    local kind, name, offset = string.match(entry, '^(.)(.+):(%d+)$')
+    if kind == 'S' then settle(name, tonumber(offset))
+    elseif kind == 'R' then register(name, tonumber(offset))
+    elseif kind == 'A' then outside[#outside + 1] = name
+    else refit(kind, name) end
     budget = budget - 1
   end
   return true

@@ -1,4 +1,4 @@
--- lease: the end of an execution, however it comes. Needs graph, rqlive.
+-- lease: the end of an execution, however it comes. Needs outside, rqlive.
 local CRASHES = 3  -- so many workers lost with a job are enough
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
@@ -11,6 +11,8 @@ end
 -- The execution is over: the traces that it left outside the job's own fields.
 local function unlease(id, j)
   rq_stopped(id, j)
+  for name in string.gmatch(j.aq or '', '%S+') do drop(name) end
+  for _, resource in ipairs(j.rs and refund(id, j.rs) or {}) do reopen(resource) end
   if j.ln ~= '0' then call('HDEL', P .. 'progress', id) end
   if j.st then call('HDEL', key('j', id), 'st') end
 end

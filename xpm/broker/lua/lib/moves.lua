@@ -1,4 +1,4 @@
--- moves: the only place where the state of a job changes. Needs rq, bells.
+-- moves: the only place where the state of a job changes. Needs rq, turn.
 -- A script that moves jobs ends with flush(), which writes the counts, the events and the bells of the whole call.
 local deltas, transitions, arrivals = {}, {}, {}
 
@@ -8,15 +8,6 @@ local function count(runs, state, by)
     deltas[run] = states
     states[state] = (states[state] or 0) + by
   end
-end
-
-local function slot_of(j)
-  return j.q .. ':' .. j.k
-end
-
--- Priority before order: 13 bits of priority above 40 bits of order fit a double exactly.
-local function score(j)
-  return j.o - j.p * 1099511627776
 end
 
 -- New jobs of a call enter the index of their state together.
@@ -34,15 +25,15 @@ local function arrive(state, id)
   there[#there + 1] = id
 end
 
--- The job's index: READY jobs are in `ready:<slot>`, RUNNING ones in `leases` (entered by who starts them), all others
+-- The job's index: READY jobs are in that of `ready`, RUNNING ones in `leases` (entered by who starts them), all others
 -- in `s:<STATE>`. Further fields to set may follow.
 local function move(id, j, to, why, ...)
   local from = j.s
   if from then land() end
-  if from == 'READY' then call('ZREM', key('ready', slot_of(j)), id)
+  if from == 'READY' then leave(id, j, to == 'RUNNING')
   elseif from == 'RUNNING' then call('ZREM', P .. 'leases', id)
   elseif from then call('ZREM', key('s', from), id) end
-  if to == 'READY' then call('ZADD', key('ready', slot_of(j)), score(j), id)
+  if to == 'READY' then enter(id, j)
   elseif not from then arrive(to, id)
   elseif to ~= 'RUNNING' then call('ZADD', key('s', to), now, id) end
   if from then count(j.e, from, -1) end
@@ -65,6 +56,7 @@ local function flush()
   if #transitions > 0 then
     call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(transitions))
   end
+  serve_outside()
   peal()
   deltas, transitions = {}, {}
 end

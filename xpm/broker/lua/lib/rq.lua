@@ -113,13 +113,21 @@ local function rq_end(id, j, known, registry, status, since)
   for i = 1, #gone, 2 do rq_drop(gone[i]) end
 end
 
+-- The registry that shows a job of `state`. What waits for tokens is not in RQ's list before it may have them: a stock
+-- worker would take it in vain.
+local function rq_registry_of(j, state)
+  if state == 'READY' and j.rs then return 'deferred' end
+  return REGISTRY[state]
+end
+
 -- Show job `id`, which left state `from` (nil: it is new) for `to`. RUNNING is entered by rq_started. `since`: when it
 -- came to `to`, if not now. `limit`: of the window of waiting jobs, if not QUEUE_WINDOW.
 local function rq_show(id, j, from, to, since, limit)
-  local old, new, known = REGISTRY[from], REGISTRY[to], from == 'RUNNING'
-  if from and old == new and not (known and to == 'READY') then return end  -- the same place, or none
-  if from == 'READY' then known = rq_unlist(id, j.q) elseif old then known = rq_leave(rq_registry(old, j.q), id) end
-  if to == 'READY' then rq_enlist(id, j, known)
+  local old, new, known = rq_registry_of(j, from), rq_registry_of(j, to), from == 'RUNNING'
+  local listed = from == 'READY' and rq_unlist(id, j.q)
+  if from and old == new and not listed and not (known and to == 'READY') then return end  -- the same place, or none
+  if listed then known = true elseif old then known = rq_leave(rq_registry(old, j.q), id) end
+  if to == 'READY' and not new then rq_enlist(id, j, known)
   elseif new == 'deferred' then rq_defer(id, j, known, since or now, limit or QUEUE_WINDOW)
   elseif new then rq_end(id, j, known, new, STATUS[to], since or now) end
 end

@@ -21,10 +21,10 @@ local function rq_stopped(id, j)
   call('DEL', 'rq:execution:' .. execution)
 end
 
--- Whether RQ shows a job of state `state` (not READY) as it should.
+-- Whether RQ shows a job of state `state` (READY: one that waits for tokens) as it should.
 local function rq_shown(id, j, state)
-  if not rq_true(id, j, state) then return false end
-  if state ~= 'RUNNING' then return call('ZSCORE', rq_registry(REGISTRY[state], j.q), rq_id(id)) end
+  if not rq_true(id, j, state == 'READY' and 'WAITING' or state) then return false end
+  if state ~= 'RUNNING' then return call('ZSCORE', rq_registry(rq_registry_of(j, state), j.q), rq_id(id)) end
   local execution = rq_execution(id, j.f)
   return call('ZSCORE', rq_registry('wip', j.q), execution) and call('EXISTS', 'rq:execution:' .. execution) == 1
 end

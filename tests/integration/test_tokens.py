@@ -1,0 +1,394 @@
+"""Tokens and locks: never more than there is, all or nothing, in order, and free again exactly once."""
+
+from __future__ import annotations
+
+import pytest
+from hands import SLOTS, Hands, drain, entry, job
+
+from xpm.broker.broker import Broker, Entry, Reply, Run
+from xpm.broker.views import Views
+from xpm.core.state import State
+
+
+def needing(name: str | int, needs: str, *inputs: str | int, **fields: object) -> Entry:
+    return entry(name, *inputs, wishes={"rs": needs}, **fields)
+
+
+def state(views: Views, name: str | int) -> State:
+    found = views.job(job(name))
+    assert found
+    return found.state
+
+
+@pytest.fixture
+def gpu(broker: Broker) -> Broker:
+    assert broker.declare({"t.gpu": 2, "t.licence": 1, "l.index": 1_000_000}) == {
+        "t.gpu": 2, "t.licence": 1, "l.index": 1_000_000,
+    }  # fmt: skip
+    return broker
+
+
+def all_that_start(hands: Hands, most: int = 10) -> dict[str, Reply]:
+    """Which jobs start at once, each with a worker of its own."""
+    found: dict[str, Reply] = {}
+    for n in range(most):
+        reply = hands.claim(f"w{len(hands.numbers)} {n}".replace(" ", "-"))
+        if reply.claim is None:
+            break
+        found[reply.claim.label.removeprefix("Task ")] = reply
+    return found
+
+
+def end(hands: Hands, reply: Reply) -> None:
+    claim = reply.claim
+    assert claim
+    granted = (
+        (name, hands.broker.client.hget(f"{hands.broker.prefix}w:{name}", "g")) for name in hands.numbers
+    )
+    worker = next(name for name, id in granted if id == claim.id[:32].encode())
+    hands.finish(reply, worker)
+
+
+def test_what_exists_keeps_its_capacity(gpu: Broker) -> None:
+    assert gpu.declare({"t.gpu": 9, "t.none": 0}) == {"t.gpu": 2, "t.none": -1}
+    assert gpu.resize("t.gpu", 3) == 2
+    assert gpu.resize("t.new", 1) == -1
+    assert gpu.declare({"t.gpu": 0, "t.new": 0}) == {"t.gpu": 3, "t.new": 1}
+
+
+def test_no_more_run_than_there_are_tokens(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(n, "t.gpu=1") for n in range(5)])
+    running = all_that_start(hands)
+    assert sorted(running) == ["0", "1"]
+    end(hands, running["1"])
+    assert sorted(all_that_start(hands)) == ["2"]
+
+
+def test_a_job_that_waits_holds_nothing_and_lets_others_pass(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("big", "t.gpu=2,t.licence=1"), needing("small", "t.gpu=1")])
+    gpu.submit(run, [needing("licence", "t.licence=1", priority=1), entry("plain")])
+    running = all_that_start(hands)
+    assert sorted(running) == ["licence", "plain", "small"], "the licence is in use: gpu is not kept"
+
+
+def test_several_are_granted_all_or_nothing(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("one", "t.gpu=1"), needing("both", "t.gpu=2,t.licence=1")])
+    running = all_that_start(hands)
+    assert list(running) == ["one"]
+    assert gpu.client.hget(f"{gpu.prefix}res:t.licence", "u") in (None, b"0")
+    end(hands, running["one"])
+    assert list(all_that_start(hands)) == ["both"]
+
+
+def test_a_request_for_all_is_served_while_small_ones_keep_coming(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=1"), needing("b", "t.gpu=1"), needing("all", "t.gpu=2")])
+    gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(20)])
+    running = all_that_start(hands)
+    assert sorted(running) == ["a", "b"]
+    end(hands, running["a"])
+    assert all_that_start(hands) == {}, "one is kept for the request for all"
+    end(hands, running["b"])
+    running = all_that_start(hands)
+    assert list(running) == ["all"]
+    end(hands, running["all"])
+    assert sorted(all_that_start(hands)) == ["small 0", "small 1"]
+
+
+def test_who_was_overtaken_for_long_goes_first(gpu: Broker, run: Run, hands: Hands) -> None:
+    """It needs two tokens that are never free at the same time, since each has a line of its own."""
+    gpu.submit(
+        run, [needing("gpu 0", "t.gpu=2", priority=1), needing("licence 0", "t.licence=1", priority=1)]
+    )
+    gpu.submit(run, [needing("both", "t.gpu=1,t.licence=1")])
+    chained = {"ch": 5}
+    for n in (1, 2, 3):
+        gpu.submit(
+            run,
+            [
+                entry(f"gpu {n}", wishes={"rs": "t.gpu=2", **chained}),
+                entry(f"licence {n}", wishes={"rs": "t.licence=1", **chained}),
+            ],
+        )
+    running = all_that_start(hands)
+    assert sorted(running) == ["gpu 0", "licence 0"]
+    end(hands, running["gpu 0"])
+    running |= all_that_start(hands)
+    assert "gpu 1" in running
+    late = gpu.client.zscore(f"{gpu.prefix}late", job("both")[:32])
+    assert late is None, "those that went first had a longer chain: that is no overtaking"
+    gpu.client.zadd(f"{gpu.prefix}late", {job("both")[:32]: 1})  # as if they had come later, long ago
+    end(hands, running["licence 0"])
+    assert all_that_start(hands) == {}, "the licence is kept"
+    end(hands, running["gpu 1"])
+    assert list(all_that_start(hands)) == ["both"]
+
+
+def test_later_ones_that_pass_are_noted(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("licence", "t.licence=1"), needing("both", "t.gpu=2,t.licence=1")])
+    gpu.submit(run, [needing("gpu", "t.gpu=1")])
+    assert sorted(all_that_start(hands)) == ["gpu", "licence"]
+    assert gpu.client.zrange(f"{gpu.prefix}late", 0, -1) == [job("both")[:32].encode()]
+
+
+def test_jobs_without_tokens_go_on_while_others_wait(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(f"gpu {n}", "t.gpu=1") for n in range(300)])
+    gpu.submit(run, [entry(n) for n in range(5)])
+    running = all_that_start(hands, 7)
+    assert sorted(running) == ["0", "1", "2", "3", "4", "gpu 0", "gpu 1"]
+
+
+def test_a_release_wakes_one_worker_for_each_that_may_start(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(n, "t.gpu=1") for n in range(4)])
+    running = all_that_start(hands, 2)
+    for idle in ("x", "y", "z"):
+        assert hands.claim(idle).claim is None
+    end(hands, running["0"])
+    assert hands.woken() == ["x"]
+    assert hands.runs("x") == job(2)
+    assert hands.woken() == [], "there is nothing left for others"
+    end(hands, running["1"])
+    assert hands.woken() == ["y"]
+
+
+def test_a_bell_for_tokens_does_not_go_round(gpu: Broker, run: Run, hands: Hands) -> None:
+    """A woken worker that finds nothing does not wake the next one."""
+    gpu.submit(run, [needing(n, "t.gpu=2") for n in range(2)])
+    running = all_that_start(hands, 1)
+    for idle in ("x", "y"):
+        hands.claim(idle)
+    end(hands, running["0"])
+    gpu.acquire("script", "t.gpu=1")
+    assert hands.woken() == ["x"]
+    assert hands.claim("x").claim is None
+    assert hands.woken() == []
+
+
+@pytest.mark.parametrize("how", ["fail", "crash", "depart", "expire", "hand_back"])
+def test_tokens_come_back_however_a_job_ends(gpu: Broker, run: Run, hands: Hands, how: str) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=2")])
+    reply = hands.claim("w")
+    claim = reply.claim
+    assert claim
+    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"2"
+    if how == "fail":
+        hands.fail(reply, "w")
+    elif how in ("crash", "hand_back"):
+        for _ in range(2):  # the reply was lost
+            number = hands.numbers["w"] + 1
+            getattr(gpu, how)("w", number, "", claim.id, claim.execution, "gone")
+    elif how == "depart":
+        gpu.depart("w")
+        gpu.depart("w")
+    else:
+        gpu.client.zadd(f"{gpu.prefix}leases", {claim.id[:32]: 1})
+        gpu.client.hset(f"{gpu.prefix}meta", "grace", 0)
+        now, found = gpu.overdue()
+        assert gpu.expire(found[0][0], found[0][1], found[0][2], now - 60_000)
+        assert not gpu.expire(found[0][0], found[0][1], found[0][2], now - 60_000)
+    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"0"
+
+
+# Capacities that change
+
+
+def test_a_raised_capacity_starts_more(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(n, "t.gpu=1") for n in range(5)])
+    all_that_start(hands, 2)
+    hands.claim("idle")
+    gpu.resize("t.gpu", 4)
+    assert hands.woken() == ["idle"]
+    assert sorted(all_that_start(hands)) == ["2", "3"]
+
+
+def test_a_lowered_capacity_takes_nothing_back(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(n, "t.gpu=1") for n in range(5)])
+    running = all_that_start(hands)
+    gpu.resize("t.gpu", 1)
+    end(hands, running["0"])
+    assert all_that_start(hands) == {}
+    end(hands, running["1"])
+    assert sorted(all_that_start(hands)) == ["2"]
+
+
+def test_what_needs_more_than_a_lowered_capacity_is_held_until_it_is_raised(
+    gpu: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    gpu.submit(run, [needing(n, "t.gpu=2") for n in range(600)])
+    gpu.submit(run, [needing("later", "t.gpu=2", 0), needing("small", "t.gpu=1", queue="small")])
+    drain(gpu)
+    gpu.resize("t.gpu", 1)
+    drain(gpu)
+    assert views.counts()[State.HOLD] == 601
+    assert views.counts()[State.READY] == 1
+    found = views.job(job(0))
+    assert found
+    assert found.reason == "capacity"
+    gpu.submit(run, [needing("new", "t.gpu=2")])
+    assert state(views, "new") is State.HOLD
+    gpu.resize("t.gpu", 3)
+    drain(gpu)
+    assert views.counts()[State.READY] == 602
+    assert state(views, "later") is State.WAITING
+
+
+def test_another_wish_of_a_later_submission_counts(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=2"), needing("b", "t.gpu=2")])
+    gpu.submit(run, [needing("b", "t.gpu=1"), entry("a")])
+    assert sorted(all_that_start(hands)) == ["a", "b"]
+    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"1"
+
+
+# Per host
+
+
+def test_each_host_has_its_own(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.declare({"h.disk": 1})
+    gpu.submit(run, [needing(n, "h.disk=1") for n in range(4)])
+    for worker, host in (("a", "one"), ("b", "one"), ("c", "two")):
+        gpu.enrol(worker, {"host": host, "pid": 1, "pool": "p", "slots": SLOTS})
+        hands.numbers[worker] = 0
+    first, second, third = (hands.claim(worker) for worker in ("a", "b", "c"))
+    assert first.claim
+    assert second.claim is None
+    assert third.claim
+    hands.finish(third, "c")
+    assert hands.woken() == [], "the idle worker is on the other host"
+    hands.finish(first, "a")
+    assert hands.woken() == ["b"]
+    gpu.resize("h.disk", 2, "two")
+    assert [hands.claim("c").claim is None] == [False]
+
+
+# Held by code
+
+
+def test_code_waits_for_its_turn_and_is_woken(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=2")])
+    reply = hands.claim("w")
+    assert gpu.acquire("script", "t.gpu=1", facts={"pid": 7}).outcome == "waiting"
+    assert gpu.acquire("script", "t.gpu=1").outcome == "waiting", "asked again"
+    gpu.submit(run, [needing("b", "t.gpu=2")])
+    hands.finish(reply, "w", SLOTS)
+    assert gpu.wait("@script", 5)
+    granted = gpu.acquire("script", "t.gpu=1")
+    assert granted.outcome == "granted"
+    assert granted == gpu.acquire("script", "t.gpu=1")
+    assert hands.claim("w").claim is None
+    assert gpu.free("script")
+    assert not gpu.free("script")
+    following = hands.claim("w").claim
+    assert following
+    assert following.fence > granted.fence
+
+
+def test_a_lock_has_readers_or_a_writer(gpu: Broker) -> None:
+    read, write = "l.index=1", "l.index=1000000"
+    assert gpu.acquire("r1", read).outcome == gpu.acquire("r2", read).outcome == "granted"
+    assert gpu.acquire("w1", write).outcome == "waiting"
+    assert gpu.acquire("r3", read).outcome == "waiting", "readers that come later wait behind the writer"
+    gpu.free("r1")
+    gpu.free("r2")
+    first = gpu.acquire("w1", write)
+    assert first.outcome == "granted"
+    assert gpu.acquire("r3", read).outcome == "waiting"
+    gpu.free("w1")
+    assert gpu.acquire("r3", read).fence > first.fence
+
+
+def test_more_than_there_is_is_refused(gpu: Broker) -> None:
+    assert gpu.acquire("x", "t.gpu=3").outcome == "over"
+    assert gpu.acquire("x", "t.gpu=1,t.none=1").resource == "t.none"
+    assert not gpu.free("x")
+
+
+def test_a_silent_holder_loses_what_it_held(gpu: Broker) -> None:
+    gpu.acquire("dead", "t.gpu=2")
+    gpu.acquire("next", "t.gpu=2")
+    gpu.client.hset(f"{gpu.prefix}meta", "grace", 0)
+    gpu.client.zadd(f"{gpu.prefix}holds", {"dead": 1})
+    now, found = gpu.overdue()
+    assert found == [("@dead", 0, "1")]
+    assert not gpu.lapse("dead", "1", now), "the second look came too early"
+    assert gpu.keep("dead")
+    gpu.client.zadd(f"{gpu.prefix}holds", {"dead": 1})
+    assert not gpu.lapse("dead", "1", now - 60_000), "it was heard of since"
+    assert gpu.lapse("dead", "2", now - 60_000)
+    assert not gpu.keep("dead")
+    assert gpu.acquire("next", "t.gpu=2").outcome == "granted"
+
+
+def test_what_a_job_acquires_comes_back_with_its_end(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=1")])
+    reply = hands.claim("w")
+    claim = reply.claim
+    assert claim
+    granted = gpu.acquire("in-a", "t.licence=1", job=claim.id, execution=1, host="h")
+    assert granted.outcome == "granted"
+    assert gpu.acquire("waits", "t.gpu=2", job=claim.id, execution=1).outcome == "waiting"
+    assert gpu.acquire("stale", "t.gpu=1", job=claim.id, execution=2).outcome == "fenced"
+    hands.finish(reply, "w")
+    assert gpu.acquire("in-a", "t.licence=1", job=claim.id, execution=1).outcome == "fenced"
+    assert gpu.client.hget(f"{gpu.prefix}res:t.licence", "u") == b"0"
+    assert not gpu.client.exists(f"{gpu.prefix}wants:t.gpu")
+
+
+def test_waiting_code_is_served_by_what_it_came_before(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.acquire("holder", "t.gpu=2")
+    gpu.acquire("all", "t.gpu=2")
+    gpu.submit(run, [needing(n, "t.gpu=1") for n in range(3)])
+    gpu.free("holder")
+    assert all_that_start(hands) == {}
+    gpu.free("all")
+    assert sorted(all_that_start(hands)) == ["0", "1"]
+
+
+# Fairness
+
+
+def test_experiments_take_turns(broker: Broker, run: Run, hands: Hands) -> None:
+    other = broker.open("letters", "1", "code")
+    broker.submit(run, [entry(f"a{n}") for n in range(50)])
+    broker.submit(other, [entry(f"b{n}") for n in range(4)])
+    order = list(all_that_start(hands, 10))
+    assert sorted(order[:8]) == ["a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3"]
+    assert order[8:] == ["a4", "a5"]
+    broker.submit(other, [entry("late", priority=0), entry("urgent", priority=1)])
+    assert list(all_that_start(hands, 3)) == ["urgent", "a6", "late"]
+
+
+def test_who_was_idle_has_no_more_than_one_turn_saved(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.submit(run, [entry(f"a{n}") for n in range(50)])
+    all_that_start(hands, 20)
+    other = broker.open("letters", "1", "code")
+    broker.submit(other, [entry(f"b{n}") for n in range(20)])
+    order = "".join(name[0] for name in all_that_start(hands, 10))
+    assert order.count("b") in (5, 6), order
+
+
+def test_experiments_of_one_user_share_a_turn(broker: Broker, hands: Hands) -> None:
+    for name, user in (("a", "ada"), ("b", "ada"), ("c", "ada"), ("d", "bob")):
+        run = broker.open(name, "1", "code", {"user": user})
+        broker.submit(run, [entry(f"{name}{n}") for n in range(30)])
+    order = "".join(name[0] for name in all_that_start(hands, 24))
+    assert order.count("d") in (11, 12, 13), order
+
+
+def test_the_longest_chain_goes_first_within_an_experiment(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.submit(run, [entry("short"), entry("long", wishes={"ch": 7}), entry("longer", wishes={"ch": 9})])
+    assert list(all_that_start(hands)) == ["longer", "long", "short"]
+
+
+def test_tokens_are_shared_between_experiments_too(gpu: Broker, run: Run, hands: Hands) -> None:
+    other = gpu.open("letters", "1", "code")
+    gpu.submit(run, [needing(f"a{n}", "t.gpu=1") for n in range(50)])
+    gpu.submit(other, [needing(f"b{n}", "t.gpu=2") for n in range(2)])
+    running = all_that_start(hands)
+    order: list[str] = []
+    while len(order) < 6:
+        order += running
+        for reply in running.values():
+            end(hands, reply)
+        running = all_that_start(hands)
+    assert order == ["a0", "b0", "a1", "b1", "a2", "a3"]

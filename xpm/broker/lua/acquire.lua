@@ -1,0 +1,22 @@
+-- acquire: running code wants tokens or locks; asked again until they are granted. Use: lease
+-- ARGV: 2 name, 3 needs, 4 priority, 5 lease in ms, 6 host, 7 packed facts, 8 job ('': none) and 9 its execution.
+-- Returns {'granted', fence}, {'waiting'}, {'over', resource} when there is not so much of it, or {'fenced'} when the job is
+-- not the caller's any more.
+local name, needs, job = ARGV[2], ARGV[3], ARGV[8]
+local v = call('HMGET', key('a', name), 'needs', 'f')
+if job ~= '' and not held(job, ARGV[9]) then return { 'fenced' } end
+if not v[1] then
+  local over = exceeds(needs)
+  if over then return { 'over', over } end
+  call('HSET', key('a', name), 'needs', needs, 'p', ARGV[4], 'host', ARGV[6], 'facts', ARGV[7], 'j', job, 'x', ARGV[9],
+    'turn', call('HGET', P .. 'turns', '*') or 0, 'order', call('HINCRBY', P .. 'meta', 'order', 1), 't0', now)
+  line_up_for('@' .. name, needs)
+  if job ~= '' then call('HSET', key('j', job), 'aq', ((call('HGET', key('j', job), 'aq') or '') .. ' ' .. name)) end
+end
+call('HINCRBY', key('a', name), 'n', 1)
+if job == '' then call('ZADD', P .. 'holds', now + tonumber(ARGV[5]), name) end
+if not v[2] then outside[#outside + 1] = '@' .. name end
+finish_up()
+local fence = call('HGET', key('a', name), 'f')
+if fence then return { 'granted', fence } end
+return { 'waiting' }

@@ -1,0 +1,160 @@
+-- ready: the index of what may start, and who is next (with its head over 80 lines). Needs needs, bells.
+-- READY jobs of one slot and equal needs form a group: '<queue>:<class>', or '<queue>:<class>:<needs>'. Within a group each
+-- experiment has a lane for each priority, `ready:<group>:<priority>.<experiment>`, in which the longest chain goes first,
+-- then who came first. `lanes:<group>` orders lanes by priority, then by the experiment's turn: whose jobs were started
+-- least, as in start-time fair queueing (Goyal, Vin, Cheng 1996). Turns only grow; a lane's is corrected when it is met.
+local RANK, TURN = 4294967296, 1099511627776  -- 32 bits of order below the rank; 40 bits of turn below the priority
+
+local function slot_of(j)
+  return j.q .. ':' .. j.k
+end
+
+local function group_of(j)
+  return j.rs and j.q .. ':' .. j.k .. ':' .. j.rs or j.q .. ':' .. j.k
+end
+
+local function lane_of(j)
+  return j.p .. '.' .. (string.match(j.v, '%d+') or '0')
+end
+
+local function rank_of(j)
+  return j.o - (j.ch or 0) * RANK
+end
+
+local turns = {}
+local function turn_of(experiment)
+  turns[experiment] = turns[experiment] or tonumber(call('HGET', P .. 'turns', experiment) or 0)
+  return turns[experiment]
+end
+
+-- Two values: a lane's place among those of its group, and its experiment.
+local function score_of(lane)
+  local priority, experiment = string.match(lane, '^(-?%d+)%.(%d+)$')
+  return turn_of(experiment) - tonumber(priority) * TURN, experiment
+end
+
+-- A group that needs tokens stands in the line of each (`wants`) while it has jobs, and is looked at by claims (`open`)
+-- while it may have what it needs.
+local function line_up_for(member, needs)
+  for _, need in ipairs(needs_of(needs)) do call('ZADD', key('wants', need.resource), 'NX', now, member) end
+end
+
+local function leave_lines(member, needs)
+  for _, need in ipairs(needs_of(needs)) do call('ZREM', key('wants', need.resource), member) end
+end
+
+local function disband(group)
+  local slot, needs = parts_of(group)
+  if needs == '' then return end
+  leave_lines(group, needs)
+  call('SREM', P .. 'groups', group)
+  call('SREM', key('open', slot), group)
+end
+
+local LINE = 1000  -- so many of those that wait for a resource are looked at, those that came first
+local reopened, outside = {}, {}  -- outside: those who wait and are no jobs, to be served at the end of the call
+
+-- Some of a resource came back, or may go to another than it was kept for: who waits for it is looked at again.
+local function reopen(resource)
+  if reopened[resource] then return end
+  reopened[resource] = true
+  for _, member in ipairs(call('ZRANGE', key('wants', resource), 0, LINE - 1)) do
+    if string.sub(member, 1, 1) == '@' then
+      outside[#outside + 1] = member
+    else
+      call('SADD', key('open', (parts_of(member))), member)
+      ring(member)
+    end
+  end
+end
+
+-- Job `id` may start as far as its inputs are concerned.
+local occupied = {}
+local function enter(id, j)
+  local group, lane = group_of(j), lane_of(j)
+  local line = key('ready', group .. ':' .. lane)
+  call('ZADD', line, rank_of(j), id)
+  if not occupied[line] then
+    occupied[line] = true
+    if call('ZCARD', line) == 1 then
+      call('ZADD', key('lanes', group), (score_of(lane)), lane)
+      if j.rs then
+        line_up_for(group, j.rs)
+        call('SADD', P .. 'groups', group)
+      end
+    end
+  end
+  if not j.rs then
+    ring(group)
+  elseif fits(j.rs) then
+    call('SADD', key('open', slot_of(j)), group)
+    ring(group)
+  end
+end
+
+-- Job `id` leaves the index; `started`: for a worker.
+local function leave(id, j, started)
+  local group, lane = group_of(j), lane_of(j)
+  local line = key('ready', group .. ':' .. lane)
+  call('ZREM', line, id)
+  if call('EXISTS', line) == 0 then
+    occupied[line] = nil
+    call('ZREM', key('lanes', group), lane)
+    if call('EXISTS', key('lanes', group)) == 0 then disband(group) end
+  end
+  if not j.rs then return end
+  call('ZREM', P .. 'late', id)
+  if started then return end
+  for _, need in ipairs(needs_of(j.rs)) do reopen(need.resource) end  -- it may have been kept for this one
+end
+
+-- The users who share the namespace, if there are several: experiments of one share their user's turn.
+local function share_of(group, priority, experiment)
+  if call('SCARD', P .. 'users') < 2 then return 1 end
+  local user, share = call('HGET', P .. 'owners', experiment), 0
+  for _, lane in ipairs(call('ZRANGE', key('lanes', group), 0, 99)) do
+    local other_priority, other = string.match(lane, '^(-?%d+)%.(%d+)$')
+    if other_priority == priority and call('HGET', P .. 'owners', other) == user then share = share + 1 end
+  end
+  return math.max(share, 1)
+end
+
+-- A job of the group was started: its experiment's turn is over.
+local function charge(group, j)
+  local lane = lane_of(j)
+  local priority, experiment = string.match(lane, '^(-?%d+)%.(%d+)$')
+  local v = call('HMGET', P .. 'turns', experiment, '*')
+  local virtual = tonumber(v[2] or 0)
+  local begin = math.max(tonumber(v[1] or 0), virtual)
+  turns[experiment] = begin + share_of(group, priority, experiment)
+  call('HSET', P .. 'turns', experiment, turns[experiment], '*', begin)
+  call('ZADD', key('lanes', group), 'XX', (score_of(lane)), lane)
+end
+
+-- Who is next of a group; nil when nobody is.
+local function next_of(group)
+  for _ = 1, 1000 do
+    local v = call('ZRANGE', key('lanes', group), 0, 0, 'WITHSCORES')
+    if not v[1] then return nil end
+    local score = score_of(v[1])
+    if score > tonumber(v[2]) then
+      call('ZADD', key('lanes', group), score, v[1])
+    else
+      local w = call('ZRANGE', key('ready', group .. ':' .. v[1]), 0, 0, 'WITHSCORES')
+      return { id = w[1], score = score, rank = tonumber(w[2]), group = group, lane = v[1] }
+    end
+  end
+end
+
+local function before(one, other)
+  if one.score ~= other.score then return one.score < other.score end
+  return one.rank < other.rank
+end
+
+-- Whether a job of the group may start, for all that is known; not on the word of a worker that looked and found nothing
+-- (`looked`), if it needs tokens.
+local function startable(group, looked)
+  local slot, needs = parts_of(group)
+  if needs == '' then return call('EXISTS', key('lanes', group)) == 1 end
+  return not looked and call('SISMEMBER', key('open', slot), group) == 1
+end

@@ -1,0 +1,132 @@
+-- turn: who of those that wait for tokens and locks may have them now (one file, so that it is over 80 lines). Needs ready.
+-- Heads, the next of each group and each holder outside of a job, are looked at in the order in which they are served: by
+-- priority and turn. One that lacks something lets later ones pass, but for what it is first in line for: that is kept
+-- for it, so that a request for all of a token is served while small ones keep coming. One that was overtaken for PATIENCE
+-- goes first, and all that it needs is kept for it, so that a request for several is served while each of them is in use.
+local PATIENCE = 300000
+
+-- All that wait for what any of `members` waits for, for what those wait for, and so on.
+local function rivals(members)
+  local found, known, asked = {}, {}, {}
+  local function add(member)
+    if known[member] then return end
+    known[member] = true
+    local head
+    if string.sub(member, 1, 1) == '@' then
+      local v = call('HMGET', key('a', string.sub(member, 2)), 'needs', 'order', 'host', 'turn', 'p', 'f')
+      if v[1] and not v[6] then
+        head = { id = member, rank = tonumber(v[2]), needs = v[1], host = v[3], outside = true,
+          score = tonumber(v[4]) - tonumber(v[5]) * TURN }
+      end
+    else
+      head = next_of(member)
+      if head then head.slot, head.needs = parts_of(member) else disband(member) end
+    end
+    found[#found + 1] = head
+  end
+  for _, member in ipairs(members) do add(member) end
+  local at = 1
+  while found[at] do
+    for _, need in ipairs(needs_of(found[at].needs)) do
+      if not asked[need.resource] then
+        asked[need.resource] = true
+        for _, member in ipairs(call('ZRANGE', key('wants', need.resource), 0, LINE - 1)) do add(member) end
+      end
+    end
+    at = at + 1
+  end
+  return found
+end
+
+-- The same in the order in which they are served.
+local function heads(members)
+  local found, overtaken = rivals(members), call('EXISTS', P .. 'late') == 1
+  for _, head in ipairs(overtaken and found or {}) do
+    local since = tonumber(call('ZSCORE', P .. 'late', head.id) or now)
+    head.late = now - since >= PATIENCE and since or nil
+  end
+  table.sort(found, function(one, other)
+    if one.late ~= other.late then
+      return one.late and (not other.late or one.late < other.late) or false
+    end
+    return before(one, other)
+  end)
+  return found
+end
+
+-- How the call knows what a need names, as seen from `host`.
+local function name_of(need, host)
+  return need.local_to and need.resource .. '@' .. (host or '') or need.resource
+end
+
+-- Of those that `members` contend with, in order and as a worker on `host` sees them: `may` one be served now, and if
+-- not, is that for something that all hosts share (`shut`)?
+local function survey(members, host)
+  local found, led, kept = heads(members), {}, {}
+  for _, head in ipairs(found) do
+    local at, lacks, blocked = head.host or host, {}, false
+    for _, need in ipairs(needs_of(head.needs)) do
+      local name = name_of(need, at)
+      if kept[name] == true or not met(need, at, kept[name]) then
+        if kept[name] then blocked = true else lacks[#lacks + 1] = name end
+        if not need.local_to then head.shut = true end
+      end
+    end
+    head.may = not blocked and #lacks == 0
+    local leads = not blocked
+    for _, name in ipairs(lacks) do leads = leads and not led[name] end
+    for _, name in ipairs(leads and lacks or {}) do kept[name] = true end
+    for _, need in ipairs(needs_of(head.needs)) do
+      local name = name_of(need, at)
+      led[name] = true
+      if head.late and not head.may and kept[name] ~= true then
+        kept[name] = met(need, at, kept[name]) and (kept[name] or 0) + need.amount or true
+      end
+    end
+  end
+  return found
+end
+
+-- `head` is served: those before it that lack what it takes were overtaken.
+local function overtake(found, head)
+  local takes = {}
+  for _, need in ipairs(needs_of(head.needs)) do takes[need.resource] = true end
+  for _, other in ipairs(found) do
+    if other == head then return end
+    for _, need in ipairs(other.may and {} or needs_of(other.needs)) do
+      if takes[need.resource] then call('ZADD', P .. 'late', 'NX', now, other.id) end
+    end
+  end
+end
+
+local function next_fence()
+  return string.format('%010d%016d', tonumber(call('HGET', P .. 'meta', 'epoch') or 0),
+    call('HINCRBY', P .. 'meta', 'fence', 1))
+end
+
+-- Those who wait and are no jobs get what they may have; returns false if some were left for another call.
+local GRANTS = 20
+local function serve_outside()
+  for _ = 1, outside[1] and GRANTS or 0 do
+    local found, served = survey(outside), nil
+    for _, head in ipairs(found) do
+      if head.outside and head.may then
+        served = head
+        break
+      end
+    end
+    if not served then
+      outside = {}
+      return
+    end
+    overtake(found, served)
+    spend(served.id, served.needs, served.host)
+    leave_lines(served.id, served.needs)
+    call('HSET', key('a', string.sub(served.id, 2)), 'f', next_fence(), 't1', now)
+    call('ZREM', P .. 'late', served.id)
+    call('RPUSH', key('bell', served.id), '1')
+    call('PEXPIRE', key('bell', served.id), 60000)
+  end
+  if outside[1] then call('RPUSH', P .. 'todo', 'A' .. outside[1] .. ':0') end
+  outside = {}
+end

@@ -1,0 +1,123 @@
+"""Tokens and locks: the verbs about what is held by running code, and about capacities.
+
+What jobs require is granted in their claim and comes back with their end; see `xpm.broker.broker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis import Redis
+
+from xpm.broker.reader import Reader
+from xpm.broker.scripts import BUDGET, Scripts
+from xpm.broker.wire import pack
+from xpm.types import Namespace, short
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What became of a wish for tokens or locks."""
+
+    outcome: Literal["granted", "waiting", "over", "fenced"]
+    """`over`: there is not so much of it; `fenced`: the job that asked is not its worker's any more."""
+    fence: str = ""
+    """For `granted`: a number that is larger than that of each earlier grant."""
+    resource: str = ""
+    """For `over`: of what."""
+
+
+class Resources(Reader):
+    """The verbs about tokens and locks.
+
+    Args:
+        client: a connection pool with `decode_responses=False`.
+        namespace: the workspace's namespace.
+        lease: how long a holder may be silent, in seconds.
+        budget: edges that one call settles at most.
+    """
+
+    def __init__(
+        self, client: Redis, namespace: Namespace, *, lease: float = 30.0, budget: int = BUDGET
+    ) -> None:
+        super().__init__(client, namespace, lease=lease)
+        self._scripts = Scripts(client, self.prefix, budget)
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self.lease * 1000)
+
+    def declare(self, capacities: Mapping[str, int]) -> dict[str, int]:
+        """Make tokens and locks that don't exist; what exists keeps its capacity.
+
+        Args:
+            capacities: of each resource; 0 makes none.
+
+        Returns:
+            The capacity of each; -1 where there is none.
+        """
+        found = self._scripts.run("declare", pack([list(pair) for pair in capacities.items()]))
+        return dict(zip(capacities, map(int, found), strict=True))
+
+    def resize(self, resource: str, capacity: int, host: str = "") -> int:
+        """Give a token another capacity; returns the one that it had, -1 if there was none.
+
+        Args:
+            resource: `t.<name>`, or `h.<name>` for one that each host has for itself.
+            capacity: how much there is; nothing is granted until use is within it.
+            host: for one that each host has for itself: of this one; else of all without their own.
+        """
+        return int(self._scripts.run("resize", resource, capacity, host))
+
+    def acquire(
+        self,
+        name: str,
+        needs: str,
+        *,
+        priority: int = 0,
+        host: str = "",
+        facts: Mapping[str, str | int] | None = None,
+        job: str = "",
+        execution: int = 0,
+    ) -> Grant:
+        """Ask for tokens and locks, or ask again: `wait(f"@{name}", ...)` returns when they are granted.
+
+        Args:
+            name: of this wish; the same name asks again.
+            needs: `l.index=1,t.gpu=2`, see `xpm.core.requirement`.
+            priority: higher goes first.
+            host: where the holder is.
+            facts: who it is, for people.
+            job: the running job that it is a part of, which then gives it back when it ends.
+            execution: of that job.
+        """
+        packed = pack(dict(facts or {}))
+        outcome, *rest = self._scripts.run(
+            "acquire", name, needs, priority, self._lease_ms, host, packed, short(job), execution
+        )
+        told = rest[0].decode() if rest else ""
+        found: Any = outcome.decode()
+        return Grant(found, told if found == "granted" else "", told if found == "over" else "")
+
+    def keep(self, name: str) -> bool:
+        """The holder is alive; returns whether it still holds, or waits."""
+        return self._scripts.run("keep", name, self._lease_ms) == b"ok"
+
+    def free(self, name: str) -> bool:
+        """Give back what was acquired, or stop waiting; returns whether there was anything."""
+        return bool(self._scripts.run("free", name))
+
+    def lapse(self, name: str, renewals: str, looked: int) -> bool:
+        """Second look, a third of a lease after the first: free what a silent holder held."""
+        return bool(self._scripts.run("lapse", name, renewals, looked, self._lease_ms // 3))
+
+    def revisit(self) -> int:
+        """Look again at who waits for tokens; returns how many groups of jobs do."""
+        return int(self._scripts.run("revisit"))
+
+
+def needs_text(needs: Sequence[tuple[str, int]]) -> str:
+    """Needs as the scripts read them."""
+    return ",".join(f"{resource}={amount}" for resource, amount in sorted(needs))
