@@ -122,11 +122,12 @@ end
 -- that is not ready any more when it is placed anew has left its index then; here it only changes its lines.
 local function renew(id, j, entry, ...)
   j.c = code
-  local ready, elsewhere = j.s == 'READY', entry[7] ~= j.q or entry[8] ~= j.k
+  local ready, q, k, needed = j.s == 'READY', j.q, j.k, j.rs ~= nil
   if ready then leave(id, j) end
+  wish(id, j, entry[13])
+  local elsewhere = entry[7] ~= q or entry[8] ~= k or (ready and needed ~= (j.rs ~= nil))
   if elsewhere then rq_hide(id, j) end
   j.q, j.k = entry[7], entry[8]
-  wish(id, j, entry[13])
   if ready then enter(id, j) end
   if elsewhere then
     know_slot(slot_of(j))
