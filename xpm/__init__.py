@@ -38,9 +38,11 @@ if TYPE_CHECKING:
         SubmissionError,
         UsageError,
         WorkspaceError,
+        WouldDeadlock,
         XpmError,
     )
     from xpm.experiment import experiment
+    from xpm.experiment.tokens import lock, token
 
 __all__ = [
     "BrokerError",
@@ -69,11 +71,14 @@ __all__ = [
     "Task",
     "UsageError",
     "WorkspaceError",
+    "WouldDeadlock",
     "XpmError",
     "experiment",
     "field",
+    "lock",
     "progress",
     "tag",
+    "token",
 ]
 
 _HOMES = {
@@ -86,8 +91,10 @@ _HOMES = {
     "Task": "xpm.core.config",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
+    "lock": "xpm.experiment.tokens",
     "progress": "xpm.core.session",
     "tag": "xpm.core.tags",
+    "token": "xpm.experiment.tokens",
 }
 
 

@@ -84,3 +84,7 @@ class BrokerUnsuitable(BrokerError):
 
 class UsageError(XpmError):
     """A command was given something that it cannot use."""
+
+
+class WouldDeadlock(UsageError):
+    """Who holds a token or lock waits for one that must be taken before it: two could wait for each other for ever."""

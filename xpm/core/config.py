@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform, overload
@@ -24,6 +24,7 @@ from xpm.core.info import (
 )
 from xpm.core.jobpath import in_directory
 from xpm.core.live import instance_of
+from xpm.core.requirement import Need, collected
 from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import Sealing, seal, steps
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
@@ -145,15 +146,27 @@ class Task(Config, Submittable):
     """
 
     @overload
-    def submit(self: _Produces[T], *, queue: str | None = None, priority: int | None = None) -> T: ...
+    def submit(
+        self: _Produces[T],
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        requires: Sequence[Need] = (),
+    ) -> T: ...
     @overload
-    def submit(self, *, queue: str | None = None, priority: int | None = None) -> Self: ...
-    def submit(self, *, queue: str | None = None, priority: int | None = None) -> Any:
+    def submit(
+        self, *, queue: str | None = None, priority: int | None = None, requires: Sequence[Need] = ()
+    ) -> Self: ...
+    def submit(
+        self, *, queue: str | None = None, priority: int | None = None, requires: Sequence[Need] = ()
+    ) -> Any:
         """Hands the task to the open experiment, without waiting; a second call changes nothing.
 
         Args:
             queue: the queue whose workers run it; the experiment's own by default.
             priority: higher goes first; the experiment's own by default.
+            requires: what it holds while it runs: `[gpu(2), lock("index").read()]`. Until all of it is free it
+                waits, and holds nothing.
 
         Returns:
             What `task_outputs` returns if the task defines it, else the task.
@@ -169,7 +182,9 @@ class Task(Config, Submittable):
         session = active()
         if session is None:
             raise NoExperiment()
-        options = DEFAULTS if queue is None and priority is None else SubmitOptions(queue, priority)
+        options = DEFAULTS
+        if queue is not None or priority is not None or requires:
+            options = SubmitOptions(queue, priority, collected(requires))
         session.submit(self, options)
         info.session = session
         if not hasattr(type(self), "task_outputs"):

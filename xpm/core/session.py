@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xpm.core.config import Task
+    from xpm.core.requirement import Need
     from xpm.core.state import State
     from xpm.types import JobId
 
@@ -22,6 +23,8 @@ class SubmitOptions(NamedTuple):
 
     queue: str | None = None
     priority: int | None = None
+    requires: tuple[Need, ...] = ()
+    """What it holds of tokens and locks while it runs."""
 
 
 DEFAULTS = SubmitOptions()

@@ -21,6 +21,8 @@ from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
+from xpm.core.requirement import needs_text
+from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
@@ -28,10 +30,11 @@ from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import CANCELLED, Left
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
+from xpm.experiment.grasp import declare, refuse_excess
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
-from xpm.experiment.rundir import Origin, RunDirectory
+from xpm.experiment.rundir import Origin, RunDirectory, user
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
@@ -60,6 +63,7 @@ class Remote:
         self._unserved: Unserved | None = None
         self._codes: dict[JobId, str] = {}
         self._before: set[JobId] = set()
+        self._capacities: dict[str, int] = {}
         self._today = Today(under.settings.project, under.workspace)
 
     # Submitting
@@ -114,7 +118,22 @@ class Remote:
             PAYLOAD_VERSION,
             under.priority if options.priority is None else options.priority,
             *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
+            self._wishes(prepared.label, options),
         )
+
+    def _wishes(self, label: str, options: SubmitOptions) -> dict[str, str | int]:
+        needs = options.requires
+        if not needs:
+            return {}
+        assert self._run is not None, "entries are made while they go out"
+        fresh = [need for need in needs if need.resource not in self._capacities]
+        if fresh:
+            found = self._link.ask(lambda: declare(self._link.broker, fresh, self._under.voice))
+            self._capacities |= found
+            for need in fresh:
+                self._run.directory.add_resource(need.resource, found[need.resource])
+        refuse_excess(self._capacities, needs, label)
+        return {"rs": needs_text(needs)}
 
     def _hear(self, gone: dict[JobId, Entry], entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """Counts what was done before; a result that the broker believes in and that is gone is to be made again."""
@@ -141,6 +160,7 @@ class Remote:
         folder = under.workspace.experiment_dir(under.experiment) / name
         facts = {
             "host": platform.node(),
+            "user": user(),
             "pid": os.getpid(),
             "script": str(under.script or ""),
             "folder": str(folder),

@@ -2,7 +2,7 @@
 
 `run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of
 it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name;
-`end.json` is there when all jobs were done.
+`resources.jsonl` has the tokens and locks that jobs require, with the capacities that the script gave; `end.json` is there when all jobs were done.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from xpm.types import JobId, Scalar
 FORMAT = 1
 JOBS = "jobs.jsonl"
 TYPES = "types.jsonl"
+RESOURCES = "resources.jsonl"
 FACTS = "run.json"
 DIFF = "code.diff"
 
@@ -165,6 +166,22 @@ class RunDirectory:
                 wishes=values.get("wishes", {}),
             )
 
+    def add_resource(self, resource: str, capacity: int) -> None:
+        """Notes a token or lock that jobs require.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        try:
+            with (self.path / RESOURCES).open("a", encoding="ascii") as file:
+                file.write(f"{_line({'resource': resource, 'capacity': capacity})}\n")
+        except OSError as error:
+            raise WorkspaceError(f"cannot note a token in {self.path}: {error.strerror or error}") from error
+
+    def resources(self) -> dict[str, int]:
+        """The tokens and locks that jobs require, and the capacities that the script gave."""
+        return {values["resource"]: values["capacity"] for values in _lines(self.path / RESOURCES)}
+
     def types(self) -> dict[str, bytes]:
         """The packed descriptions of the classes that the payloads name."""
         return {values["type"]: a2b_base64(values["packed"]) for values in _lines(self.path / TYPES)}
@@ -209,7 +226,7 @@ def _facts(origin: Origin) -> dict[str, Any]:
         "commit": None,
         "diff": None,
         "host": platform.node(),
-        "user": _user(),
+        "user": user(),
         "pid": os.getpid(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -233,7 +250,8 @@ def _packages() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of the user who runs this."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,9 @@ from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.values import decode_result
 
 if TYPE_CHECKING:
+    from xpm.core.requirement import Need
+    from xpm.experiment.grasp import Grasp
+    from xpm.experiment.holding import Grip
     from xpm.experiment.summary import Unfinished
 
 PRIORITIES = range(-4095, 4096)
@@ -60,6 +64,7 @@ class Experiment:
         self._given = given
         self._token: Token[Session | None] | None = None
         self._began = 0.0
+        self._grasp: Grasp | None = None
         self._verbose = False
 
     # The block
@@ -173,6 +178,14 @@ class Experiment:
         if options.queue is not None and not is_queue(options.queue):
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
         self._outgoing.put((prepare(task), options))
+
+    def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
+        """Holds tokens and locks for code of the script."""
+        if self._grasp is None:
+            module: Any = importlib.import_module("xpm.experiment.grasp")
+            made: Grasp = module.Grasp(self._workspace, self._settings, self._voice)
+            self._grasp = made
+        return self._grasp.acquire(needs, timeout, priority)
 
     def jobpath(self, task: Task) -> Path:
         """The directory of a task's job."""

@@ -123,6 +123,8 @@ class Tracked:
     def _restore(self) -> None:
         self._link.reopen()
         entries = list(self.directory.entries())
+        if resources := self.directory.resources():
+            self._link.broker.declare(resources)
         self._link.broker.submit(self.run, entries, self.directory.types())
         while self._link.broker.drain():
             pass

@@ -1,0 +1,147 @@
+"""What a job, or running code, needs of tokens and locks: values, without any I/O.
+
+A need is an amount of a resource. Resources have a kind and a name: `t.gpu` is a token that counts for all hosts,
+`h.gpu` one that each host has for itself, `l.index` a lock, of which a reader takes 1 and a writer all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from xpm.errors import ConfigError, WouldDeadlock
+
+ALL = 1_000_000
+"""The capacity of a lock: what a writer takes."""
+
+MOST = ALL
+"""The largest capacity of a token."""
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+Kind = Literal["t", "h", "l"]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """An amount of one resource."""
+
+    kind: Kind
+    name: str
+    amount: int
+    capacity: int | None = None
+    """What the script says there is of it; None: it must exist."""
+
+    @property
+    def resource(self) -> str:
+        """The resource as the broker names it."""
+        return f"{self.kind}.{self.name}"
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Who holds one resource may wait only for those that are behind it in this order."""
+        return (self.name, self.kind)
+
+    def __str__(self) -> str:
+        if self.kind == "l":
+            return f"lock({self.name!r}).{'write' if self.amount == ALL else 'read'}()"
+        return f"{self.name}({self.amount})"
+
+
+def checked_name(name: Any, what: str) -> str:
+    """`name` if a token or lock can have it.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{what} {name!r}: a name has letters, digits, '_', '-' and '.', begins with none of the last two, "
+            "and has 64 characters at most"
+        )
+    return name
+
+
+def checked_amount(amount: Any, what: str, most: int | None) -> int:
+    """`amount` if it is a whole number from 1 to `most`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
+        raise ConfigError(f"{what}: expected a whole number from 1 on, got {amount!r}")
+    if amount > (most or MOST):
+        there = f"there are {most}" if most else f"no token has more than {MOST}"
+        raise ConfigError(f"{what}: {amount} are wanted, {there}")
+    return amount
+
+
+def collected(needs: Iterable[Any]) -> tuple[Need, ...]:
+    """All needs of a job, in the order of their resources; of one token that is named twice, the sum.
+
+    Args:
+        needs: what `requires=` was given: tokens' amounts, and locks to read or to write.
+
+    Raises:
+        ConfigError: something else, a lock both read and written, or more of a token than there is.
+    """
+    found: dict[str, Need] = {}
+    for need in needs:
+        if not isinstance(need, Need):
+            hint = ": call it with an amount, gpu(1)" if callable(need) else ""
+            raise ConfigError(f"requires=: expected amounts of tokens and locks, got {need!r}{hint}")
+        need = Need(need.kind, need.name, need.amount, need.capacity)
+        before = found.get(need.resource)
+        if before is None:
+            found[need.resource] = need
+        elif need.kind == "l":
+            found[need.resource] = max(before, need, key=lambda one: one.amount)
+        else:
+            capacity = need.capacity or before.capacity
+            amount = checked_amount(before.amount + need.amount, f"requires=: {need.name}", capacity)
+            found[need.resource] = Need(need.kind, need.name, amount, capacity)
+    kinds: dict[str, Kind] = {}
+    for need in found.values():
+        if need.kind != "l" and kinds.setdefault(need.name, need.kind) != need.kind:
+            raise ConfigError(f"requires=: token {need.name} is counted both per host and for all hosts")
+    return tuple(found[resource] for resource in sorted(found))
+
+
+def needs_text(needs: Sequence[Need]) -> str:
+    """Needs as the broker keeps them: `l.index=1,t.gpu=2`."""
+    return ",".join(f"{need.resource}={need.amount}" for need in needs)
+
+
+def needs_of(text: str) -> tuple[Need, ...]:
+    """The reverse of `needs_text`."""
+    found: list[Need] = []
+    for part in text.split(",") if text else ():
+        resource, _, amount = part.partition("=")
+        kind: Any = resource[0]
+        found.append(Need(kind, resource[2:], int(amount)))
+    return tuple(found)
+
+
+def check_order(held: Iterable[Need], wanted: Sequence[Need]) -> None:
+    """Makes sure that waiting for `wanted` can't lead to a deadlock.
+
+    Whoever waits holds only what comes before it in the order of names, so nobody waits in a circle (Havender 1968).
+
+    Raises:
+        WouldDeadlock: it could.
+    """
+    last = max(held, key=lambda one: one.order, default=None)
+    first = min(wanted, key=lambda one: one.order)
+    if last is None or last.order < first.order:
+        return
+    if last.resource == first.resource:
+        raise WouldDeadlock(
+            f"{first} is wanted while {last} is held: two that do so wait for each other for ever; "
+            "take all of it at once"
+        )
+    raise WouldDeadlock(
+        f"{first} is wanted while {last} is held: two that take them in different orders wait for each other for "
+        f"ever; take them in the order of names ({first.name}, {last.name}), or both at once"
+    )

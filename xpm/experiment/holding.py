@@ -1,0 +1,146 @@
+"""Holding tokens and locks while code runs, in a script, in a job, or anywhere else."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, cast
+
+from xpm.core.requirement import Need, check_order
+from xpm.core.session import active
+from xpm.errors import UsageError
+
+
+class Grip(Protocol):
+    """What was granted, by whatever way to the broker."""
+
+    fence: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was taken away: the holder was not heard of for too long."""
+        ...
+
+    def free(self) -> None:
+        """Gives it back."""
+        ...
+
+
+class Held:
+    """What a `with` block holds."""
+
+    def __init__(self, grip: Grip) -> None:
+        self._grip = grip
+
+    @property
+    def fence(self) -> str:
+        """A number as text, of fixed width: that of each later holder is larger, as text too.
+
+        What is protected can keep the largest it has seen, and refuse a holder that is late.
+        """
+        return self._grip.fence
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was taken away, since this process was not heard of for too long."""
+        return self._grip.lost
+
+
+@dataclass(slots=True)
+class _Mine(threading.local):
+    """What this thread holds."""
+
+    held: list[tuple[Need, Grip]] = field(default_factory=list[tuple[Need, Grip]])
+
+
+_mine = _Mine()
+
+
+class _Required:
+    """What a job's requirements hold for it."""
+
+    lost = False
+
+    def __init__(self, fence: str) -> None:
+        self.fence = fence
+
+    def free(self) -> None:
+        """It comes back with the job's end."""
+
+
+class Hold:
+    """A `with` block that holds tokens or locks.
+
+    Args:
+        needs: what it holds.
+        timeout: seconds to wait; None waits as long as it takes.
+        priority: higher goes first.
+    """
+
+    def __init__(self, needs: tuple[Need, ...], timeout: float | None, priority: int) -> None:
+        self._needs = needs
+        self._timeout = timeout
+        self._priority = priority
+        self._grips: list[Grip] = []
+
+    def __enter__(self) -> Held:
+        """Waits until it is granted.
+
+        Raises:
+            WouldDeadlock: this thread, or its job, holds what must be taken later.
+            TimeoutError: the time is over.
+            SubmissionError: there is not so much of it, or no such token.
+            BrokerUnreachable: there is no broker.
+        """
+        session = active()
+        required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
+        held = [*_mine.held, *((need, cast(Grip, _Required(required[1]))) for need in required[0])]
+        grip = self._again(held)
+        if grip is None:
+            check_order((need for need, _ in held), self._needs)
+            acquire = getattr(session, "acquire", None) or _outside().acquire
+            grip = cast(Grip, acquire(self._needs, self._timeout, self._priority))
+        _mine.held += [(need, grip) for need in self._needs]
+        self._grips.append(grip)
+        return Held(grip)
+
+    def _again(self, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
+        """The grip on a lock that is held already, to read or to write."""
+        wanted = self._needs[0]
+        for need, grip in held:
+            if need.kind == "l" and need.resource == wanted.resource and need.amount >= wanted.amount:
+                return _Again(grip)
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._grips:
+            raise UsageError("this block was not entered")
+        grip = self._grips.pop()
+        _mine.held = [one for one in _mine.held if one[1] is not grip]
+        grip.free()
+
+
+class _Again:
+    """A lock that an outer block holds."""
+
+    def __init__(self, outer: Grip) -> None:
+        self._outer = outer
+        self.fence = outer.fence
+
+    @property
+    def lost(self) -> bool:
+        return self._outer.lost
+
+    def free(self) -> None:
+        """The outer block gives it back."""
+
+
+def _outside() -> Any:
+    """The way of this process to the broker; loaded when it is first needed."""
+    module: Any = importlib.import_module("xpm.experiment.grasp")
+    return module.of_process()

@@ -1,0 +1,148 @@
+"""Tokens and locks as users write them: `token("gpu", 4)`, `lock("index")`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal
+
+from xpm.core.requirement import ALL, MOST, Kind, Need, checked_amount, checked_name
+from xpm.errors import ConfigError
+from xpm.experiment.holding import Held, Hold
+
+
+class Token:
+    """A counted limit that holds for all hosts, or for each host; made by `token`."""
+
+    def __init__(self, name: str, capacity: int | None, kind: Kind) -> None:
+        self.name = name
+        self.capacity = capacity
+        self._kind: Kind = kind
+
+    def __call__(self, amount: int = 1) -> Need:
+        """So much of it, for `requires=`.
+
+        Args:
+            amount: from 1 to the capacity.
+
+        Raises:
+            ConfigError: there is not so much of it.
+        """
+        amount = checked_amount(amount, f"{self.name}({amount!r})", self.capacity)
+        return Need(self._kind, self.name, amount, self.capacity)
+
+    def acquire(self, amount: int = 1, *, timeout: float | None = None, priority: int = 0) -> Hold:
+        """Holds so much of it while a `with` block runs; waits until it is free.
+
+        In a job that requires some of it already, this is more of it, which is refused: two jobs that do so would
+        wait for each other.
+
+        Args:
+            amount: from 1 to the capacity.
+            timeout: seconds to wait; None waits as long as it takes.
+            priority: higher goes first.
+
+        Raises:
+            ConfigError: there is not so much of it.
+        """
+        return Hold((self(amount),), timeout, priority)
+
+    def __repr__(self) -> str:
+        capacity = "" if self.capacity is None else f", {self.capacity}"
+        return f"token({self.name!r}{capacity}{', per=' + repr('host') if self._kind == 'h' else ''})"
+
+
+class LockUse(Need):
+    """A lock to be read or written: for `requires=`, and as a `with` block in code that runs.
+
+    In a block within a block of the same thread, and in a job that requires the lock, it is held already.
+    """
+
+    __slots__ = ("_holds",)
+
+    def acquire(self, *, timeout: float | None = None, priority: int = 0) -> Hold:
+        """The `with` block, with a limit to the wait.
+
+        Args:
+            timeout: seconds to wait; None waits as long as it takes.
+            priority: higher goes first.
+        """
+        return Hold((Need(self.kind, self.name, self.amount, self.capacity),), timeout, priority)
+
+    def __enter__(self) -> Held:
+        hold = self.acquire()
+        held = hold.__enter__()
+        holds: list[Hold] = getattr(self, "_holds", [])
+        object.__setattr__(self, "_holds", [*holds, hold])
+        return held
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        holds: list[Hold] = getattr(self, "_holds", [])
+        object.__setattr__(self, "_holds", holds[:-1])
+        holds[-1].__exit__(kind, error, traceback)
+
+
+class Lock:
+    """A lock that many may read, or one may write; made by `lock`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self) -> LockUse:
+        """Together with other readers; writers wait."""
+        return LockUse("l", self.name, 1, ALL)
+
+    def write(self) -> LockUse:
+        """Alone. `held.fence` grows from holder to holder: what is written with it can refuse an older one."""
+        return LockUse("l", self.name, ALL, ALL)
+
+    def __repr__(self) -> str:
+        return f"lock({self.name!r})"
+
+
+def token(name: str, capacity: int | None = None, *, per: Literal["host"] | None = None) -> Token:
+    """A counted limit, across all hosts: GPUs, licences, connections to a data base.
+
+    This is a value and asks nobody. The first submission or `acquire` makes the token; where it exists already, its
+    capacity stays as it is, and `xpm token set` changes it.
+
+    Args:
+        name: letters, digits, `_`, `-` and `.`.
+        capacity: how much there is; None: the token must exist.
+        per: `host`: each host has so much.
+
+    Raises:
+        ConfigError: the name or the capacity can't be.
+
+    Example:
+        ```python
+        gpu = token("gpu", 4)
+        train.submit(requires=[gpu(2)])
+        ```
+    """
+    checked_name(name, "token")
+    if capacity is not None:
+        checked_amount(capacity, f"token {name}", MOST)
+    if per not in (None, "host"):
+        raise ConfigError(f"token {name}: per={per!r}: expected 'host', or nothing for all hosts")
+    return Token(name, capacity, "h" if per else "t")
+
+
+def lock(name: str) -> Lock:
+    """A lock across all hosts that many may read, or one may write.
+
+    Args:
+        name: letters, digits, `_`, `-` and `.`.
+
+    Raises:
+        ConfigError: the name can't be.
+
+    Example:
+        ```python
+        build.submit(requires=[lock("index").write()])
+        with lock("index").read():
+            ...
+        ```
+    """
+    return Lock(checked_name(name, "lock"))
