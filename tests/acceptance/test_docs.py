@@ -29,7 +29,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUN = ["README.md", "docs/tutorial.md", "docs/configs.md", "docs/experiments.md"]
+RUN = ["README.md", "docs/tutorial.md", "docs/configs.md", "docs/experiments.md", "docs/tokens.md"]
 """The pages whose blocks are run."""
 
 PROJECT = "/home/ada/lab"

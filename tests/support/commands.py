@@ -100,6 +100,15 @@ class Lab:
         more.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([*XPM, *words], env=env, capture_output=True, text=True, timeout=60, **more)
 
+    def python(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Python with these words, in the project."""
+        command = [sys.executable, *words]
+        done = subprocess.run(
+            command, env=self.env, cwd=self.project, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """`xpm` with the words and redirections of a shell's line."""
         command = f"{shlex.join(XPM)} {line}"

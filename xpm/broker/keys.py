@@ -70,6 +70,7 @@ JOB_FIELDS = {
     "b": "inputs that are blocked",
     "h": "reasons of HOLD other than a dependency",
     "rs": "what it needs of tokens and locks",
+    "tw": "when it began to wait for them",
     "ch": "its rank by the length of its chain",
     "e": "runs that list it",
     "v": "experiments that want it",

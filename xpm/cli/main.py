@@ -50,6 +50,8 @@ COMMANDS = {
     "show": _Entry("jobs", "Show all there is to know about jobs.", _LOOK),
     "logs": _Entry("logs", "Print what jobs wrote.", _LOOK),
     "worker": _Entry("worker", "List workers, or start some.", _PARTS),
+    "token": _Entry("token", "List tokens, show who holds one, or set how much there is.", _PARTS),
+    "lock": _Entry("lock", "List locks, or show who holds one.", _PARTS),
     "broker": _Entry("broker", "Start, stop and look at the broker.", _PARTS),
     "rq-dashboard": _Entry("dashboard", "Show queues and jobs in RQ's web page.", _PARTS),
     "doctor": _Entry("doctor", "Look for what is wrong, and say how to mend it.", _TOOLS),

@@ -58,12 +58,12 @@ class Grasp:
         name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             fence = wait_for(lambda: self._ask(name, needs, priority), broker, name, timeout)
+            if fence is None:
+                raise TimeoutError(f"{' and '.join(map(str, needs))}: not free within {timeout:g} s")
+            return Grip(broker, name, fence)
         except BaseException:
             self._give_up(name)
             raise
-        if fence is None:
-            raise TimeoutError(f"{' and '.join(map(str, needs))}: not free within {timeout:g} s")
-        return Grip(broker, name, fence)
 
     def _ask(self, name: str, needs: Sequence[Need], priority: int) -> str | None:
         with self._lock:

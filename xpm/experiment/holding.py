@@ -49,7 +49,7 @@ class Held:
         return self._grip.lost
 
 
-@dataclass(slots=True)
+@dataclass  # not with slots: these are shared by threads
 class _Mine(threading.local):
     """What this thread holds."""
 

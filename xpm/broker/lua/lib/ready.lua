@@ -86,7 +86,10 @@ local function enter(id, j)
   end
   if not j.rs then
     ring(group)
-  elseif fits(j.rs) then
+    return
+  end
+  call('HSET', key('j', id), 'tw', now)
+  if fits(j.rs) then
     call('SADD', key('open', slot_of(j)), group)
     ring(group)
   end

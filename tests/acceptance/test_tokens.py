@@ -1,0 +1,188 @@
+"""Tokens and locks as scripts, jobs and people meet them: real scripts, real workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Lab
+from waiting import until
+
+PLAN = """
+import sys, time
+from pathlib import Path
+from xpm import Meta, Param, Task, experiment, lock, tag, token
+
+class Use(Task):
+    n: Param[int]
+    room: Meta[Path]
+    until: Meta[str] = ""
+
+    def execute(self):
+        mine = self.room / f"{self.n}"
+        mine.touch()
+        there = len(list(self.room.iterdir()))
+        while self.until and not Path(self.until).exists():
+            time.sleep(0.01)
+        time.sleep(0.02)
+        mine.unlink()
+        return there
+
+gpu = token("gpu", 2)
+room = Path(__file__).parent / "room"
+room.mkdir(exist_ok=True)
+"""
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    made.env["XPM_WORKERS"] = "4"
+    yield made
+    made.close()
+
+
+def write(lab: Lab, name: str, body: str) -> Path:
+    path = lab.project / name
+    path.write_text(PLAN + body)
+    return path
+
+
+def test_no_more_jobs_run_at_once_than_there_are_tokens(lab: Lab) -> None:
+    write(
+        lab,
+        "limits.py",
+        "with experiment('limits') as xp:\n"
+        "    for n in range(24): Use.C(n=tag(n), room=room).submit(requires=[gpu(1)])\n"
+        "print(max(row['result'] for row in xp.rows()))\n",
+    )
+    assert lab.ok("run", "limits.py") == "2\n"
+
+
+def test_people_see_who_holds_and_who_waits_and_change_how_much_there_is(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "held.py",
+        "with experiment('held'):\n"
+        f"    for n in range(5): Use.C(n=tag(n), room=room, until={str(go)!r}).submit(\n"
+        "        requires=[gpu(1), lock('index').read()])\n",
+    )
+    lab.ok("run", "--detach", "held.py")
+    room = lab.project / "room"
+    until(lambda: len(list(room.iterdir())) == 2)
+    shown = json.loads(lab.ok("token", "show", "gpu", "--json"))
+    assert (shown["capacity"], shown["used"], shown["waiting"]) == (2, 2, 3)
+    assert [(one["label"], one["amount"]) for one in shown["holders"]] == [("Use n=0", 1), ("Use n=1", 1)]
+    assert [one["label"] for one in shown["waiters"]] == ["Use n=2", "Use n=3", "Use n=4"]
+    assert all(one["since"] for one in (*shown["holders"], *shown["waiters"]))
+    assert "Use n=2" in lab.ok("token", "show", "gpu")
+    assert "2 readers" in lab.ok("lock")
+    assert lab.ok("token", "set", "gpu", "4") == "token gpu: 4 (was 2)\n"
+    until(lambda: len(list(room.iterdir())) == 4)
+    assert json.loads(lab.ok("token", "set", "gpu", "0", "--json"))["before"] == 4
+    go.touch()
+    until(lambda: not list(room.iterdir()))
+    held = json.loads(lab.ok("jobs", "--json", "--state", "HOLD"))["jobs"]
+    assert [job["holds"] for job in held] == [["capacity"]]
+    lab.ok("token", "set", "gpu", "1")
+    lab.ok("attach", "held")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["token", "show", "gpus"], "no token 'gpus'; did you mean 'gpu'?"),
+        (["lock", "show", "none"], "no lock 'none'"),
+        (["token", "set", "gpu", "many"], "expected a whole number from 0 to 1000000, got 'many'"),
+        (["token", "set", "a b", "1"], "token 'a b': a name has letters"),
+        (["token", "set", "gpu", "1", "--host", "x"], "token gpu counts for all hosts together"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(lab_with_gpu: Lab, words: list[str], said: str) -> None:
+    done = lab_with_gpu.run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def lab_with_gpu() -> Iterator[Lab]:
+    made = Lab()
+    (made.project / "make.py").write_text("from xpm import token\nwith token('gpu', 2).acquire(): pass\n")
+    made.python("make.py")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("need", "said"),
+    [
+        ("token('none')(1)", "there is no token 'none'"),
+        ("token('gpu', 3)(3)", "needs gpu(3), there are 2; 'xpm token set gpu 3' raises it"),
+        ("gpu(3)", "gpu(3): 3 are wanted, there are 2"),
+        ("gpu", "call it with an amount, gpu(1)"),
+    ],
+)
+def test_more_than_there_is_is_refused_at_submission(lab_with_gpu: Lab, need: str, said: str) -> None:
+    write(
+        lab_with_gpu,
+        "bad.py",
+        f"with experiment('bad'):\n    Use.C(n=1, room=room).submit(requires=[{need}])\n",
+    )
+    done = lab_with_gpu.run("run", "bad.py")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert json.loads(lab_with_gpu.ok("jobs", "--json"))["jobs"] == []
+
+
+def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:
+    lab.env["XPM_LEASE"] = "1"
+    body = """
+import os
+with gpu.acquire(2) as first:
+    if len(sys.argv) > 1:
+        os.kill(os.getpid(), 9)
+    print("got it")
+"""
+    path = write(lab, "hold.py", body)
+    holder = lab.python(str(path), "die", check=False)
+    assert holder.returncode == -9
+    write(
+        lab,
+        "next.py",
+        "with experiment('next'):\n    Use.C(n=1, room=room).submit(requires=[gpu(2)])\n",
+    )
+    lab.ok("run", "next.py")
+    assert lab.python(str(path)).stdout == "got it\n"
+
+
+def test_waiting_ends_with_the_time_and_with_ctrl_c(lab: Lab) -> None:
+    body = """
+import threading, signal, os
+with gpu.acquire(2):
+    pass
+held, over = threading.Event(), threading.Event()
+def hold():
+    with gpu.acquire(2):
+        held.set()
+        over.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+try:
+    with gpu.acquire(1, timeout=0.2): print("wrong")
+except TimeoutError as error:
+    print(error)
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    with gpu.acquire(1): print("wrong")
+except KeyboardInterrupt:
+    print("interrupted")
+over.set()
+thread.join()
+with gpu.acquire(2, timeout=5): print("free")
+"""
+    path = write(lab, "wait.py", body)
+    assert lab.python(str(path)).stdout == "gpu(1): not free within 0.2 s\ninterrupted\nfree\n"
