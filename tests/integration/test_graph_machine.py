@@ -245,6 +245,13 @@ class Engine(RuleBasedStateMachine):
         self.verb = "cancel"
         assert self.broker.cancel(experiment, ids) == self.model.cancel(experiment, ids)
 
+    @rule(jobs=which_jobs, rank=st.sampled_from((0, 3, 5)))
+    def rank(self, jobs: set[int], rank: int) -> None:
+        self.verb = "rank"
+        ranks = {IDS[number]: rank for number in sorted(jobs)}
+        assert self.broker.rank(ranks) == self.model.rank(ranks)
+        assert self.broker.rank(ranks) == 0
+
     # Tokens and locks
 
     @rule(resource=st.sampled_from(("t.a", "t.b")), capacity=st.integers(0, 3))

@@ -279,6 +279,15 @@ class Model:
     def drain(self) -> None:
         """There is nothing to settle here."""
 
+    def rank(self, ranks: dict[str, int]) -> int:
+        changed = 0
+        for id, rank in ranks.items():
+            job = self.jobs.get(short(id))
+            if job and job.noted is PENDING and job.chain != rank:
+                job.chain = rank
+                changed += 1
+        return changed
+
     def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
         self.time += 1
         cancelled = stopping = kept = 0

@@ -236,6 +236,18 @@ class Broker(Resources):
         """Go on with one chunk of the continuation list; returns what is left."""
         return int(self._scripts.run("drain"))
 
+    def rank(self, ranks: Mapping[JobId, int]) -> int:
+        """Give jobs that have not begun other ranks within their experiment; returns how many were changed.
+
+        Args:
+            ranks: see `xpm.core.chains`; the larger goes first.
+        """
+        flat = [part for job, rank in ranks.items() for part in (short(job), rank)]
+        parts = (flat[at : at + 2 * BATCH_JOBS] for at in range(0, len(flat), 2 * BATCH_JOBS))
+        return sum(
+            int(changed) for changed in self._scripts.run_each("rank", ((pack(part),) for part in parts))
+        )
+
     def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
         """An experiment gives up jobs: how many were cancelled, asked to stop, and kept for others."""
         total = [0, 0, 0]

@@ -76,6 +76,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     ),
     "drain": _SETTLE,
     "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED)),
+    "rank": _NONE,
     "declare": _NONE,
     "resize": _SETTLE,
     "acquire": _SETTLE,

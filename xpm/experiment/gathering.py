@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xpm.core.chains import Chains
 from xpm.core.session import SubmitOptions
 from xpm.core.submission import Prepared
 from xpm.experiment.presence import Presence
@@ -58,6 +59,7 @@ class Gathering:
         self._presence = Presence(workspace)
         self.jobs: dict[JobId, Submitted] = {}
         """All jobs, in the order of their submission."""
+        self.chains: Chains[JobId] = Chains()
         self.done: list[Done] = []
         """Those with a record that the broker wasn't told of yet."""
 
@@ -80,6 +82,7 @@ class Gathering:
 
     def take(self, batch: Sequence[Item]) -> Iterator[Item]:
         """Remembers a batch; gives what the broker must be told, part by part, the rest is in `done`."""
+        self.chains.add((item[0].id, [ref.id for ref in item[0].dependencies]) for item in batch)
         for at in range(0, len(batch), PART):
             items = self.note(batch[at : at + PART])
             has = self._presence.has

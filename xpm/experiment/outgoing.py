@@ -87,6 +87,8 @@ class Outgoing:
             if last is not None and last.plan == self._gathering.plan:
                 return last
         self.settle()
+        if self._remote is not None:
+            self._remote.rank()
         return None
 
     def _send(self, batch: list[Item]) -> None:

@@ -21,7 +21,7 @@ from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
-from xpm.core.requirement import needs_text
+from xpm.core.requirement import Need, needs_text
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.errors import NotSubmitted
@@ -78,6 +78,12 @@ class Remote:
         done, self._gathering.done = self._gathering.done, []
         self._submit(self._entry(item, proof) for item, proof in done)
 
+    def rank(self) -> None:
+        """Tells which jobs are parts of longer chains than was known when they went out."""
+        changes = self._gathering.chains.changes(self._gathering.jobs)
+        if changes and self._run is not None:
+            self._link.ask(lambda: self._link.broker.rank(changes))
+
     def _submit(self, entries: Iterator[Entry]) -> None:
         first = self._run is None
         run = self._run = self._run or self._open()
@@ -118,13 +124,18 @@ class Remote:
             PAYLOAD_VERSION,
             under.priority if options.priority is None else options.priority,
             *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
-            self._wishes(prepared.label, options),
+            self._wishes(prepared.id, prepared.label, options),
         )
 
-    def _wishes(self, label: str, options: SubmitOptions) -> dict[str, str | int]:
-        needs = options.requires
-        if not needs:
-            return {}
+    def _wishes(self, job: JobId, label: str, options: SubmitOptions) -> dict[str, str | int]:
+        wishes: dict[str, str | int] = {}
+        if rank := self._gathering.chains.rank(job):
+            wishes["ch"] = rank
+        if options.requires:
+            wishes["rs"] = self._needs(label, options.requires)
+        return wishes
+
+    def _needs(self, label: str, needs: tuple[Need, ...]) -> str:
         assert self._run is not None, "entries are made while they go out"
         fresh = [need for need in needs if need.resource not in self._capacities]
         if fresh:
@@ -133,7 +144,7 @@ class Remote:
             for need in fresh:
                 self._run.directory.add_resource(need.resource, found[need.resource])
         refuse_excess(self._capacities, needs, label)
-        return {"rs": needs_text(needs)}
+        return needs_text(needs)
 
     def _hear(self, gone: dict[JobId, Entry], entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """Counts what was done before; a result that the broker believes in and that is gone is to be made again."""
