@@ -22,7 +22,7 @@ from benchmarks.peering import Peers
 from benchmarks.report import Report
 from benchmarks.site import sweep
 
-CASES = ("t1", "t3", "t4", "t7", "t8", "t9")
+CASES = ("t1", "t3", "t4", "t7", "t8", "t9", "t11", "crowd")
 
 
 class Case(Protocol):
