@@ -466,6 +466,8 @@ class Engine(RuleBasedStateMachine):
         assert int(epoch) > before
         again, _ = self.client.eval(source("hello"), 0, self.broker.prefix, life, 30_000, 1)
         assert again == epoch
+        self.client.connection_pool.disconnect()  # whoever greeted the life before is refused
+        self.broker.hello()
 
     @rule()
     def hello(self) -> None:

@@ -15,7 +15,7 @@ from redis import Redis
 from xpm.broker.line import Call
 from xpm.broker.reader import SCHEMA, refuse_newer
 from xpm.broker.resources import Resources
-from xpm.broker.scripts import BUDGET, source
+from xpm.broker.scripts import BUDGET, StaleEpoch, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
 from xpm.errors import BrokerError, RunForgotten
@@ -170,6 +170,7 @@ class Broker(Resources):
         super().__init__(client, namespace, lease=lease, budget=budget)
         self._budget = budget
         self._known_types: set[str] = set()
+        self._epoch = ""
 
     def _greet(self, connection: Any) -> None:
         """Introduce a new connection, so that another life of the server is noticed before anything else is said."""
@@ -180,7 +181,8 @@ class Broker(Resources):
         server = text.partition("run_id:")[2].split()[0]
         connection.send_command("EVAL", source("hello"), 0, self.prefix, server, self._lease_ms, SCHEMA)
         self._known_types.clear()  # another life of the server may have lost them
-        _, schema = connection.read_response()
+        epoch, schema = connection.read_response()
+        self._epoch = epoch.decode()
         refuse_newer(int(schema))
 
     # Scripts of users
@@ -270,11 +272,11 @@ class Broker(Resources):
 
     def claim(self, worker: str, number: int, slots: str) -> Reply:
         """Ask for a job. `slots`: what the worker serves, 'queue:class ...'."""
-        return _reply(self._scripts.run("claim", worker, number, self._lease_ms, slots))
+        return self._numbered("claim", worker, number, slots)
 
     def take(self, worker: str, number: int, job: str) -> Reply:
         """Claim just the job that RQ handed out."""
-        return _reply(self._scripts.run("take", worker, number, self._lease_ms, "", short(job)))
+        return self._numbered("take", worker, number, "", short(job))
 
     def finish(self, worker: str, number: int, slots: str, job: str, execution: int, fence: str) -> Reply:
         """The result is published under `fence`; go on with the next job."""
@@ -303,9 +305,18 @@ class Broker(Resources):
     def _report(
         self, verb: str, worker: str, number: int, slots: str, job: str, execution: int, *more: str | bytes
     ) -> Reply:
-        return _reply(
-            self._scripts.run(verb, worker, number, self._lease_ms, slots, short(job), execution, *more)
-        )
+        return self._numbered(verb, worker, number, slots, short(job), execution, *more)
+
+    def _numbered(self, verb: str, worker: str, number: int, slots: str, *more: str | bytes | int) -> Reply:
+        call = (verb, worker, number, self._lease_ms, slots, *more)
+        if not self._epoch:
+            self.hello()
+        try:
+            return _reply(self._scripts.run(*call, self._epoch))
+        except StaleEpoch:
+            self.client.connection_pool.disconnect()  # a new connection greets the server
+            self.hello()
+            return _reply(self._scripts.run(*call, self._epoch))
 
     def renew(self, worker: str, job: str, execution: int, progress: bytes = b"") -> str:
         """Keep a lease; returns `ok`, `fenced`, or `stop` when somebody asked for the job's end."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.line import Call, Line
@@ -27,6 +27,9 @@ BUDGET = 250
 
 UNDER_WAY = 16
 """Calls that are sent before the first of them is answered."""
+
+STALE = "STALEEPOCH"
+"""How the server's answer begins to a caller that has not greeted it since its data came from another life."""
 
 _LUA = Path(__file__).with_name("lua")
 _USE = re.compile(r"Use: ([a-z ]+)")
@@ -62,6 +65,10 @@ def digest(name: str, budget: int = BUDGET) -> str:
     return sha1(source(name, budget).encode()).hexdigest()
 
 
+class StaleEpoch(BrokerError):
+    """The server's data is of another life of it than the one that was greeted: nothing was done."""
+
+
 class Scripts:
     """The scripts of one namespace on one server.
 
@@ -78,11 +85,15 @@ class Scripts:
 
         Raises:
             BrokerUnreachable: there is no connection.
+            StaleEpoch: the caller must greet the server first.
             BrokerError: the server refused the call.
         """
         with _told_as_ours(name):
             try:
                 return self._client.execute_command(*self._by_digest(name), *args)
+            except ReadOnlyError:  # no master any more: its successor may have come to its address
+                self._client.connection_pool.disconnect()
+                raise
             except NoScriptError:
                 return self._client.execute_command(
                     "EVAL", source(name, self._budget), 0, self._prefix, *args
@@ -141,4 +152,6 @@ def _told_as_ours(name: str) -> Generator[None]:
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise BrokerUnreachable(f"the broker does not answer: {error}") from error
     except RedisError as error:
+        if str(error).startswith(STALE):
+            raise StaleEpoch(str(error)) from error
         raise BrokerError(f"the broker refused '{name}': {error}") from error

@@ -99,8 +99,8 @@ local function overtake(found, head)
   end
 end
 
-local function next_fence()
-  return string.format('%010d%016d', tonumber(call('HGET', P .. 'meta', 'epoch') or 0),
+local function next_fence(epoch)
+  return string.format('%010d%016d', tonumber(epoch or call('HGET', P .. 'meta', 'epoch') or 0),
     call('HINCRBY', P .. 'meta', 'fence', 1))
 end
 

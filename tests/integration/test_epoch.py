@@ -1,0 +1,86 @@
+"""A fence is given once, though servers die, come back, and take each other's places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hands import SLOTS, Hands, entry
+from servers import Server, free_port
+from waiting import until
+
+from xpm.broker.broker import Broker, Claim
+from xpm.broker.connect import open_client
+from xpm.types import Namespace
+
+NAMESPACE = Namespace("0123456789ab")
+
+
+def granted(hands: Hands, worker: str) -> Claim:
+    claim = hands.claim(worker).claim
+    assert claim is not None
+    return claim
+
+
+def test_each_life_of_a_server_gives_larger_fences(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    broker = Broker(open_client(server.url), NAMESPACE)
+    hands = Hands(broker)
+    broker.submit(broker.open("e", "1"), [entry(n) for n in range(3)])
+    fences = []
+    for n in range(3):
+        fences.append(granted(hands, f"w{n}").fence)
+        server.kill()
+        server.start()
+    assert fences == sorted(set(fences))
+    assert len({fence[:10] for fence in fences}) == 3
+
+
+def test_a_connection_that_outlived_the_data_it_was_greeted_with_gets_no_fence_twice(
+    start_server: Callable[..., Server],
+) -> None:
+    """A master becomes a replica and the master again, and nobody was disconnected; what the other master had given
+    out since it was copied is lost, and would be given out again under the same number.
+    """
+    one, two = start_server(port=free_port()), start_server(port=free_port())
+    with one.client() as first, two.client() as second:
+        old = Broker(open_client(one.url), NAMESPACE)
+        hands = Hands(old)
+        old.submit(old.open("e", "1"), [entry(n) for n in range(9)])
+        fences = [granted(hands, "a").fence]
+        connection = old.client.client_id()
+        follow(second, one)
+        second.replicaof("NO", "ONE")
+
+        new = Broker(open_client(two.url), NAMESPACE)
+        fences.append(granted(Hands(new), "b").fence)
+        follow(first, two)
+        first.replicaof("NO", "ONE")
+        fences.append(granted(Hands(new), "c").fence)  # nobody but the second server ever hears of it
+
+        assert old.client.client_id() == connection
+        fences.append(granted(hands, "d").fence)  # over what the first server greeted as its older self
+        assert len(set(fences)) == 4, fences
+        assert fences[3] > fences[2]
+
+
+def follow(replica: object, master: Server) -> None:
+    client = replica
+    client.replicaof("127.0.0.1", master.port)  # type: ignore[attr-defined]
+    until(lambda: client.info("replication").get("master_link_status") == "up")  # type: ignore[attr-defined]
+    with master.client() as source:
+        until(lambda: source.wait(1, 100) == 1)
+
+
+def test_a_refused_call_has_done_nothing(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    broker = Broker(open_client(server.url), NAMESPACE)
+    hands = Hands(broker)
+    broker.submit(broker.open("e", "1"), [entry("a"), entry("b")])
+    claim = granted(hands, "w")
+    meta = f"{broker.prefix}meta"
+    with server.client() as other:
+        other.hset(meta, mapping={"epoch": 99, "server": "another"})
+        reply = broker.finish("w", hands.number("w"), SLOTS, claim.id, claim.execution, claim.fence)
+        assert (reply.outcome, bool(reply.claim)) == ("done", True)
+        assert int(other.hget(meta, "epoch")) > 99
+        assert reply.claim and reply.claim.fence.startswith(f"{int(other.hget(meta, 'epoch')):010d}")
