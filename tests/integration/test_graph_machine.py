@@ -34,6 +34,7 @@ NAMESPACE = Namespace("0123456789ab")
 JOBS = 12
 IDS = [JobId(hashlib.sha256(b"%d" % number).hexdigest()) for number in range(JOBS)]
 WORKERS = ("w0", "w1", "w2", "w3")
+HOSTS = {"w0": "h", "w1": "h", "w2": "h", "w3": "g"}
 SLOTS = (
     "default:1",
     "default:1 default:2",
@@ -108,7 +109,7 @@ class Engine(RuleBasedStateMachine):
         granted = short(reply.claim.id) if reply.claim else ""
         self._look_outside()
         if verb != "take" and settled:
-            self._check_grant(self.slots[worker], granted, opened)
+            self._check_grant(worker, granted, opened)
         if reply.claim:
             claim = reply.claim
             assert claim.fence > self.fence
@@ -139,9 +140,9 @@ class Engine(RuleBasedStateMachine):
         keys = self.client.keys(f"{self.broker.prefix}open:*")
         return {group.decode() for key in keys for group in self.client.smembers(key)}
 
-    def _check_grant(self, slots: str, granted: str, opened: set[str]) -> None:
+    def _check_grant(self, worker: str, granted: str, opened: set[str]) -> None:
         """The first that may start; one that needs tokens may be missed if nobody has told that they are free."""
-        candidates = self.model.candidates(slots)
+        candidates = self.model.candidates(worker)
         for job, group in candidates:
             if job == granted:
                 return
@@ -155,7 +156,7 @@ class Engine(RuleBasedStateMachine):
 
     @staticmethod
     def _model_args(verb: str, args: Sequence[Any]) -> Sequence[Any]:
-        return args if verb in ("finish", "miss", "take") else args[:2]
+        return args if verb in ("finish", "miss", "take", "crash") else args[:2]
 
     def holders(self) -> Iterator[str]:
         for worker, life in self.model.workers.items():
@@ -170,15 +171,16 @@ class Engine(RuleBasedStateMachine):
         parents = [data.draw(st.sets(st.integers(0, max(k - 1, 0)), max_size=min(k, 4))) for k in range(JOBS)]
         self.parents = [sorted(found) if k else [] for k, found in enumerate(parents)]
         for worker in WORKERS[:2]:
-            self._enrol(worker, data.draw(st.sampled_from(SLOTS)))
+            self._enrol(worker, data.draw(st.sampled_from(SLOTS)), "p")
         self._open("A", "r0")
         capacities = {"t.a": 2, "t.b": 1, "l.x": 1_000_000}
         assert self.broker.declare(capacities) == self.model.declare(capacities)
 
-    def _enrol(self, worker: str, slots: str) -> None:
+    def _enrol(self, worker: str, slots: str, pool: str) -> None:
         self.slots[worker] = slots
-        self.broker.enrol(worker, {"host": "h"})
-        self.model.enrol(worker)
+        host = HOSTS[worker]
+        self.broker.enrol(worker, {"host": host, "pool": f"{host}.{pool}", "slots": slots})
+        self.model.enrol(worker, host, f"{host}.{pool}", slots)
         self.last.pop(worker, None)
 
     def _open(self, experiment: str, name: str) -> None:
@@ -338,7 +340,8 @@ class Engine(RuleBasedStateMachine):
     def enrol(self, data: st.DataObject) -> None:
         missing = sorted(set(WORKERS) - set(self.model.workers))
         self.verb = "enrol"
-        self._enrol(data.draw(st.sampled_from(missing)), data.draw(st.sampled_from(SLOTS)))
+        worker, slots = data.draw(st.sampled_from(missing)), data.draw(st.sampled_from(SLOTS))
+        self._enrol(worker, slots, data.draw(st.sampled_from("pqrs")))
 
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
@@ -364,7 +367,7 @@ class Engine(RuleBasedStateMachine):
         life = self.model.workers[worker]
         job = self.model.jobs[life.granted]
         last: tuple[Any, ...] = {
-            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone",), "hand_back": ("why",), "miss": (),
+            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone", data.draw(st.booleans())), "hand_back": ("why",), "miss": (),
         }[verb]  # fmt: skip
         if verb == "miss":
             last = (data.draw(st.sampled_from([*job.inputs, short(IDS[0])])),)
@@ -378,8 +381,8 @@ class Engine(RuleBasedStateMachine):
         if free and jobs:
             worker, id = data.draw(st.sampled_from(free)), data.draw(st.sampled_from(jobs))
             execution = self.model.jobs[id].execution
-            last = {"finish": "0" * 26, "fail": FAILURE}.get(verb, "why")
-            self.call(verb, worker, id, execution, last)
+            last = {"finish": ("0" * 26,), "fail": (FAILURE,), "crash": ("gone", True)}.get(verb, ("why",))
+            self.call(verb, worker, id, execution, *last)
 
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
@@ -420,7 +423,8 @@ class Engine(RuleBasedStateMachine):
             worker = data.draw(st.sampled_from(sorted(self.model.workers)))
             self.last.pop(worker, None)
             self.verb = "depart"
-            assert self.broker.depart(worker) == self.model.depart(worker)
+            end = data.draw(st.sampled_from(("crashed", "lost", "returned")))
+            assert self.broker.depart(worker, "gone", end) == self.model.depart(worker, end)
             assert self.broker.depart(worker) == ""
 
     # The server and the sweeper
@@ -529,8 +533,10 @@ class Engine(RuleBasedStateMachine):
         jobs = graph.jobs
         for id, job in self.model.jobs.items():
             found = jobs[id]
-            fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr")]
-            assert fields == [job.order, job.priority, job.execution, job.attempts, job.crashes], id
+            fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr", "ls")]
+            expected = [job.order, job.priority, job.execution, job.attempts, job.crashes, job.losses]
+            assert fields == expected, id
+            assert found.get("ah", "") == job.avoids
             assert set(found["v"].split()) == job.wanted
             assert set(found["e"].split()) == set(job.runs.values())
             assert f"{found['q']}:{found['k']}" == job.slot

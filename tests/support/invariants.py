@@ -296,6 +296,10 @@ def check_bells(graph: Graph) -> None:
     for name in graph.keys:
         slot = name.removeprefix("lanes:")
         all_queues = f"*:{slot.rpartition(':')[2]}"
+        # What avoids a host may be left to workers that are busy.
+        lanes = [f"ready:{slot}:{lane}" for lane in graph.zset(name)] if name.startswith("lanes:") else []
+        if all(graph.jobs[job].get("ah") for lane in lanes for job in graph.zset(lane)):
+            continue
         if (
             name.startswith("lanes:")
             and slot.count(":") == 1

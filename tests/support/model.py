@@ -20,7 +20,7 @@ PENDING = State.WAITING
 """How a job that may still start is noted; where it stands follows from its inputs."""
 
 BLOCKS = {State.ERROR, State.CANCELLED, State.HOLD, State.LOST}
-CRASHES = 3
+CRASHES, LOSSES = 3, 10
 
 
 @dataclass
@@ -40,6 +40,9 @@ class Job:
     execution: int = 0
     attempts: int = 0
     crashes: int = 0
+    losses: int = 0
+    avoids: str = ""
+    """Host of its last crash."""
     renewals: int = 0
     worker: str = ""
     ended: int = 0
@@ -79,6 +82,9 @@ class Look:
 
 @dataclass
 class Life:
+    host: str = ""
+    pool: str = ""
+    slots: str = ""
     number: int = 0
     granted: str = ""
     execution: int = 0
@@ -102,6 +108,8 @@ class Model:
         self.names: dict[tuple[str, str], str] = {}
         self.serials: dict[str, str] = {}
         self.workers: dict[str, Life] = {}
+        self.suspects: dict[str, list[str]] = {}
+        """By pool: jobs that crashed there one after the other."""
         self.time = 0
         self.suspended = False
         self.servers = 0
@@ -147,17 +155,21 @@ class Model:
         turn = self.look.turns.get(experiment, 0)
         return (turn - job.priority * TURN, f"{job.priority}.{experiment}", job.order - job.chain * RANK)
 
-    def candidates(self, slots: str) -> list[tuple[str, str]]:
-        """(job, group) that a worker serving `slots` may get, the one that it should get first."""
-        if self.suspended:
+    def candidates(self, worker: str) -> list[tuple[str, str]]:
+        """(job, group) that a worker may get, the one that it should get first."""
+        life = self.workers[worker]
+        if self.suspended or self.sick(life):
             return []
-        served = self.served(slots)
-        heads = self.heads()
+        served = self.served(life.slots)
+        heads = self.heads(life)
         for queue in dict.fromkeys(slot.rpartition(":")[0] for slot in served):
             fitting = [
                 head
                 for head, fits in may(heads, self.left())
-                if fits and head.group.partition(":")[0] == queue and slot_of(head.group) in served
+                if fits
+                and head.group.partition(":")[0] == queue
+                and slot_of(head.group) in served
+                and not self.shunned(self.jobs[head.id], life)
             ]
             if fitting:
                 waiting = [head for head in fitting if head.needs]
@@ -167,11 +179,12 @@ class Model:
                 return [(head.id, head.group) for head in (*ahead, *plain, *behind)]
         return []
 
-    def heads(self) -> list[Waiter]:
-        """The next of each group, and those who wait outside."""
+    def heads(self, life: Life | None = None) -> list[Waiter]:
+        """The next of each group, as a worker sees them, and those who wait outside."""
         groups: dict[str, list[Job]] = {}
         for id, state in self.states().items():
-            if state is State.READY:
+            job = self.jobs[id]
+            if state is State.READY and (job.needs or life is None or not self.shunned(job, life)):
                 groups.setdefault(self.jobs[id].group, []).append(self.jobs[id])
         found: list[Waiter] = []
         for group, jobs in groups.items():
@@ -195,6 +208,17 @@ class Model:
             for name, amount in needs_of(needs).items():
                 free[name] -= amount
         return free
+
+    def sick(self, life: Life) -> bool:
+        """Whether the worker's pool gets no more."""
+        return len(self.suspects.get(life.pool, ())) >= 3
+
+    def shunned(self, job: Job, life: Life) -> bool:
+        """Whether a worker of another host is to take the job."""
+        return job.avoids == life.host and any(
+            other.host != life.host and not self.sick(other) and job.slot in self.served(other.slots)
+            for other in self.workers.values()
+        )
 
     def served(self, slots: str) -> list[str]:
         """The slots by name; `*:2` is every queue up to class 2."""
@@ -260,6 +284,7 @@ class Model:
 
     def _renewed(self, job: Job, entry: Entry) -> None:
         job.queue, job.version, job.crashes = entry.queue, entry.version, 0
+        job.losses, job.avoids = 0, ""
         job.inputs = tuple(short(parent) for parent in entry.inputs)
         self._wish(job, entry)
 
@@ -345,15 +370,18 @@ class Model:
 
     # Verbs of workers
 
-    def enrol(self, worker: str) -> None:
-        self.workers[worker] = Life()
+    def enrol(self, worker: str, host: str, pool: str, slots: str) -> None:
+        self.workers[worker] = Life(host, pool, slots)
 
-    def depart(self, worker: str) -> str:
+    def depart(self, worker: str, end: str) -> str:
         life = self.workers.pop(worker, Life())
         job = self.held(worker, life.granted, life.execution)
         if job is None:
             return ""
-        self._lost(job)
+        if end == "crashed":
+            self._crashed(job, life)
+        else:
+            {"lost": self._lost, "returned": self._returned}[end](job)
         return job.id
 
     def held(self, worker: str, id: str, execution: int) -> Job | None:
@@ -391,7 +419,11 @@ class Model:
             return "fenced"
         self.time += 1
         self._unlease(job)
-        job.noted, job.ended, job.crashes, job.stop = State.DONE, self.time, 0, False
+        job.noted, job.ended, job.crashes, job.losses, job.stop = State.DONE, self.time, 0, 0, False
+        job.avoids = ""
+        life = self.workers[worker]
+        if not self.sick(life):
+            self.suspects.pop(life.pool, None)
         job.fence = fence
         return "done"
 
@@ -400,18 +432,17 @@ class Model:
         job = self.held(worker, id, execution)
         return "fenced" if job is None else self._unfinished(job, State.ERROR)
 
-    def crash(self, worker: str, number: int, id: str, execution: int) -> str:
-        self.claim(worker, number)
-        job = self.held(worker, id, execution)
-        return "fenced" if job is None else self._lost(job)
-
-    def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
+    def crash(self, worker: str, number: int, id: str, execution: int, what: str, begun: bool) -> str:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
-        job.attempts -= 1
-        return self._unfinished(job, PENDING)
+        return self._crashed(job, self.workers[worker]) if begun else self._lost(job)
+
+    def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
+        self.claim(worker, number)
+        job = self.held(worker, id, execution)
+        return "fenced" if job is None else self._returned(job)
 
     def miss(self, worker: str, number: int, id: str, execution: int, missing: str) -> str:
         self.claim(worker, number)
@@ -425,12 +456,24 @@ class Model:
         job.attempts -= 1
         return self._unfinished(job, PENDING)
 
-    def _lost(self, job: Job) -> str:
+    def _crashed(self, job: Job, life: Life) -> str:
         job.crashes += 1
+        job.avoids = life.host
+        suspects = self.suspects.setdefault(life.pool, [])
+        if job.id not in suspects:
+            suspects.append(job.id)
         return self._unfinished(job, PENDING if job.crashes < CRASHES else State.ERROR)
 
     def _unlease(self, job: Job) -> None:
         self.outside = {name: one for name, one in self.outside.items() if one.job != job.id}
+
+    def _lost(self, job: Job) -> str:
+        job.losses += 1
+        return self._unfinished(job, PENDING if job.losses < LOSSES else State.ERROR)
+
+    def _returned(self, job: Job) -> str:
+        job.attempts -= 1
+        return self._unfinished(job, PENDING)
 
     def _unfinished(self, job: Job, to: State) -> str:
         self.time += 1

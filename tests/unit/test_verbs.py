@@ -100,7 +100,7 @@ def test_the_table_of_keys_is_the_one_in_the_text() -> None:
     rows = re.findall(r"^\| `(\S+?)` \| ([a-z ]+) \|", keys.__doc__ or "", re.MULTILINE)
     examples = {
         "id": "0" * 32, "run": "1.2", "slot": "q:1", "serial": "1", "worker": "w", "STATE": "READY",
-        "group": "q:1:t.gpu=2", "lane": "-3.1", "resource": "t.gpu", "name": "1a",
+        "group": "q:1:t.gpu=2", "lane": "-3.1", "resource": "t.gpu", "name": "1a", "pool": "host.1",
     }  # fmt: skip
     kinds = {"sorted set": "zset"}
     for name, type in rows:

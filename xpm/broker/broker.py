@@ -29,6 +29,9 @@ BATCH_BYTES = 4 << 20
 
 Known = Literal["no", "removed", "recorded"]
 
+End = Literal["crashed", "lost", "returned"]
+"""What a worker's end is to its job: the end of a process that had begun; of one of which nothing is known; nobody's doing."""
+
 
 class Entry(NamedTuple):
     """One job to submit."""
@@ -123,6 +126,8 @@ class Reply:
     claim: Claim | None
     backlog: int
     """Continuations left: if there is no claim, the worker calls again at once."""
+    suspects: tuple[str, ...] = ()
+    """The jobs that died one after the other as soon as they had begun, if the worker's pool therefore gets no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +271,9 @@ class Broker(Resources):
         pairs = [item for pair in facts.items() for item in pair]
         self._scripts.run("enrol", worker, *pairs)
 
-    def depart(self, worker: str, why: str = "its worker died") -> str:
+    def depart(self, worker: str, why: str = "its worker died", end: End = "crashed") -> str:
         """A worker's life is over; a job that it still holds runs again. Returns that job's short id, or ''."""
-        return cast(bytes, self._scripts.run("depart", worker, why)).decode()
+        return cast(bytes, self._scripts.run("depart", worker, why, end)).decode()
 
     def claim(self, worker: str, number: int, slots: str) -> Reply:
         """Ask for a job. `slots`: what the worker serves, 'queue:class ...'."""
@@ -290,9 +295,11 @@ class Broker(Resources):
             "fail", worker, number, slots, job, execution, failure.pack(), _cut(failure.line), rq_text
         )
 
-    def crash(self, worker: str, number: int, slots: str, job: str, execution: int, what: str) -> Reply:
-        """The job's process died without a word; it runs again, up to a limit."""
-        return self._report("crash", worker, number, slots, job, execution, what)
+    def crash(
+        self, worker: str, number: int, slots: str, job: str, execution: int, what: str, begun: bool = True
+    ) -> Reply:
+        """The job's process died without a word, or never came about; it runs again, up to a limit."""
+        return self._report("crash", worker, number, slots, job, execution, what, int(begun))
 
     def hand_back(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
         """Hand a job back, uncounted."""
@@ -303,7 +310,14 @@ class Broker(Resources):
         return self._report("miss", worker, number, slots, job, execution, short(missing))
 
     def _report(
-        self, verb: str, worker: str, number: int, slots: str, job: str, execution: int, *more: str | bytes
+        self,
+        verb: str,
+        worker: str,
+        number: int,
+        slots: str,
+        job: str,
+        execution: int,
+        *more: str | bytes | int,
     ) -> Reply:
         return self._numbered(verb, worker, number, slots, short(job), execution, *more)
 
@@ -334,7 +348,7 @@ class Broker(Resources):
     def overdue(self) -> tuple[int, list[tuple[str, int, str]]]:
         """First look: the server's time and (job, execution, renewals) of leases that ran out.
 
-        A holder of tokens or locks that is no job is named `@<name>`, for `lapse`.
+        Fails where nothing can be written. A holder of tokens or locks that is no job is named `@<name>`, for `lapse`.
         """
         found = self._scripts.run("overdue")
         return int(found[0]), [(i.decode(), int(x or 0), n.decode()) for i, x, n in found[1:]]
@@ -390,8 +404,9 @@ def _row(entry: Entry) -> tuple[Any, ...]:
 
 
 def _reply(found: list[Any]) -> Reply:
-    outcome, grant, backlog = found
-    return Reply(outcome.decode(), _claim(grant) if grant else None, int(backlog))
+    outcome, grant, backlog, *more = found
+    suspects = tuple(more[0].decode().split()) if more else ()
+    return Reply(outcome.decode(), _claim(grant) if grant else None, int(backlog), suspects)
 
 
 def _claim(grant: bytes) -> Claim:

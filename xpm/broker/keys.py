@@ -9,7 +9,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 
 | key | type | what | life |
 | --- | --- | --- | --- |
-| `meta` | hash | schema, server, epoch, fence, order, grace, counters of serials | for ever |
+| `meta` | hash | schema, server, epoch, fence, order, grace, longest lease, last sweep, counters of serials | for ever |
 | `j:<id>` | hash | one job: see `JOB_FIELDS` | for ever |
 | `p:<id>` | string | its payload | for ever |
 | `in:<id>` | string | a byte per input (0 unregistered, 1 open, 2 met, 3 blocked), then its inputs, 16 bytes each | for ever |
@@ -44,6 +44,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `types` | hash | packed description of each class that a payload names | for ever |
 | `workers` | sorted set | workers by when they were last seen | until they depart, or a day |
 | `w:<worker>` | hash | one worker: see `WORKER_FIELDS`, and the facts that it enrolled with | a day after its last call |
+| `sick:<pool>` | string | the last jobs that died in a row soon after their start; three, and it gets no more | a day |
 | `idle:<slot>` | sorted set | workers that wait for a bell; those that serve all queues: `idle:*:<class>` | while not empty |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
 """
@@ -78,7 +79,9 @@ JOB_FIELDS = {
     "f": "fence of its last execution, or of its record",
     "ln": "renewals of the lease",
     "a": "attempts begun",
-    "cr": "workers lost with it since the last success or retry",
+    "cr": "crashes since the last success or retry",
+    "ls": "executions lost with their pool or host since then",
+    "ah": "host of the last crash",
     "aq": "holders of tokens and locks that are a part of its execution",
     "u": "worker of its last execution",
     "st": "asked to stop: cancel or kill",
@@ -158,6 +161,7 @@ PATTERNS = {
     "types": "hash",
     "workers": "zset",
     r"w:\S+": "hash",
+    r"sick:\S+": "string",
     r"idle:\S+:\d+": "zset",
     r"bell:\S+": "list",
 }

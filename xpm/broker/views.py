@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from xpm.broker.broker import Failure
@@ -15,6 +15,10 @@ from xpm.core.typeinfo import TypeInfo
 from xpm.types import JobId, Scalar, ShortId, short
 
 _CHUNK = 500
+
+SICK = 3
+"""So many different jobs that died in a row as soon as they had begun, and their pool gets no more (see `hosts.lua`)."""
+
 _FIELDS = (
     "d",
     "t",
@@ -122,9 +126,13 @@ class WorkerView:
     born: float
     seen: float
     job: ShortId | None
+    suspects: tuple[ShortId, ...] = ()
+    """Jobs that died one after the other as soon as they had begun, if its pool therefore gets no more."""
 
     def serves(self, queue: str, version: int = 1) -> bool:
         """Whether it takes jobs of a queue and payload version; `*` serves every queue, up to its version."""
+        if self.suspects:
+            return False
         return f"{queue}:{version}" in self.slots or any(
             slot.startswith("*:") and int(slot[2:]) >= version for slot in self.slots
         )
@@ -374,7 +382,20 @@ class Views:
         pipe = self._client.pipeline(transaction=False)
         for name in names:
             pipe.hgetall(f"{self._prefix}w:{name}")
-        return [_worker(name, row) for name, row in zip(names, self._ask(pipe.execute), strict=True) if row]
+        found = [_worker(name, row) for name, row in zip(names, self._ask(pipe.execute), strict=True) if row]
+        return self._suspected(found)
+
+    def _suspected(self, workers: list[WorkerView]) -> list[WorkerView]:
+        """The workers, each with the jobs for which its pool gets no more."""
+        pools = sorted({worker.pool for worker in workers if worker.pool})
+        names = [f"{self._prefix}sick:{pool}" for pool in pools]
+        found = cast(list[bytes | None], self._ask(lambda: self._client.mget(names)) if names else [])
+        suspects = {
+            pool: tuple(ShortId(job) for job in text.decode().split())
+            for pool, text in zip(pools, found, strict=True)
+            if text and len(text.split()) >= SICK
+        }
+        return [replace(worker, suspects=suspects.get(worker.pool, ())) for worker in workers]
 
 
 def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:

@@ -247,6 +247,7 @@ def _workers(reach: Reach) -> Iterator[Finding]:
     text = f"{plural(len(there), 'worker')} on {plural(len({one.host for one in there}), 'host')}"
     yield Finding("workers", "ok", text if there else "none")
     yield from _silent(gone, now)
+    yield from _suspected(there)
     slots = served(workers, now, lease)
     ready = [job for job in views.jobs(views.listing(State.READY, MANY)) if job is not None]
     stuck = Counter((job.queue, unserved(job.queue, job.version, slots)) for job in ready)
@@ -268,6 +269,17 @@ def _silent(gone: list[WorkerView], now: float) -> Iterator[Finding]:
     for host, count in sorted(idle.items()):
         text = f"{plural(count, 'worker')} on {host} left without a word, and without a job"
         yield Finding("workers", "note", text, "nothing to do: forgotten after a day, or there again")
+
+
+def _suspected(there: list[WorkerView]) -> Iterator[Finding]:
+    """Pools that get no more jobs, since several died there as soon as they had begun."""
+    pools = {one.pool: one for one in there if one.suspects}
+    for pool, one in sorted(pools.items()):
+        count = sum(other.pool == pool for other in there)
+        jobs = ", ".join(job[:8] for job in one.suspects)
+        gets = "gets" if count == 1 else "get"
+        text = f"{plural(count, 'worker')} on {one.host} {gets} no jobs: {jobs} died there as soon as they had begun"
+        yield Finding("workers", "problem", text, f"mend {one.host}, then end its pool and start it anew")
 
 
 def _runs(reach: Reach) -> Iterator[Finding]:

@@ -132,7 +132,12 @@ def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset
     """All that some worker serves, of which something was heard lately: 'queue:version'."""
     from xpm.broker.silence import silent
 
-    return frozenset(slot for worker in workers if not silent(worker, now, lease) for slot in worker.slots)
+    return frozenset(
+        slot
+        for worker in workers
+        if not (worker.suspects or silent(worker, now, lease))
+        for slot in worker.slots
+    )
 
 
 def _row(job: JobView, progress: Progress | None, slots: Collection[str], now: float) -> Row:

@@ -74,6 +74,8 @@ def queues(one: WorkerView) -> list[str]:
 def _cells(one: WorkerView, job: JobView | None, silent: bool) -> list[Cell]:
     seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
     idle: Cell = ("silent", "bold red") if silent else ("idle", "dim")
+    if one.suspects and not silent:
+        idle = (f"gets no jobs: {', '.join(map(brief, one.suspects))} died there at once", "bold red")
     what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", idle]
     return [*_place(one), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
 
@@ -95,6 +97,7 @@ def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, An
         "born": one.born or None,
         "seen": one.seen or None,
         "silent": silent,
+        "suspects": list(one.suspects),
         "job": {"id": job.id, "label": job.label} if job else None,
     }
 

@@ -5,5 +5,5 @@ if again then return again end
 local id = ARGV[6]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
-unfinished(id, j, nil, ARGV[8], 'a', j.a - 1)
+returned(id, j, ARGV[8])
 return fetch(j.s)

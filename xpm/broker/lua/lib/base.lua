@@ -16,11 +16,11 @@ end
 local function load(id)
   local v = call('HGETALL', key('j', id))
   if not v[1] then return nil end
-  local j = { s = '', r = 0, w = 0, b = 0, p = 0, o = 0, n = 0, x = 0, a = 0, cr = 0, t0 = 0, t2 = 0, d = '', t = '', l = '',
-    q = '', k = '', e = '', v = '', c = '', u = '', f = '', h = '', m = '', ln = '0' }
+  local j = { s = '', r = 0, w = 0, b = 0, p = 0, o = 0, n = 0, x = 0, a = 0, cr = 0, ls = 0, t0 = 0, t2 = 0, d = '', t = '',
+    l = '', q = '', k = '', e = '', v = '', c = '', u = '', f = '', h = '', m = '', ah = '', ln = '0' }
   for i = 1, #v, 2 do j[v[i]] = v[i + 1] end
   j.r, j.w, j.b, j.p, j.o = tonumber(j.r), tonumber(j.w), tonumber(j.b), tonumber(j.p), tonumber(j.o)
-  j.n, j.x, j.a, j.cr = tonumber(j.n), tonumber(j.x), tonumber(j.a), tonumber(j.cr)
+  j.n, j.x, j.a, j.cr, j.ls = tonumber(j.n), tonumber(j.x), tonumber(j.a), tonumber(j.cr), tonumber(j.ls)
   j.t0, j.t2 = tonumber(j.t0), tonumber(j.t2)
   return j
 end

@@ -1,8 +1,10 @@
 -- calls: the numbered calls of a worker. Needs graph, rqlive, slots.
--- All return {outcome of the report, packed grant or '', whether to call again at once}.
-local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born', 'host')
+-- All return {outcome of the report, packed grant or '', whether to call again at once}, and the jobs for which the
+-- worker's pool gets no more, if that is so.
+local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born', 'host', 'pool')
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
 local host = life[9] or ''
+local passed = {}  -- groups of which all was left to workers of other hosts: see hosts
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
 local FENCES, BEAT, DAY = 250, 3000, 86400000
 
@@ -46,8 +48,11 @@ local function line_up(idle, taken)
   end
   if before ~= idle or rung ~= '' then call('HSET', key('w', worker), 'i', idle, 'b', '') end
   for slot in string.gmatch(idle, '%S+') do call('ZADD', key('idle', slot), now, worker) end
-  if rung ~= '' and rung ~= taken and not rq_suspended() and startable(rung, idle ~= '') then ring(rung) end
+  if rung == '' or rung == taken or passed[rung] or rq_suspended() then return end
+  if startable(rung, idle ~= '') then ring(rung) end
 end
+
+local suspects  -- the jobs for which the worker's pool gets no more: see hosts
 
 -- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
 local function answer(outcome, id, j, more, idle)
@@ -57,7 +62,7 @@ local function answer(outcome, id, j, more, idle)
   if idle ~= '' or now - last > BEAT or now < last then beat() end
   if id or had then rq_worker(worker, id, id and j.f, counter, had) end
   flush()
-  return { outcome, id and grant(id, j) or '', more and 1 or 0 }
+  return { outcome, id and grant(id, j) or '', more and 1 or 0, suspects }
 end
 
 -- Job `id` is the worker's: a new execution under a new fence. Returns whether RQ's list showed the job.

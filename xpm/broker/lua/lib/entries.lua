@@ -133,7 +133,8 @@ local function renew(id, j, entry, ...)
     know_slot(slot_of(j))
     rq_show(id, j, nil, j.s)
   end
-  call('HSET', key('j', id), 'c', code, 'cr', 0, 'q', j.q, 'k', j.k, ...)
+  call('HSET', key('j', id), 'c', code, 'q', j.q, 'k', j.k, ...)
+  if j.cr + j.ls > 0 then call('HSET', key('j', id), 'cr', 0, 'ls', 0, 'ah', '') end
   call('SET', key('p', id), entry[4])
   rewire(id, j, entry[5])
 end

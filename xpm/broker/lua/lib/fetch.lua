@@ -1,4 +1,4 @@
--- fetch: the grant of a worker's next job (with its head over 80 lines). Needs calls.
+-- fetch: the grant of a worker's next job (with its head over 80 lines). Needs hosts.
 
 -- RQ's list is a window: when it is empty, show the next jobs.
 local function rewindow(slot, q)
@@ -13,13 +13,16 @@ local function rewindow(slot, q)
   end
 end
 
--- The next of a group whose job is really ready, and that job; entries that are not are dropped.
+-- The next of a group whose job is really ready and not shunned, and that job; entries that are not ready are dropped.
 local function top(group)
   for _ = 1, 16 do
     local head = next_of(group)
     if not head then return nil end
     local j = load(head.id)
-    if j and j.s == 'READY' then return head, j end
+    if j and j.s == 'READY' then
+      if shunned(group, j) then return beyond(group) end
+      return head, j
+    end
     call('ZREM', key('ready', group .. ':' .. head.lane), head.id)
   end
 end
@@ -34,7 +37,7 @@ local function best_of_waiting(served)
   local found, chosen = survey(open, host), nil
   for _, head in ipairs(found) do
     if not head.outside and served[head.slot] then
-      if head.may and not chosen then chosen = head end
+      if head.may and not chosen and not shunned(head.group, load(head.id)) then chosen = head end
       if head.shut then call('SREM', key('open', head.slot), head.group) end
     end
   end
@@ -80,7 +83,7 @@ local function fetch(outcome)
   local more = drain()
   serve_outside()  -- else this worker would take what is theirs
   local head, j
-  if not rq_suspended() then head, j = best() end
+  if not sick() and not rq_suspended() then head, j = best() end
   local id, group = head and head.id, head and head.group
   if id then
     local listed = start(id, j)
@@ -88,5 +91,5 @@ local function fetch(outcome)
     if more or (j.rs and startable(group) and fits(j.rs)) then ring(group) end
     if not listed and not j.rs then rewindow(group, j.q) end
   end
-  return answer(outcome, id, j, more, not id and not more and lines or '')
+  return answer(outcome, id, j, more, not id and not more and not suspects and lines or '')
 end

@@ -1,5 +1,6 @@
 -- lease: the end of an execution, however it comes. Needs outside, rqlive.
-local CRASHES = 3  -- so many workers lost with a job are enough
+local CRASHES, LOSSES = 3, 10  -- so many are enough
+local SOON = 60000  -- a job that dies within so many ms of its start may die of the host
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
 local function held(id, execution, worker)
@@ -31,14 +32,46 @@ local function unfinished(id, j, to, why, ...)
   end
 end
 
--- A worker was lost with the job: it runs again, until it has taken CRASHES workers with it.
+-- The job has had enough: the reason stands with it.
+local function give_up(id, j, type, message, why, ...)
+  call('SET', key('err', id), cmsgpack.pack({ kind = 'lost', type = type, message = message, traceback = '' }))
+  unfinished(id, j, 'ERROR', why, ...)
+end
+
+-- Nobody knows what became of the execution: its worker went with its pool or host, or before the job had begun. That is
+-- rarely the job's doing; but one that takes its hosts along must not do so for ever.
 local function lost(id, j, why)
-  local crashes = j.cr + 1
-  if crashes < CRASHES then
-    unfinished(id, j, nil, why, 'cr', crashes)
-    return
+  local losses = j.ls + 1
+  if losses < LOSSES then
+    unfinished(id, j, nil, why, 'ls', losses)
+  else
+    give_up(id, j, 'HostLost', losses .. ' executions of this job ended with their pools or hosts; the last: ' .. why, why,
+      'ls', losses)
   end
-  call('SET', key('err', id), cmsgpack.pack({ kind = 'lost', type = 'WorkerLost',
-    message = crashes .. ' executions of this job ended without a word; the last: ' .. why, traceback = '' }))
-  unfinished(id, j, 'ERROR', why, 'cr', crashes)
+end
+
+-- Different jobs that died one after the other as soon as they had begun: the host is to blame, not they.
+local function suspect(id, j, pool)
+  if pool == '' or now - tonumber(j.t1 or 0) > SOON then return end
+  local names = call('GET', key('sick', pool)) or ''
+  if string.find(names, id, 1, true) then return end
+  call('SET', key('sick', pool), names == '' and id or names .. ' ' .. id, 'PX', 86400000)
+end
+
+-- The job's process ended without a word, or its worker did under a supervisor that lives on: the job runs again, on
+-- another host if there is one (see `shunned`), until that has happened CRASHES times.
+local function crashed(id, j, why, host, pool)
+  local crashes = j.cr + 1
+  suspect(id, j, pool)
+  if crashes < CRASHES then
+    unfinished(id, j, nil, why, 'cr', crashes, 'ah', host)
+  else
+    give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why, why,
+      'cr', crashes, 'ah', host)
+  end
+end
+
+-- The execution ended in nobody's name: as if it had not begun.
+local function returned(id, j, why)
+  unfinished(id, j, nil, why, 'a', j.a - 1)
 end

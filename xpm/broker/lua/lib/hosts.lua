@@ -1,0 +1,66 @@
+-- hosts: what the host of a worker is not given. Needs calls.
+local SICK = 3  -- so many different jobs that died in a row as soon as they had begun, and a pool gets no more
+local FEW = 16
+local LOOK = 100  -- workers that are looked at, the last heard of first
+
+-- Whether the worker's pool gets nothing any more, until it is started anew. A job that ends well ends the row.
+local function sick()
+  local pool = life[10] or ''
+  local names = pool ~= '' and call('GET', key('sick', pool))
+  if not names then return false end
+  if #names >= SICK * 33 - 1 then
+    suspects = names
+    call('PEXPIRE', key('sick', pool), DAY)
+    return true
+  end
+  if counter == 'successful_job_count' then call('DEL', key('sick', pool)) end
+  return false
+end
+
+local function serves(offered, slot)
+  if string.find(' ' .. offered .. ' ', ' ' .. slot .. ' ', 1, true) then return true end
+  local most = string.match(offered, '^%*:(%d+)$')
+  return most and tonumber(most) >= tonumber(string.match(slot, ':(%d+)$'))
+end
+
+-- Whether a worker of another host takes jobs of the group: it does so when it next asks, and is rung if it is idle.
+local function elsewhere(group)
+  local found, slot = false, parts_of(group)
+  local names = call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - math.max(SILENT, lease), 'LIMIT', 0, LOOK)
+  for _, name in ipairs(names) do
+    local v = call('HMGET', key('w', name), 'host', 'slots', 'pool', 'i', 'b')
+    local row = v[1] and v[1] ~= host and serves(v[2] or '', slot) and (call('GET', key('sick', v[3] or '')) or '')
+    if row and #row < SICK * 33 - 1 then
+      found = true
+      if v[5] == group or ((v[4] or '') ~= '' and rouse(name, group)) then return true end  -- the first: it was rung
+    end
+  end
+  return found
+end
+
+-- Whether the job goes past this worker, since it died last on this host and another's worker can take it.
+local others = {}
+local function shunned(group, j)
+  if j.ah == '' or j.ah ~= host then return false end
+  if others[group] == nil then others[group] = elsewhere(group) end
+  return others[group]
+end
+
+-- The next of a group that is not shunned, as the first is: one of the first few of the first few lanes.
+local function beyond(group)
+  local head, found
+  for _, lane in ipairs(call('ZRANGE', key('lanes', group), 0, FEW - 1)) do
+    local line = call('ZRANGE', key('ready', group .. ':' .. lane), 0, FEW - 1, 'WITHSCORES')
+    for i = 1, #line, 2 do
+      local j, score = load(line[i]), score_of(lane)
+      if j and j.s == 'READY' and not shunned(group, j) then
+        if not head or score < head.score then
+          head, found = { id = line[i], score = score, rank = tonumber(line[i + 1]), group = group, lane = lane }, j
+        end
+        break
+      end
+    end
+  end
+  passed[group] = not head
+  return head, found
+end
