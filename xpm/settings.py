@@ -137,6 +137,12 @@ class Settings:
         default=30.0,
         metadata=_about(_seconds, "seconds that a running job gets to end when its worker is stopped"),
     )
+    freeze_limit: float = field(
+        default=3600.0,
+        metadata=_about(
+            _seconds, "seconds that a job stands still at most while its worker can't reach the broker"
+        ),
+    )
     queue: str = field(default="default", metadata=_about(_queue, "the queue of jobs that name none"))
     snapshot: bool = field(
         default=True, metadata=_about(_boolean, "jobs run a copy of the code as it was at submission")

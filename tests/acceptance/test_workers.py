@@ -270,6 +270,39 @@ def test_a_job_that_is_always_killed_ends_in_error(works: Farm) -> None:
     }
 
 
+def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_started_anew(
+    works: Farm, tmp_path: Path
+) -> None:
+    dying = ["SIGKILL", "SIGTERM", "SIGQUIT"]
+    run = works.run()
+    works.send(run, *[works.tasks.Die.C(how=how) for how in dying])
+    pool = works.pool(slots=3)
+    until_logged(works, "this pool gets no more jobs")
+    works.send(run, works.tasks.Note.C(n=1, ledger=tmp_path / "ledger"))
+    assert works.job("Note n=1").state is State.READY
+    told = ", ".join(job[:8] for job in works.views.workers()[0].suspects)
+    assert sorted(told.split(", ")) == sorted(works.job(f"Die how={how}").id[:8] for how in dying)
+    assert f"{told} died one after the other" in works.told()
+    environ = {
+        **os.environ,
+        "XPM_BROKER": works.url,
+        "XPM_WORKSPACE": str(works.workspace.path),
+        "COLUMNS": "200",
+    }
+    xpm = str(Path(sys.executable).with_name("xpm"))
+    listed = subprocess.run([xpm, "worker"], env=environ, capture_output=True, text=True)
+    assert f"gets no jobs: {told} died there at once" in listed.stdout
+    looked = subprocess.run([xpm, "doctor"], env=environ, capture_output=True, text=True)
+    assert looked.returncode == 1
+    assert "3 workers on" in looked.stdout and f"get no jobs: {told} died there" in looked.stdout
+    assert "ready in queue default that no worker takes" in looked.stdout
+    pool.terminate()
+    assert pool.wait(20) == 0
+    works.broker.cancel(run.serial, [works.job(f"Die how={how}").id for how in dying])
+    works.pool()
+    works.until(works.in_state("Note n=1", State.DONE))
+
+
 @pytest.mark.parametrize(("how", "told"), [("exit", "status 7"), ("SIGSEGV", "Segmentation fault")])
 def test_a_job_that_dies_by_its_own_fault_fails_at_once(works: Farm, how: str, told: str) -> None:
     works.send(works.run(), works.tasks.Die.C(how=how))

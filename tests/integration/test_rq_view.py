@@ -18,7 +18,7 @@ from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Run
 from xpm.broker.views import Views
 from xpm.core.state import State
-from xpm_workers.sweeper import SHOWN_AT_ONCE, Sweeper
+from xpm_workers.sweeper import SHOWN_AT_ONCE, Sweeper, Turn
 
 pytest.importorskip("rq_dashboard")
 
@@ -229,7 +229,7 @@ def test_the_first_that_wait_are_shown(broker: Broker, run: Run, hands: Hands, q
     client, name = broker.client, f"rq:deferred:{queue}"
     broker.submit(run, [entry("root"), *(entry(n, "root") for n in range(10_050)), entry("late", "root")])
     assert client.zcard(name) == SHOWN_AT_ONCE == 1_000, "submission doesn't wait for more"
-    sweeper = Sweeper(broker)
+    sweeper = Sweeper(broker, Turn())
     sweeper.project()
     assert client.zcard(name) >= 9_900, "all but what one call of the submission left out of order"
     for _ in range(10):

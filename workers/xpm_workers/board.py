@@ -5,6 +5,11 @@ from __future__ import annotations
 import mmap
 from enum import IntEnum
 
+from xpm_workers.moments import Moment
+
+ASKED = 1
+"""In place of a job's process: one was asked for, and it is not known yet."""
+
 
 class Wish(IntEnum):
     """What the supervisor wants of a worker; it only grows."""
@@ -21,36 +26,72 @@ class Wish(IntEnum):
 _WIDTH = 8
 
 
+class Numbers:
+    """Whole numbers in memory that processes share: made before the fork; each has one writer.
+
+    Args:
+        count: how many; they are 0.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._memory = mmap.mmap(-1, count * _WIDTH)
+
+    def read(self, place: int) -> int:
+        """The number at a place."""
+        return int.from_bytes(self._memory[place * _WIDTH : (place + 1) * _WIDTH], "little")
+
+    def write(self, place: int, number: int) -> None:
+        """Changes the number at a place."""
+        self._memory[place * _WIDTH : (place + 1) * _WIDTH] = number.to_bytes(_WIDTH, "little")
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._memory.close()
+
+
 class Board:
-    """Made before the fork; each number has one writer."""
+    """Of one worker and its supervisor."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 2 * _WIDTH)
+        self._numbers = Numbers(5)
 
     @property
     def job(self) -> int:
-        """Process id of the worker's job, 0 if none; the worker writes it."""
-        return self._read(0)
+        """Process id of the worker's job, `ASKED` before it is known, 0 if there is none; the worker writes it."""
+        return self._numbers.read(0)
 
     @job.setter
     def job(self, pid: int) -> None:
-        self._write(0, pid)
+        self._numbers.write(0, pid)
 
     @property
     def wish(self) -> Wish:
         """What the supervisor wants; it writes it, and then sends SIGUSR1."""
-        return Wish(self._read(1))
+        return Wish(self._numbers.read(1))
 
     @wish.setter
     def wish(self, wish: Wish) -> None:
-        self._write(1, wish)
+        self._numbers.write(1, wish)
+
+    @property
+    def since(self) -> Moment:
+        """From when on the lease of the worker's last job counts; the worker writes it."""
+        return Moment(self._numbers.read(2), self._numbers.read(3))
+
+    @since.setter
+    def since(self, moment: Moment) -> None:
+        self._numbers.write(2, moment.steady)
+        self._numbers.write(3, moment.wall)
+
+    @property
+    def frozen(self) -> int:
+        """Process id of the job that the supervisor has frozen, 0 if none; it writes it, before it freezes."""
+        return self._numbers.read(4)
+
+    @frozen.setter
+    def frozen(self, pid: int) -> None:
+        self._numbers.write(4, pid)
 
     def close(self) -> None:
         """Let go of it."""
-        self._memory.close()
-
-    def _read(self, place: int) -> int:
-        return int.from_bytes(self._memory[place * _WIDTH : (place + 1) * _WIDTH], "little")
-
-    def _write(self, place: int, number: int) -> None:
-        self._memory[place * _WIDTH : (place + 1) * _WIDTH] = number.to_bytes(_WIDTH, "little")
+        self._numbers.close()

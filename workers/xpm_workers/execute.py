@@ -51,7 +51,7 @@ def run(job: str) -> None:
     broker = Broker(client, namespace, lease=settings.lease)
     duty = Duty(
         _home(broker, settings.workspace, namespace), namespace, "", (queue,), settings.lease, settings.grace,
-        burst=True, pool="rq",
+        burst=True, pool="rq", freeze_limit=settings.freeze_limit,
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
     name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"

@@ -78,10 +78,15 @@ class Orders:
         orders, self._waiting = self._waiting, []
         return orders
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether its pool is gone."""
+        # Whatever is to be read between questions is the supervisor's end.
+        return self._pool is not None and bool(select.select([self._pool], [], [], 0)[0])
+
     def confirm(self) -> None:
         """Ends this process if its pool is gone; its job is then ended by the zygote, which sees the connection close."""
-        # Whatever is to be read between questions is the supervisor's end.
-        if self._pool is not None and select.select([self._pool], [], [], 0)[0]:
+        if self.orphaned:
             log.warning("the pool is gone")
             os._exit(1)
 

@@ -2,7 +2,8 @@
 
 `python -m xpm_workers.pool --workspace PATH --broker URL --slots N`. It has no thread and, between its rare
 questions, no connection to the broker. When a worker dies it ends what is left of the job, hands the job back,
-and starts another; when it dies itself, workers and zygotes see their connection to it close and end.
+and starts another; when a worker doesn't renew its lease, whatever the reason, it freezes the job before the lease
+ends; when it dies itself, workers and zygotes see their connection to it close and end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from xpm.broker.broker import Broker
+from xpm.broker.broker import Broker, End
 from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
 from xpm.broker.idle import BUSY, idle
@@ -31,10 +32,13 @@ from xpm.errors import BrokerUnreachable, SettingsError, XpmError
 from xpm.settings import Settings, load, places
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
-from xpm_workers.board import Board, Wish
+from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.cpus import cpus
+from xpm_workers.guard import Guard
+from xpm_workers.moments import Moment
 from xpm_workers.nursery import Nursery
 from xpm_workers.serving import UNREACHED, Duty
+from xpm_workers.sweeper import Turn
 from xpm_workers.worker import CLIENT, Worker, worker_name
 
 log = logging.getLogger("xpm.pool")
@@ -62,6 +66,7 @@ class Slot:
     pid: int
     control: socket.socket
     board: Board
+    guard: Guard
     born: float = field(default_factory=time.monotonic)
 
     def ask(self, wish: Wish) -> None:
@@ -107,6 +112,12 @@ class Pool:
         self._idle_stop = idle_stop
         self._slots: dict[int, Slot] = {}
         self._nursery = Nursery(duty.workspace, local=file is not None)
+        # A question to the broker must not keep this process from the leases of its workers for long.
+        self._brief = {"timeout": min(2.0, duty.lease / 12), "patience": 0.0}
+        self._turn = Turn()
+        self._farewells: dict[str, End] = {}
+        """Workers that have died and could not be signed off yet, and what that is to their jobs."""
+        self._asked_at = Moment.now()
         self._stops = 0
         self._hasty = 0
         self._failed = False
@@ -142,8 +153,9 @@ class Pool:
         self._start_missing()
         log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
         while self._slots:
-            self._wait()
+            self._wait(self._watch())
             self._reap()
+            self._say_farewells()
             self._resize()
             self._look_idle()
         self._nursery.close()
@@ -185,7 +197,9 @@ class Pool:
         if pid == 0:
             self._become_worker(number, mine, theirs, board)
         theirs.close()
-        slot = self._slots[pid] = Slot(number, pid, mine, board)
+        slot = self._slots[pid] = Slot(
+            number, pid, mine, board, Guard(pid, board, self._duty.lease, self._owns)
+        )
         if self._stops:  # told between the fork and here
             slot.ask(self._wish)
 
@@ -199,7 +213,7 @@ class Pool:
             for slot in self._slots.values():
                 slot.control.close()
             self._nursery.abandon()
-            Worker(self._duty, theirs, board, self._revive, sweeps=number == 0).work()
+            Worker(self._duty, theirs, board, self._revive, turn=self._turn).work()
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
@@ -223,9 +237,20 @@ class Pool:
         for slot in self._slots.values():
             slot.ask(self._wish)
 
-    def _wait(self) -> None:
+    def _watch(self) -> float:
+        """Looks after the leases of all workers; returns the seconds after which it must do so again."""
+        return min((slot.guard.look() for slot in self._slots.values()), default=0.0)
+
+    def _owns(self, job: int) -> bool:
+        """Whether the process is that of a job: a zygote's child, or for a moment this one's if the zygote has died."""
+        return tree.is_child(job, of={os.getpid(), *self._nursery.pids})
+
+    def _wait(self, patience: float) -> None:
         controls = {slot.control: slot for slot in self._slots.values()}
-        patience = max(1.0, self._idle_stop / 10) if self._idle_stop else 60.0
+        if self._idle_stop:
+            patience = min(patience, max(1.0, self._idle_stop / 10))
+        if self._farewells:
+            patience = min(patience, self._pause)
         readable, _, _ = select.select([self._wake, *controls], [], [], patience)
         for source in readable:
             if isinstance(source, int):
@@ -271,14 +296,14 @@ class Pool:
     def _bury(self, slot: Slot, status: int) -> None:
         slot.control.close()
         job = slot.board.job
-        slot.board.close()
         died = os.waitstatus_to_exitcode(status)
         if died:
             log.warning("worker %d ended with %d", slot.pid, died)
-            if job:
+            if job > ASKED and self._owns(job):
                 tree.signal_tree(job, signal.SIGKILL)
-            if died != UNREACHED:
-                self._sign_off(slot)
+            self._farewells[worker_name(self._duty.namespace, slot.pid)] = _end(slot, job, died)
+            self._asked_at = Moment(0, 0)  # at once
+        slot.board.close()
         if self._stops or (died == 0 and self._duty.burst) or slot.number >= self._count:
             return
         self._hasty = self._hasty + 1 if died and time.monotonic() - slot.born < HASTY else 0
@@ -289,14 +314,27 @@ class Pool:
             return
         self._start(slot.number)
 
-    def _sign_off(self, slot: Slot) -> None:
-        """The job of a worker that died runs again at once: its processes are gone."""
-        name = worker_name(self._duty.namespace, slot.pid)
+    @property
+    def _pause(self) -> float:
+        """Seconds between two tries to sign workers off."""
+        return self._duty.lease / 6
+
+    def _say_farewells(self) -> None:
+        """The job of a worker that died runs again at once: its processes are gone.
+
+        Where the broker is away, it is told later; what it is never told, the lease's end tells it.
+        """
+        if not self._farewells or self._asked_at.age < self._pause:
+            return
+        self._asked_at = Moment.now()
         try:
-            with open_client(self._duty.url, timeout=2.0) as client:
-                Broker(client, self._duty.namespace, lease=self._duty.lease).depart(name)
-        except XpmError as error:  # its lease runs out instead
-            log.warning("worker %d not signed off: %s", slot.pid, error)
+            with open_client(self._duty.url, **self._brief) as client:
+                broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
+                for name, end in list(self._farewells.items()):
+                    broker.depart(name, end=end)
+                    del self._farewells[name]
+        except XpmError as error:
+            log.warning("%d workers not signed off yet: %s", len(self._farewells), error)
 
     # The end of an idle pool
 
@@ -313,7 +351,7 @@ class Pool:
     def busy(self) -> bool:
         """Whether there is anything to do, or anybody who may bring something."""
         try:
-            with open_client(self._duty.url, timeout=2.0) as client:
+            with open_client(self._duty.url, **self._brief) as client:
                 broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
                 return not idle(broker, CLIENT, shared=self._shared)
         except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
@@ -322,11 +360,24 @@ class Pool:
     def needed(self) -> bool:
         """Whether some job is ready or runs."""
         try:
-            with open_client(self._duty.url, timeout=2.0) as client:
+            with open_client(self._duty.url, **self._brief) as client:
                 counts = Views(Reader(client, self._duty.namespace)).counts()
         except XpmError:
             return False
         return any(counts[state] for state in BUSY)
+
+
+def _end(slot: Slot, job: int, died: int) -> End:
+    """What the death of a worker is to its job.
+
+    Args:
+        slot: the worker's.
+        job: the process of its job, as `Board` has it.
+        died: the worker's exit status.
+    """
+    if died == UNREACHED or slot.guard.withdrawn or (job and slot.board.frozen == job):
+        return "returned"
+    return "crashed" if job > ASKED else "lost"
 
 
 def _ignore(*_: object) -> None:
@@ -419,7 +470,9 @@ def _serve(given: argparse.Namespace) -> int:
         settings.lease,
         settings.grace,
         given.burst,
-        f"{socket.gethostname()}.{os.getpid()}",
+        # In a container all pools may have one process id, and a pool's name must not be that of the one before.
+        f"{socket.gethostname()}.{os.getpid()}.{int(time.time()):x}",
+        settings.freeze_limit,
     )
     if given.log is not None:
         _hush()

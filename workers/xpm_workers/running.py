@@ -17,6 +17,8 @@ from xpm.broker.broker import Failure
 from xpm.errors import MessageError
 from xpm_workers import frames, tree
 from xpm_workers.frames import Frame
+from xpm_workers.lease import Lease
+from xpm_workers.moments import Moment
 from xpm_workers.process import WRITTEN
 
 log = logging.getLogger("xpm.worker")
@@ -52,6 +54,9 @@ class Ended:
     """The process left its last word in a file."""
 
 
+AWAY = "its worker could not reach the broker"
+"""Why a job was handed back that had lost its lease, or might have."""
+
 STOPPED = Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
 """Somebody asked for its end."""
 
@@ -62,25 +67,28 @@ class Running:
     Args:
         channel: the connection to the zygote on which the request was sent.
         wake: readable when somebody wants something of the worker; see `attend`.
-        renew: keeps the lease: called with packed progress, answers `ok`, `stop`, `fenced` or `away`.
-        interval: seconds between renewals.
+        lease: the right to the job.
+        patience: seconds for which the job stands still at most while the lease can't be renewed.
         note: told the process id of the job.
+        frozen: whether the supervisor has frozen the process of this id.
     """
 
     def __init__(
         self,
         channel: socket.socket,
         wake: int,
-        renew: Callable[[bytes], str],
-        interval: float,
+        lease: Lease,
+        patience: float,
         note: Callable[[int], None],
+        frozen: Callable[[int], bool],
     ) -> None:
         self._channel = channel
         self._wake = wake
-        self._renew = renew
-        self._interval = interval
+        self._lease = lease
+        self._patient = patience
         self._started = note
-        self._renewed = time.monotonic()
+        self._frozen_by_pool = frozen
+        self._frozen: Moment | None = None
         self._pid = 0
         self._progress = b""
         self._parts: list[bytes] = []
@@ -161,15 +169,23 @@ class Running:
             return None
 
     def _patience(self) -> float:
-        pause = min(1.0, self._interval) if self._progress else self._interval
-        moments = [self._renewed + pause]
-        moments += [at for at in (self._kill_at, self._return_at, self._deaf_at) if at is not None]
-        return max(0.0, min(moments) - time.monotonic())
+        now = time.monotonic()
+        waits = [at - now for at in (self._kill_at, self._return_at, self._deaf_at) if at is not None]
+        waits.append(self._due())
+        if self._frozen is None:
+            waits.append(self._lease.left)
+        return max(0.0, min(waits))
+
+    def _due(self) -> float:
+        """Seconds until the lease is to be renewed: progress is told at once, as far as that goes."""
+        return self._lease.due(1.0) if self._progress else self._lease.due()
 
     def _note(self, frame: Frame) -> None:
         if frame[0] == "started":
             self._pid = int(frame[1])
             self._started(self._pid)
+            if self._frozen is not None:
+                tree.signal_tree(self._pid, signal.SIGSTOP)
         elif frame[0] == "here":
             self._deaf_at = math.inf
         elif frame[0] == "progress":
@@ -185,16 +201,53 @@ class Running:
         if self._return_at is not None and now >= self._return_at:
             self._return_at = now + STOP_GRACE
             self._end()
-        pause = min(1.0, self._interval) if self._progress else self._interval
-        if now - self._renewed >= pause:
-            self._renewed = now
+        self._keep()
+
+    # Its lease
+
+    def _keep(self) -> None:
+        """Renews the lease; the job stands still while nobody knows whether it has one, for as long as is allowed."""
+        if self._lease.over:
+            self._freeze()
+        if self._due() <= 0:
             progress, self._progress = self._progress, b""
-            answer = self._renew(progress)
-            if answer == "fenced":
-                self._fenced = True
-                self._kill()
-            elif answer == "stop":
+            answer = self._lease.renew(progress)
+            if answer == "away":
+                self._progress = self._progress or progress
+            self._obey(answer)
+        if self._frozen is not None and self._frozen.age >= self._patient and self._kill_at is None:
+            log.warning("the job has stood still for %g s: it is ended and handed back", self._patient)
+            self._hand_back_dead()
+
+    def _obey(self, answer: str) -> None:
+        if answer == "fenced":
+            self._fenced = True
+            self._kill()
+        elif answer != "away":
+            self._thaw()
+            if answer == "stop":
                 self.stop()
+
+    def _freeze(self) -> None:
+        if self._frozen is not None:
+            return
+        self._frozen = Moment.now()
+        if self._pid:
+            log.warning("the job stands still: its lease could not be renewed in time")
+            tree.signal_tree(self._pid, signal.SIGSTOP)
+        else:
+            self._hand_back_dead()  # its process has not begun, and must not now
+
+    def _thaw(self) -> None:
+        frozen, self._frozen = self._frozen, None
+        if self._pid and (frozen is not None or self._frozen_by_pool(self._pid)):
+            log.info("the lease was renewed: the job goes on")
+            tree.signal_tree(self._pid, signal.SIGCONT)
+
+    def _hand_back_dead(self) -> None:
+        self._returning = AWAY
+        self._kill_at = time.monotonic() + STOP_GRACE
+        self._kill()
 
     def _ended(self, status: int | None) -> Ended:
         word = self._word
@@ -208,9 +261,10 @@ class Running:
             return Ended("returned", text=self._returning)
         if word:
             return ended_by(word)
-        if status is None:
-            return Ended("crashed", text="its zygote died")
-        return _silent(status)
+        ended = Ended("crashed", text="its zygote died") if status is None else _silent(status)
+        if ended.kind == "crashed" and self._frozen is not None:
+            return Ended("returned", text=AWAY)  # it did nothing: whatever ended it is not its doing
+        return ended
 
 
 def ended_by(word: Frame, *, clean: bool = True) -> Ended:

@@ -16,9 +16,11 @@ from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
 from xpm.workspace.spares import Spares
-from xpm_workers.board import Wish
+from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.channels import Channels
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
+from xpm_workers.lease import Lease
+from xpm_workers.moments import Moment
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Premises
 from xpm_workers.running import STOPPED, Ended, Running
@@ -52,6 +54,7 @@ class Duty:
     grace: float
     burst: bool
     pool: str
+    freeze_limit: float
 
     @property
     def slots(self) -> str:
@@ -72,7 +75,7 @@ class Serving:
         zygote: gives the socket of the zygote for a code.
         revive: called when the broker does not answer.
         meanwhile: called now and then while a job runs.
-        note: told the process id of each job that starts, and 0 when it has ended.
+        board: tells the supervisor of the current job, and this one what the supervisor has done to it.
     """
 
     def __init__(
@@ -84,15 +87,16 @@ class Serving:
         zygote: Callable[[str], str],
         revive: Callable[[], None] = lambda: None,
         meanwhile: Callable[[], None] = lambda: None,
-        note: Callable[[int], None] = lambda pid: None,
+        board: Board | None = None,
     ) -> None:
         self.duty = duty
         self.broker = broker
         self.name = name
         self._revive = revive
         self._meanwhile = meanwhile
-        self._note = note
+        self._board = board or Board()
         self._number = 0
+        self._sent = Moment.now()
         self._spares = Spares(duty.workspace, name)
         self._types: dict[str, bytes] = {}
         self._channels = Channels(zygote)
@@ -117,7 +121,7 @@ class Serving:
                 if self._orders.stopping:
                     raise SystemExit(UNREACHED) from error
                 self._orders.rest(pause)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, 5.0, self.duty.lease / 6)
 
     def trouble(self, error: BrokerError) -> None:
         """The broker failed a call: say so, and start it again if it is ours."""
@@ -131,16 +135,25 @@ class Serving:
 
     def claim(self) -> Reply:
         """Ask for a job."""
-        number = self._next()
-        return self.patiently(lambda: self.broker.claim(self.name, number, self._wanted()))
+        return self._numbered(lambda number: self.broker.claim(self.name, number, self._wanted()))
 
     def only(self, job: str) -> str:
         """Run just the job that RQ handed out; returns what became of it."""
+        self._sent = Moment.now()
         reply = self.broker.take(self.name, self._next(), job)
         if reply.claim is None:
             return reply.outcome
         self._orders.obey(Wish.LEAVE)  # nothing further is wanted
         return self.serve(reply.claim).outcome
+
+    def _numbered(self, call: Callable[[int], Reply]) -> Reply:
+        """Make a call that may bring a job, under the next number; the same one until it is answered.
+
+        The lease of that job may have begun when the call was sent first.
+        """
+        number = self._next()
+        self._sent = Moment.now()
+        return self.patiently(lambda: call(number))
 
     def _next(self) -> int:
         self._number += 1
@@ -171,29 +184,46 @@ class Serving:
         """Run a job to its end and report it; the reply may bring the next."""
         log.debug("job %s begins: %s", claim.id[:8], claim.label)
         self._current = claim
-        ended = self._run(claim)
+        lease = Lease(self.duty.lease, self._sent, lambda said: self._renew(claim, said), self._note_lease)
+        ended = self._run(claim, lease)
         self._current = None
-        number = self._next()
-        return self.patiently(lambda: self._report(claim, ended, number))
+        return self._numbered(lambda number: self._report(claim, ended, number))
 
     def give_back(self, claim: Claim) -> None:
         """A job was granted that is not wanted any more."""
-        number = self._next()
         ended = Ended("returned", text="its worker was stopped")
-        self.patiently(lambda: self._report(claim, ended, number))
+        self._numbered(lambda number: self._report(claim, ended, number))
 
-    def _run(self, claim: Claim) -> Ended:
+    def _run(self, claim: Claim, lease: Lease) -> Ended:
         try:
             types = self._types_of(claim)
-            held_up = self._await_inputs(claim)
+            held_up = self._await_inputs(claim, lease) or self._await_lease(lease)
         except XpmError as error:
             return _refused(error)
         if held_up:
             return held_up
         premises = Premises.take(claim, types, self.name, str(self.duty.workspace), self._spares)
-        return premises if isinstance(premises, Ended) else premises.leave(self._execute(claim, types))
+        return premises if isinstance(premises, Ended) else premises.leave(self._execute(claim, types, lease))
 
-    def _execute(self, claim: Claim, types: Mapping[str, bytes]) -> Ended:
+    def _await_lease(self, lease: Lease) -> Ended | None:
+        """A job begins only under a lease that is not about to end: a claim may have been answered late."""
+        while lease.due() <= 0 or not lease.answered:
+            lost = _LOST.get(lease.renew())
+            if lost or lease.answered:
+                return lost
+            self._orders.rest(max(0.0, lease.due()))
+            if self._orders.stopping:
+                return Ended("returned", text="its worker was stopped")
+        return None
+
+    def _execute(self, claim: Claim, types: Mapping[str, bytes], lease: Lease) -> Ended:
+        self._board.job = ASKED
+        try:
+            return self._follow(claim, types, lease)
+        finally:
+            self._board.job = 0
+
+    def _follow(self, claim: Claim, types: Mapping[str, bytes], lease: Lease) -> Ended:
         try:
             channel = self._channels.ask(claim.code, request_for(claim, types, str(self.duty.workspace)))
         except XpmError as error:
@@ -202,15 +232,28 @@ class Serving:
             self._channels.forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
         running = Running(
-            channel, self._orders.wake, lambda said: self._renew(claim, said), self.duty.lease / 3, self._note
+            channel, self._orders.wake, lease, self.duty.freeze_limit, self._note, self._is_frozen
         )
         ended = running.follow(self._attend)
-        self._note(0)
         if ended.kind == "crashed" or not ended.clean:
             self._channels.forget(claim.code)
+        if ended.kind == "crashed" and self._orders.orphaned:
+            self._orders.obey(
+                Wish.LEAVE
+            )  # the zygote ended with the pool, and the job with it: nobody's crash
+            return Ended("returned", text="its pool died")
         if ended.kind == "crashed" and self._ends_too():
             return Ended("returned", text="its pool was stopped")
         return ended
+
+    def _note(self, pid: int) -> None:
+        self._board.job = pid
+
+    def _note_lease(self, since: Moment) -> None:
+        self._board.since = since
+
+    def _is_frozen(self, pid: int) -> bool:
+        return self._board.frozen == pid
 
     def _ends_too(self) -> bool:
         """The job was killed: whether that is a part of this worker's end, and so not the job's doing.
@@ -222,12 +265,13 @@ class Serving:
         return self._orders.stopping
 
     def _renew(self, claim: Claim, progress: bytes) -> str:
-        self._meanwhile()
         try:
-            return self.broker.renew(self.name, claim.id, claim.execution, progress)
+            answer = self.broker.renew(self.name, claim.id, claim.execution, progress)
         except BrokerError as error:
             self.trouble(error)
             return "away"
+        self._meanwhile()
+        return answer
 
     def _types_of(self, claim: Claim) -> dict[str, bytes]:
         keys = type_keys(claim.payload)
@@ -238,7 +282,7 @@ class Serving:
 
     # Its inputs
 
-    def _await_inputs(self, claim: Claim) -> Ended | None:
+    def _await_inputs(self, claim: Claim, lease: Lease) -> Ended | None:
         """Waits until the record of each input is the one that the claim names; or how the job ended before."""
         if not claim.inputs:
             return None
@@ -248,18 +292,14 @@ class Serving:
                 f"the payload names {len(jobs)} inputs, the broker {claim.inputs}: submit the job again"
             )
         inputs = Inputs(str(workspace), jobs, self._fences(claim, jobs))
-        pause, began = 0.01, time.monotonic()
-        renewed, patience = began, None
+        pause, began, patience = 0.01, time.monotonic(), None
         while missing := inputs.missing():
             patience = patience or (NETWORK_PATIENCE if on_network(workspace) else PATIENCE)
-            now = time.monotonic()
-            if now - began > patience:
+            if time.monotonic() - began > patience:
                 return Ended("missing", text=missing)
-            if now - renewed > self.duty.lease / 3:
-                renewed = now
-                lost = _LOST.get(self._renew(claim, b""))
-                if lost:
-                    return lost
+            lost = _LOST.get(lease.renew()) if lease.due() <= 0 else None
+            if lost:
+                return lost
             self._orders.rest(pause)
             if self._orders.stopping:
                 return Ended("returned", text="its worker was stopped")
@@ -281,7 +321,7 @@ class Serving:
         if ended.kind == "missing":
             return self.broker.miss(me, number, slots, job, execution, ended.text)
         if ended.kind == "crashed":
-            return self.broker.crash(me, number, slots, job, execution, ended.text)
+            return self.broker.crash(me, number, slots, job, execution, ended.text, begun=bool(ended.pid))
         if ended.kind == "returned":
             return self.broker.hand_back(me, number, slots, job, execution, ended.text)
         return self.broker.claim(me, number, slots)

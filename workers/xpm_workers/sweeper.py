@@ -1,18 +1,22 @@
 """The sweeper: takes leases from workers that are gone, and makes RQ's view true again.
 
 Any number may run; each only calls guarded scripts. Taking a lease needs two looks, a third of a lease apart by
-the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing.
+the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing. A look
+counts only if the server could write: where it can't, nobody could have renewed.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from xpm.broker.broker import Broker
 from xpm.core.state import State
+from xpm_workers.board import Numbers
+from xpm_workers.moments import Moment
 
 log = logging.getLogger("xpm.sweeper")
 
@@ -36,22 +40,46 @@ class _Look:
     """When, by this process's clock."""
 
 
-class Sweeper:
-    """One process's duty; `sweep()` returns at once when it is not due."""
+LATE = 1.5
+"""So many times the pause between two sweeps, and another worker of the pool does it from then on."""
 
-    def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
+
+class Turn:
+    """Whose duty it is among the workers of a pool: made before they are.
+
+    It stays with one, whose second look so follows its first, until that one is stopped, or hangs, or is gone.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = Numbers(2)
+        self._numbers.write(0, Moment.now().steady)
+
+    def take(self, pause: float) -> bool:
+        """Whether this process is to do it now, `pause` seconds after the last time."""
+        now = Moment.now().steady
+        mine = self._numbers.read(1) in (0, os.getpid())
+        if now - self._numbers.read(0) < pause * (1.0 if mine else LATE) * 1e9:
+            return False
+        self._numbers.write(0, now)
+        self._numbers.write(1, os.getpid())
+        return True
+
+
+class Sweeper:
+    """One process's duty; `sweep()` returns at once when it is not due, or another's turn."""
+
+    def __init__(self, broker: Broker, turn: Turn, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
+        self._turn = turn
         self._clock = clock
         self._interval = broker.lease / 3
-        self._due = clock() + self._interval
         self._looks: dict[str, _Look] = {}
         self._page = 0
 
     def sweep(self) -> None:
         """Look after leases and the projection, at most once in a third of a lease."""
-        if self._clock() < self._due:
+        if not self._turn.take(self._interval):
             return
-        self._due = self._clock() + self._interval
         self.expire()
         self._broker.revisit()
         self.project()
@@ -63,7 +91,8 @@ class Sweeper:
         taken = 0
         for job, execution, renewals in overdue:
             look = before.get(job)
-            if look is None or (look.execution, look.renewals) != (execution, renewals):
+            seen = look is not None and (look.execution, look.renewals) == (execution, renewals)
+            if look is None or not seen or now < look.server:  # the last: its clock was set back
                 look = _Look(execution, renewals, now, self._clock())
             if self._clock() - look.own >= self._interval * 0.99 and self._take(job, look):
                 taken += 1

@@ -12,12 +12,14 @@ import fcntl
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _SIGKILL = int(signal.SIGKILL)
 _MUCH, _PART = 1 << 16, 2048
+_QUIET = 3
 _PPID = 1  # in /proc/<pid>/stat, counted from behind the name
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -87,6 +89,20 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int | None:
+    """The parent of the process `pid`; None when it is gone, or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[_PPID])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_child(pid: int, of: Collection[int]) -> bool:
+    """Whether the process `pid` is a child of one of these; where the system does not tell, it is believed."""
+    return parent(pid) in of or not os.path.isdir("/proc/self")
+
+
 def send(pid: int, signum: int) -> None:
     """Sends a signal; a process that is gone is none's loss."""
     with suppress(ProcessLookupError, PermissionError):
@@ -97,17 +113,21 @@ def signal_tree(root: int, signum: int) -> None:
     """Sends `signum` to `root` and all that is below it.
 
     To stop or to kill, all are stopped first, until no new one appears: a process that has a signal pending
-    cannot fork, so none gets away.
+    cannot fork, so none gets away. The kernel may leave out of its list one whose parent dies just then; so it is
+    looked at until nothing new was seen some times in a row.
     """
     if signum not in (signal.SIGSTOP, signal.SIGKILL):
         for pid in (root, *descendants(root)):
             send(pid, signum)
         return
     stopped: set[int] = set()
-    while found := {root, *descendants(root)} - stopped:
+    quiet = 0
+    while quiet < _QUIET:
+        found = {root, *descendants(root)} - stopped
         for pid in found:
             send(pid, signal.SIGSTOP)
         stopped |= found
+        quiet = 0 if found else quiet + 1
     if signum == signal.SIGKILL:
         for pid in stopped:
             send(pid, signal.SIGKILL)
@@ -125,7 +145,6 @@ def _parents() -> dict[int, int]:
     if not os.path.isdir("/proc/self"):
         return parents
     for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat", "rb") as file:
-                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[_PPID])
+        if name.isdecimal() and (found := parent(int(name))) is not None:
+            parents[int(name)] = found
     return parents

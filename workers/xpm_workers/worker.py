@@ -26,7 +26,7 @@ from xpm_workers import frames
 from xpm_workers.board import Board
 from xpm_workers.orders import Orders
 from xpm_workers.serving import EVERY, Duty, Serving
-from xpm_workers.sweeper import Sweeper
+from xpm_workers.sweeper import Sweeper, Turn
 
 log = logging.getLogger("xpm.worker")
 
@@ -55,7 +55,7 @@ class Worker(RQWorker):
         board: tells the supervisor the process of the running job, for the case that this one dies, and this one what
             the supervisor wants.
         revive: called when the broker does not answer; starts an embedded server again.
-        sweeps: whether it is the one of its pool that also sweeps.
+        turn: whose turn it is among the workers of the pool to sweep.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Worker(RQWorker):
         supervisor: socket.socket,
         board: Board,
         revive: Callable[[], None],
-        *,
-        sweeps: bool,
+        turn: Turn,
     ) -> None:
         self.duty = duty
         self._supervisor = supervisor
         self._board = board
         self._waiting = False
+        self._complained = False
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             [rqnames.queue(duty.namespace, queue) for queue in duty.queues if queue != EVERY]
             or [rqnames.queue(duty.namespace, "default")],
@@ -78,16 +78,17 @@ class Worker(RQWorker):
             connection=open_client(duty.url),
             serializer="xpm.broker.rq.Serializer",
         )
-        client = open_client(duty.url, timeout=duty.lease / 6)
+        # A call that is not answered must not be tried again for so long that its lease ends meanwhile.
+        client = open_client(duty.url, timeout=duty.lease / 6, patience=duty.lease / 30)
         self.broker = Broker(client, duty.namespace, lease=duty.lease)
         # The wait for the bell is longer than a call may take.
         self._bell = Broker(open_client(duty.url, timeout=PATIENCE + 5), duty.namespace, lease=duty.lease)
         for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
-        self._sweeper = Sweeper(self.broker) if sweeps else None
+        self._sweeper = Sweeper(self.broker, turn)
         self._orders = Orders(supervisor)
         self._serving = Serving(
-            duty, self.broker, self.name, self._orders, self._zygote, revive, self._duties, self._note
+            duty, self.broker, self.name, self._orders, self._zygote, revive, self._duties, board
         )
 
     def work(self, *_: Any, **__: Any) -> bool:
@@ -130,6 +131,13 @@ class Worker(RQWorker):
             log.warning("the broker has lost its memory: enrolling again")
             self._serving.patiently(self._enrol_again)
             return self._serving.claim()
+        if reply.suspects and not self._complained:
+            self._complained = True
+            log.error(
+                "this pool gets no more jobs: %s died one after the other as soon as they had begun; "
+                "mend the host and start the pool anew",
+                ", ".join(job[:8] for job in reply.suspects),
+            )
         if self._orders.leaving or (self.duty.burst and not reply.backlog):
             return None
         if not reply.backlog:
@@ -219,15 +227,10 @@ class Worker(RQWorker):
     def _duties(self) -> None:
         """What is to be done now and then, also while a job runs."""
         self._orders.confirm()
-        if self._sweeper is None:
-            return
         try:
             self._sweeper.sweep()
         except BrokerError as error:
             log.warning("%s", error)
-
-    def _note(self, pid: int) -> None:
-        self._board.job = pid
 
     def _zygote(self, code: str) -> str:
         frames.send(self._supervisor, ["zygote", code])
