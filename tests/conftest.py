@@ -17,7 +17,7 @@ from pathlib import Path
 import leftovers
 import pytest
 import redis
-from servers import Server, redis_binary, valkey_binary
+from servers import Server, faketime, redis_binary, valkey_binary
 
 # A test starts many interpreters; each would compile anew what has changed since somebody last kept it.
 sys.dont_write_bytecode = False
@@ -38,6 +38,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (lambda: os.geteuid() == 0, "needs root"),
     "namespaces": (namespaces, "needs the right to make network namespaces"),
     "redis_server": (lambda: redis_binary() is not None, "no redis-server on PATH"),
+    "faketime": (lambda: faketime() is not None, "no libfaketime"),
     "tmux": (lambda: shutil.which("tmux") is not None, "no tmux on PATH"),
 }
 """Markers of system parts: how to see that the part is there, and why a test is skipped without it."""

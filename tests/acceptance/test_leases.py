@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 from farm import LEASE, Farm, farm
-from servers import Server, redis_binary, valkey_binary
+from servers import Server, faketime, redis_binary, valkey_binary
 from waiting import until
 
 from xpm.core.state import State
 from xpm.workspace.results import read_record
 
+FAKETIME = faketime()
 STILL = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
 CODE = '''
@@ -404,26 +405,58 @@ def test_a_host_that_sleeps_with_all_that_runs_there_loses_nothing(
 # The server's clock
 
 
+class Stepping:
+    """A server and its clock."""
+
+    def __init__(self, start: Callable[..., Server], folder: Path) -> None:
+        self._offset = folder / "offset"
+        self._set(0)
+        binary = folder / "server"
+        binary.write_text(
+            f"#!/bin/sh\nexport LD_PRELOAD={FAKETIME} FAKETIME_TIMESTAMP_FILE={self._offset}\n"
+            "export FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n"
+            f'exec {valkey_binary() or redis_binary()} "$@"\n'
+        )
+        binary.chmod(0o755)
+        self.server = start(str(binary))
+
+    def _set(self, seconds: int) -> None:
+        new = self._offset.with_suffix(".new")
+        new.write_text(f"{seconds:+d}")
+        new.replace(self._offset)
+
+    def time(self) -> float:
+        with self.server.client() as client:
+            return client.time()[0]
+
+    def step(self, seconds: int) -> None:
+        before = self.time()
+        self._set(seconds)
+        until(lambda: abs(self.time() - before - seconds) < 60)
+
+
+@pytest.mark.faketime
 @pytest.mark.parametrize("step", [3600, -3600])
 def test_a_server_whose_clock_steps_takes_no_lease_from_the_living_and_those_of_the_dead(
-    works: Farm, tmp_path: Path, step: int
+    start_server: Callable[..., Server], tmp_path: Path, step: int
 ) -> None:
-    """All that the scripts see of a step of the clock is that every time that they wrote is that much older or newer."""
-    beating = Beating(works, tmp_path / "beats", count=2)
-    works.pool(slots=1)
-    beating.started()
-    dead = works.pool(slots=1)
-    beating.started(2)
-    leases = f"{works.broker.prefix}leases"
-    vanish(dead.pid)
-    before = renewals(works)
-    for job, end in works.client.zrange(leases, 0, -1, withscores=True):
-        works.client.zadd(leases, {job: end - step * 1000}, xx=True)
-    works.pool()
-    beating.started(3, 10 * LEASE)
-    assert renewals(works) > before
-    beating.end()
-    for n in range(2):
-        works.until(works.in_state(f"Beat n={n}", State.DONE))
-    assert sorted(works.job(f"Beat n={n}").execution for n in range(2)) == [1, 2], works.told()
-    assert [works.job(f"Beat n={n}").crashes for n in range(2)] == [0, 0]
+    clock = Stepping(start_server, tmp_path)
+    with farm(tmp_path / "own", clock.server.url, CODE) as works:
+        beating = Beating(works, tmp_path / "beats", count=2)
+        works.pool(slots=1)
+        living = beating.started()
+        dead = works.pool(slots=1)
+        beating.started(2)
+        vanish(dead.pid)
+        before = renewals(works)
+        clock.step(step)
+        works.pool()
+        beating.started(3)
+        assert renewals(works) > before
+        assert beating.beats(living)
+        beating.end()
+        for n in range(2):
+            until(works.in_state(f"Beat n={n}", State.DONE))
+        executions = sorted(works.job(f"Beat n={n}").execution for n in range(2))
+        assert executions == [1, 2], works.told()
+        assert [works.job(f"Beat n={n}").crashes for n in range(2)] == [0, 0]

@@ -41,6 +41,12 @@ def redis_binary() -> str | None:
     return shutil.which("redis-server")
 
 
+def faketime() -> str | None:
+    """The library by which a server gets a clock that a test can set, as Debian's package has it."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return str(found[0]) if found else None
+
+
 def free_port() -> int:
     """A loopback port that nobody uses now."""
     with socket.socket() as probe:
