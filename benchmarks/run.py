@@ -22,7 +22,7 @@ from benchmarks.peering import Peers
 from benchmarks.report import Report
 from benchmarks.site import sweep
 
-CASES = ("t1", "t3", "t4", "t7", "t8", "t9", "t11", "crowd")
+CASES = ("t1", "t3", "t4", "t7", "t8", "t9", "t11", "t13", "crowd")
 
 
 class Case(Protocol):
@@ -45,6 +45,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, help="the size of a case; each has its own")
     parser.add_argument("--runs", type=int, help="runs of which the median counts")
+    parser.add_argument(
+        "--lease", type=float, default=30.0, help="seconds of a lease whose end is waited for"
+    )
     parser.add_argument("--large", action="store_true", help="also what takes a minute by itself")
     parser.add_argument(
         "--peers", default="auto", help="auto, none, here (this environment), or an interpreter"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 from journal import mark
 
 from xpm import Param, Task
@@ -12,6 +15,18 @@ class Noop(Task):
 
     def execute(self) -> int:
         return mark(self.n)
+
+
+class Hold(Task):
+    """Runs until its file is there."""
+
+    n: Param[int]
+
+    def execute(self) -> int:
+        mark(self.n)
+        while not os.path.exists(f"{os.environ['BENCH_LOG']}.{self.n}"):
+            time.sleep(0.005)
+        return self.n
 
 
 class Step(Task):

@@ -19,12 +19,13 @@ CASES = {
     "t7": ("8 jobs", "8 jobs, broker emptied"),
     "t8": ("p50", "p99"),
     "t9": ("import", "--help", "xpm jobs, 8 jobs"),
+    "t13": ("a worker under a living pool", "a pool, lease 2 s"),
 }
 
 
 def bench(case: str, out: Path, *options: str) -> dict[str, Any]:
     command = [sys.executable, "benchmarks/run.py", case, "--jobs", "8", "--runs", "1", "--out", str(out)]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*command, "--lease", "2", *options], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return json.loads((out / f"{case}.json").read_text())

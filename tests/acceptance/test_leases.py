@@ -460,3 +460,45 @@ def test_a_server_whose_clock_steps_takes_no_lease_from_the_living_and_those_of_
         executions = sorted(works.job(f"Beat n={n}").execution for n in range(2))
         assert executions == [1, 2], works.told()
         assert [works.job(f"Beat n={n}").crashes for n in range(2)] == [0, 0]
+
+
+# Before a job's process is known
+
+
+SLOW = """
+import os, time
+from pathlib import Path
+from xpm.core.config import Meta, Param, Task
+
+FOLDER = Path({folder!r})
+if "XPM_WORKSPACE" in os.environ:
+    (FOLDER / "imports").touch()
+    while not (FOLDER / "go on").exists():
+        time.sleep(0.02)
+
+class Slow(Task):
+    n: Param[int]
+    def execute(self) -> None:
+        with open(FOLDER / "starts", "a") as file:
+            file.write("once\\n")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_job_does_not_begin_for_a_worker_that_stopped_or_died_before(
+    works: Farm, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Its zygote still imports its module; the job begins for another worker, once."""
+    tasks = works.write(SLOW.format(folder=str(tmp_path)))
+    works.send(works.run(), tasks.Slow.C(n=1))
+    pool = works.pool()
+    until((tmp_path / "imports").exists)
+    (holder,) = works.workers(pool)
+    holder.send_signal(number)
+    until(lambda: not holder.is_running() or holder.status() == psutil.STATUS_ZOMBIE)
+    works.until(lambda: (job := works.job("Slow n=1")).state is State.RUNNING and job.execution == 2)
+    (tmp_path / "go on").touch()
+    job = works.until(works.in_state("Slow n=1", State.DONE))
+    assert (tmp_path / "starts").read_text() == "once\n"
+    assert (job.execution, job.crashes) == (2, 0)
+    assert job.attempt == (1 if number is signal.SIGSTOP else 2)

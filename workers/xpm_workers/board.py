@@ -84,6 +84,11 @@ class Board:
         self._numbers.write(3, moment.wall)
 
     @property
+    def served(self) -> bool:
+        """Whether the worker ever had a job."""
+        return self.since.steady > 0
+
+    @property
     def frozen(self) -> int:
         """Process id of the job that the supervisor has frozen, 0 if none; it writes it, before it freezes."""
         return self._numbers.read(4)

@@ -44,7 +44,7 @@ from xpm_workers.worker import CLIENT, Worker, worker_name
 log = logging.getLogger("xpm.pool")
 
 HASTY = 5.0
-"""A worker that lives shorter than this many seconds died at birth."""
+"""A worker that lives shorter than this many seconds, and never had a job, died at birth."""
 HASTY_LIMIT = 5
 """So many deaths at birth in a row end the pool."""
 THREADS = (
@@ -303,10 +303,11 @@ class Pool:
                 tree.signal_tree(job, signal.SIGKILL)
             self._farewells[worker_name(self._duty.namespace, slot.pid)] = _end(slot, job, died)
             self._asked_at = Moment(0, 0)  # at once
+        at_birth = died and not slot.board.served and time.monotonic() - slot.born < HASTY
         slot.board.close()
         if self._stops or (died == 0 and self._duty.burst) or slot.number >= self._count:
             return
-        self._hasty = self._hasty + 1 if died and time.monotonic() - slot.born < HASTY else 0
+        self._hasty = self._hasty + 1 if at_birth else 0
         if self._hasty >= HASTY_LIMIT:
             self._failed = True
             self._stops += 1

@@ -77,8 +77,14 @@ class Unserved:
         queue, _, version = slot.rpartition(":")
         start = self._link.commands.xpm("worker", "start", "--queue", queue)
         waiting = f"{jobs(count)} {agree(count, 'wait')}"
+        sick = sorted({worker.host for worker in self._workers() if worker.suspects})
         served = {one.rpartition(":")[0] for worker in self._workers() for one in worker.slots}
-        if served & {queue, "*"}:
+        if sick:
+            what = (
+                f"{waiting} in the queue '{queue}', and the workers on {', '.join(sick)} get no more, "
+                "since jobs died there as soon as they had begun (xpm doctor)"
+            )
+        elif served & {queue, "*"}:
             what = (
                 f"no worker of the queue '{queue}', in which {waiting}, reads payloads of version {version}"
             )
