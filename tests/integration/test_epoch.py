@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hands import SLOTS, Hands, entry
 from servers import Server, free_port
 from waiting import until
 
 from xpm.broker.broker import Broker, Claim
 from xpm.broker.connect import open_client
+from xpm.errors import BrokerError
 from xpm.types import Namespace
 
 NAMESPACE = Namespace("0123456789ab")
@@ -84,3 +86,24 @@ def test_a_refused_call_has_done_nothing(start_server: Callable[..., Server]) ->
         assert (reply.outcome, bool(reply.claim)) == ("done", True)
         assert int(other.hget(meta, "epoch")) > 99
         assert reply.claim and reply.claim.fence.startswith(f"{int(other.hget(meta, 'epoch')):010d}")
+
+
+def test_a_connection_to_what_is_no_master_any_more_is_given_up(start_server: Callable[..., Server]) -> None:
+    """By the same name there may be another server by then."""
+    one, two = start_server(port=free_port()), start_server(port=free_port())
+    broker = Broker(open_client(one.url, patience=0.0), NAMESPACE)
+    hands = Hands(broker)
+    broker.submit(broker.open("e", "1"), [entry("a"), entry("b")])
+    first = granted(hands, "v").fence
+    connection = broker.client.client_id()
+    number = hands.number("w")
+    with one.client() as client, two.client() as other:
+        follow(other, one)
+        other.replicaof("NO", "ONE")
+        client.replicaof("127.0.0.1", two.port)
+        with pytest.raises(BrokerError, match="read only replica"):
+            broker.claim("w", number, SLOTS)
+        client.replicaof("NO", "ONE")
+    claim = broker.claim("w", number, SLOTS).claim
+    assert claim is not None and claim.fence > first
+    assert broker.client.client_id() != connection
