@@ -39,6 +39,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "namespaces": (namespaces, "needs the right to make network namespaces"),
     "redis_server": (lambda: redis_binary() is not None, "no redis-server on PATH"),
     "faketime": (lambda: faketime() is not None, "no libfaketime"),
+    "compiler": (lambda: shutil.which("cc") is not None, "no C compiler (cc) on PATH"),
     "tmux": (lambda: shutil.which("tmux") is not None, "no tmux on PATH"),
 }
 """Markers of system parts: how to see that the part is there, and why a test is skipped without it."""

@@ -1,0 +1,133 @@
+"""What users do meanwhile: submit graphs, look, and submit again what has failed or was given up."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from figures import Watch
+from grounds import Grounds
+from sessions import Recorder
+from shapes import Node, graph
+
+from xpm.broker.broker import Entry, Run
+from xpm.core.state import State
+from xpm.errors import BrokerError
+from xpm.types import JobId
+
+T = TypeVar("T")
+
+BACKLOG = 30
+"""Jobs that are to wait or run at any time while the faults go on."""
+
+AGAIN = 3.0
+"""Seconds between two submissions of what has ended without a result."""
+
+LOOK = 0.2
+ENDED = (State.ERROR, State.CANCELLED)
+
+
+class Scripts(threading.Thread):
+    """The users, in a thread of their own: they wait for a broker that is away.
+
+    Args:
+        grounds: where.
+        seed: makes the graphs.
+    """
+
+    def __init__(self, grounds: Grounds, seed: int) -> None:
+        super().__init__(name="scripts")
+        self._grounds = grounds
+        self._chance = random.Random(f"graphs {seed}")
+        self._ending = threading.Event()
+        self._full = threading.Event()
+        self._run: Run | None = None
+        self.nodes: dict[JobId, Node] = {}
+        self.watch = Watch(grounds.direct)
+        self.graphs = 0
+        self.again = 0
+        """Jobs that were submitted again."""
+        self.trouble: Exception | None = None
+        """What no user should ever see."""
+        self._entries: dict[JobId, Entry] = {}
+        self._ids: dict[str, JobId] = {}
+        self._tasks: dict[str, object] = {}
+        self._types: dict[str, bytes] = {}
+
+    def recent(self) -> list[JobId]:
+        """The newest jobs."""
+        return list(self.nodes)[-40:]
+
+    def enough(self) -> None:
+        """No new graphs from here on."""
+        self._full.set()
+
+    def finish(self) -> None:
+        """End, when what is under way is answered."""
+        self._ending.set()
+        self.join()
+
+    def run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:  # told by the driver, which fails
+            self.trouble = error
+
+    def _live(self) -> None:
+        rounds = 0
+        while not self._ending.wait(LOOK):
+            self._patiently(self.watch.look)
+            rounds += 1
+            if rounds % int(AGAIN / LOOK) == 0:
+                self._submit_again()
+            if not self._full.is_set() and self.watch.open < BACKLOG:
+                self._submit(self._new_graph())
+
+    def _patiently(self, call: Callable[[], T]) -> T | None:
+        while True:
+            try:
+                return call()
+            except BrokerError as error:
+                if type(error) is not BrokerError and "does not answer" not in str(error):
+                    raise
+                if self._ending.wait(LOOK):
+                    return None
+
+    def _open(self, name: str) -> Run | None:
+        return self._patiently(lambda: self._grounds.farm.run(name))
+
+    def _new_graph(self) -> list[Entry]:
+        nodes = graph(self._chance, f"g{self.graphs}")
+        self.graphs += 1
+        return [self._entry(node) for node in nodes]
+
+    def _entry(self, node: Node) -> Entry:
+        after = [self._tasks[name] for name in node.after]
+        task = self._grounds.farm.tasks.Node.C(
+            name=node.name, how=node.how, after=after, ledger=self._grounds.ledger
+        )
+        with Recorder() as recorder:
+            task.submit()
+        one = recorder.last
+        self._types.update({key: info.pack() for key, info in one.types.items()})
+        self._tasks[node.name], self._ids[node.name] = task, one.id
+        entry = Entry(one.id, one.task, one.label, one.payload, tuple(ref.id for ref in one.dependencies))
+        self._entries[one.id] = entry
+        self.nodes[one.id] = node
+        return entry
+
+    def _submit(self, entries: list[Entry]) -> None:
+        run = self._run = self._run or self._open("first")
+        if run is not None:
+            self._patiently(lambda: self._grounds.broker.submit(run, entries, self._types))
+
+    def _submit_again(self) -> None:
+        """A new run for what has ended in ERROR or CANCELLED; what is held behind it follows."""
+        ended = [id for id in self.nodes if self.watch.state(id) in ENDED]
+        if not ended:
+            return
+        self._run = self._open(f"again{self.again}")
+        self.again += len(ended)
+        self._submit([self._entries[id] for id in ended])

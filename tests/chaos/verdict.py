@@ -1,0 +1,161 @@
+"""What must be so when all is over, whatever has happened before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import invariants
+from figures import Watch
+from grounds import Grounds
+from ledger import Ledger
+from shapes import Node, values
+from waiting import until
+
+from xpm.core.state import State
+from xpm.types import JobId
+from xpm.workspace.results import Record, read_record
+
+FREEZING = False
+"""Workers that cannot renew freeze their jobs before the lease ends; without it, overlaps are no fault of the test."""
+
+END = 20.0
+"""Seconds that the last processes of a pool get to end after it."""
+
+SHOWN = 1000
+"""RQ shows at least so many jobs of each state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is looked at."""
+
+    grounds: Grounds
+    nodes: Mapping[JobId, Node]
+    ledger: Ledger
+    records: Mapping[JobId, Record | None]
+    watch: Watch
+
+
+def records(grounds: Grounds, nodes: Mapping[JobId, Node]) -> dict[JobId, Record | None]:
+    """The record of each job, as it lies in the workspace."""
+    views = grounds.views.jobs(list(nodes))
+    paths = {view.id: grounds.farm.workspace.jobpath(view.task, view.id) for view in views if view}
+    return {id: read_record(paths[id]) if id in paths else None for id in nodes}
+
+
+def complaints(evidence: Evidence) -> list[str]:
+    """All that is not as it must be."""
+    checks: list[Callable[[Evidence], Iterator[str]]] = [
+        every_job_done, every_record_of_one_execution, every_result_right, files_of_one_execution,
+        nothing_after_done, nothing_left_in_the_broker, no_process_left,
+    ]  # fmt: skip
+    if FREEZING:
+        checks.append(no_overlap_under_a_living_supervisor)
+    return [f"{check.__name__}: {each}" for check in checks for each in check(evidence)]
+
+
+def every_job_done(evidence: Evidence) -> Iterator[str]:
+    found = evidence.grounds.views.jobs(list(evidence.nodes))
+    for id, view in zip(evidence.nodes, found, strict=True):
+        if view is None or view.state is not State.DONE:
+            yield f"{evidence.nodes[id]} is {view and view.state}: {view and view.reason}"
+        elif (record := evidence.records[id]) is None:
+            yield f"{evidence.nodes[id]} is DONE without a record"
+        elif record.fence != view.fence:
+            yield f"{evidence.nodes[id]}: fence {record.fence} in its record, {view.fence} in the broker"
+
+
+def every_record_of_one_execution(evidence: Evidence) -> Iterator[str]:
+    """It is that of the last execution that began, which came to its end: so none began after it was published."""
+    for id, node in evidence.nodes.items():
+        record, known = evidence.records[id], evidence.ledger.executions.get(node.name, [])
+        if record is not None:
+            yield from judge(node.name, record.fence, known)
+
+
+def judge(name: str, fence: str, known: list) -> Iterator[str]:
+    """Whether the record with this fence fits the executions of a job."""
+    made = [each for each in known if each.fence == fence]
+    if len(made) != 1:
+        yield f"{name}: {len(made)} executions have the fence {fence} of its record"
+    elif made[0].end is None:
+        yield f"{name}: its record is that of an execution that did not come to its end"
+    for each in known:
+        if each.published:
+            yield f"{name}: execution {each.fence} began when the record was there"
+        if each.fence > fence:
+            yield f"{name}: execution {each.fence} began after that of the record, {fence}"
+
+
+def every_result_right(evidence: Evidence) -> Iterator[str]:
+    right = values(list(evidence.nodes.values()))
+    for id, node in evidence.nodes.items():
+        record = evidence.records[id]
+        if record is not None and record.result != right[node.name]:
+            yield f"{node.name}: the result is {record.result}, not {right[node.name]}"
+
+
+def files_of_one_execution(evidence: Evidence) -> Iterator[str]:
+    """What lies beside a record was written by the execution that made it, and by no other."""
+    for id, node in evidence.nodes.items():
+        record = evidence.records[id]
+        if record is None or node.how not in ("print", "files"):
+            continue
+        path = evidence.grounds.farm.workspace.jobpath(record.task, id)
+        if node.how == "files":
+            found, right = path / "part", record.fence * 1000
+        else:
+            found, right = path / "stdout.log", "".join(f"{record.fence} {k}\n" for k in range(100))
+        if not found.exists() or found.read_text() != right:
+            yield f"{node.name}: {found.name} is not that of the execution {record.fence}"
+
+
+def nothing_after_done(evidence: Evidence) -> Iterator[str]:
+    yield from evidence.watch.wrong
+
+
+def nothing_left_in_the_broker(evidence: Evidence) -> Iterator[str]:
+    """No lease, no news that is still to be told, no key outside of the tables; and RQ shows what is."""
+    broker = evidence.grounds.direct
+    for state in State:
+        for page in range(0, SHOWN, 100):
+            broker.repair(state, page)
+    for slot in broker.slots():
+        broker.refill(slot)
+    graph = invariants.read(broker.client, broker.namespace)
+    for name in ("leases", "todo", "progress"):
+        if name in graph.keys:
+            yield f"{name} is left: {graph.keys[name]}"
+    for name in graph.foreign:
+        if name.startswith(("rq:wip:", "rq:execution:")):
+            yield f"{name} is left, and nothing runs"
+    try:
+        invariants.check(graph)
+        invariants.check_settled(graph)
+        if len(graph.jobs) <= SHOWN:
+            invariants.check_projection(broker.client, graph)
+    except AssertionError as error:
+        yield str(error)
+
+
+def no_process_left(evidence: Evidence) -> Iterator[str]:
+    try:
+        until(lambda: not evidence.grounds.left(), END)
+    except AssertionError:
+        yield from (f"{process} is left" for process in evidence.grounds.left())
+
+
+def no_overlap_under_a_living_supervisor(evidence: Evidence) -> Iterator[str]:
+    """No line of an execution after the beginning of a later one, unless its pool was stopped or killed as a whole."""
+    yield from overlaps(evidence.ledger)
+
+
+def overlaps(ledger: Ledger) -> Iterator[str]:
+    for name, known in ledger.executions.items():
+        for place, each in enumerate(known):
+            later = next((other.begin for other in known[place + 1 :] if other.fence > each.fence), None)
+            if later is None or each.last < later:
+                continue
+            if not any(pool == each.pool and each.begin < at < each.last for at, pool in ledger.stopped):
+                yield f"{name}: execution {each.fence} went on after a later one had begun"
