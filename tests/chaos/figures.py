@@ -111,7 +111,7 @@ class Figures:
     pools: int = 0
     """Pools that were started."""
     ended: int = 0
-    """Pools that ended by themselves: too many workers were killed soon after their birth."""
+    """Of these, after one that had ended by itself."""
     waited: float = 0.0
     still: float = 0.0
     still_until: float = 0.0
@@ -127,7 +127,7 @@ class Figures:
             ("stale executions that came to their end in vain", self.stale),
             ("jobs submitted again, after three lost workers or by a button's Delete", self.again),
             ("pools started", self.pools),
-            ("pools that gave up, since five workers in a row were killed young", self.ended),
+            ("  after one that had found no Redis, or whose workers were killed young", self.ended),
             ("longest time for which a job was ready, s", f"{self.waited:.1f}"),
             ("longest time for which jobs were ready and none was started, s", f"{self.still:.1f}"),
             ("  it ended after so many seconds", f"{self.still_until:.1f}"),

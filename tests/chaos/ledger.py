@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 WORDS = ("begin", "tick", "end")
 
@@ -27,13 +29,23 @@ class Execution:
     """Its last line."""
 
 
+class Helpless(NamedTuple):
+    """Lines between which a pool's supervisor did not run."""
+
+    pool: str
+    first: int
+    last: float
+
+
 @dataclass(slots=True)
 class Ledger:
     """All executions of each job, in the order of their beginnings; and what the driver noted."""
 
     executions: dict[str, list[Execution]] = field(default_factory=dict)
-    stopped: list[tuple[int, str]] = field(default_factory=list)
-    """Where a pool, its supervisor included, was stopped or killed."""
+    helpless: list[Helpless] = field(default_factory=list)
+    """When a pool had no supervisor that could freeze its jobs."""
+    woken: set[int] = field(default_factory=set)
+    """Jobs that were stopped and let go on by the driver, and so perhaps woken though they were frozen."""
 
     @property
     def count(self) -> int:
@@ -52,19 +64,31 @@ def parse(lines: Iterable[str]) -> Ledger:
     ledger = Ledger()
     for place, line in enumerate(lines):
         word, *rest = line.split()
-        if word == "stopped":
-            ledger.stopped.append((place, rest[0]))
-        if word not in WORDS:
-            continue
-        node, fence, attempt, pid, pool, published = rest
-        known = ledger.executions.setdefault(node, [])
-        if word == "begin":
-            known.append(Execution(node, fence, int(attempt), int(pid), pool, place, published == "1"))
-        execution = next(each for each in reversed(known) if each.fence == fence)
-        execution.last = place
-        if word == "end":
-            execution.end = place
+        if word in WORDS:
+            _execution(ledger, place, word, rest)
+        elif word == "killed":
+            ledger.helpless.append(Helpless(rest[0], place, place))
+        elif word == "stopped":
+            ledger.helpless.append(Helpless(rest[0], place, inf))
+        elif word == "resumed":  # one signal ends all stops
+            ledger.helpless = [
+                each._replace(last=place) if each.pool == rest[0] and each.last == inf else each
+                for each in ledger.helpless
+            ]
+        elif word == "woken":
+            ledger.woken.add(int(rest[0]))
     return ledger
+
+
+def _execution(ledger: Ledger, place: int, word: str, fields: Sequence[str]) -> None:
+    node, fence, attempt, pid, pool, published = fields
+    known = ledger.executions.setdefault(node, [])
+    if word == "begin":
+        known.append(Execution(node, fence, int(attempt), int(pid), pool, place, published == "1"))
+    execution = next(each for each in reversed(known) if each.fence == fence)
+    execution.last = place
+    if word == "end":
+        execution.end = place
 
 
 def read(path: Path) -> Ledger:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 MODULUS = 1_000_003
 
-HOWS = ("quick", "quick", "quick", "sleep:0.1", "sleep:0.4", "sleep:1.0", "children", "print", "files")
+HOWS = (
+    "quick", "quick", "quick", "quick", "sleep:0.1", "sleep:0.1", "sleep:0.4", "sleep:2", "children", "print", "files",
+)  # fmt: skip
 """What jobs do: nothing, wait, leave processes behind, print, write files."""
 
 

@@ -80,10 +80,13 @@ class Strikes:
     def _kill(self, fault: Fault, found: Sequence[int]) -> bool:
         return bool(found) and _signal(_process(_chosen(fault, found)), signal.SIGKILL)
 
-    def _stop(self, fault: Fault, pids: Iterable[int]) -> bool:
+    def _stop(self, fault: Fault, pids: Iterable[int], then: Sequence[str] = ()) -> bool:
+        """Stops processes for a while; `then` is noted before they go on."""
         stopped = [process for pid in pids if _signal(process := _process(pid), signal.SIGSTOP)]
 
         def go_on() -> None:
+            for line in then:
+                self._grounds.note(line)
             for process in stopped:
                 _signal(process, signal.SIGCONT)
 
@@ -103,11 +106,11 @@ class Strikes:
     def kill_pool(self, fault: Fault, pool: Pool) -> bool:
         if not pool.pid:
             return False
-        self._grounds.note(f"stopped {pool.name}")
+        self._grounds.note(f"killed {pool.name}")
         return self._kill(fault, [pool.pid])
 
     def kill_host(self, fault: Fault, pool: Pool) -> bool:
-        self._grounds.note(f"stopped {pool.name}")
+        self._grounds.note(f"killed {pool.name}")
         family = [_process(pid) for pid in self._grounds.family(pool)]
         for process in family:  # none may notice that another is gone
             _signal(process, signal.SIGSTOP)
@@ -119,7 +122,7 @@ class Strikes:
         if not jobs:
             return False
         job = _chosen(fault, jobs)
-        return self._stop(fault, [job, *tree.descendants(job)])
+        return self._stop(fault, [job, *tree.descendants(job)], [f"woken {job}"])
 
     def stop_zygote(self, fault: Fault, pool: Pool) -> bool:
         zygotes = self._grounds.zygotes(pool)
@@ -131,11 +134,11 @@ class Strikes:
 
     def stop_supervisor(self, fault: Fault, pool: Pool) -> bool:
         self._grounds.note(f"stopped {pool.name}")
-        return bool(pool.pid) and self._stop(fault, [pool.pid])
+        return bool(pool.pid) and self._stop(fault, [pool.pid], [f"resumed {pool.name}"])
 
     def stop_pool(self, fault: Fault, pool: Pool) -> bool:
         self._grounds.note(f"stopped {pool.name}")
-        return self._stop(fault, self._grounds.family(pool))
+        return self._stop(fault, self._grounds.family(pool), [f"resumed {pool.name}"])
 
     def sleep(self, fault: Fault, pool: Pool) -> bool:
         """As a laptop does when it is closed."""
@@ -144,7 +147,8 @@ class Strikes:
             grounds.note(f"stopped {each.name}")
         server = grounds.server.process
         pids = [pid for each in grounds.pools for pid in grounds.family(each)]
-        return self._stop(fault, [*([server.pid] if server else []), *pids])
+        then = [f"resumed {each.name}" for each in grounds.pools]
+        return self._stop(fault, [*([server.pid] if server else []), *pids], then)
 
     # Redis
 

@@ -28,7 +28,7 @@ def _run(
     seconds = float(os.environ.get("CHAOS_SECONDS", seconds))
     kinds = set(Kind) - (set() if apart else WITH_HOSTS)
     sys.stdout.write(f"CHAOS_SEED={seed} CHAOS_SECONDS={seconds}\n")  # shown when it fails, and with -s
-    faults = list(plan(seed, seconds, kinds, POOLS, 1.5 * LEASE))
+    faults = list(plan(seed, seconds, kinds, POOLS, 2 * LEASE))
     with grounds(folder, start_server, apart=apart, dashboards=True) as made:
         sys.stdout.write(f"{storm(made, faults, seed)}\n")
 

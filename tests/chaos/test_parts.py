@@ -6,8 +6,10 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,16 @@ import redis
 from clock import Clock
 from faults import DECK, Kind, plan
 from hosts import hosts
-from ledger import Ledger, parse
+from ledger import WORDS, Ledger, parse
 from proxy import Proxy
 from servers import Server
 from shapes import SHAPES, graph, values
-from verdict import judge, overlaps
+from verdict import AT_ONCE, judge, overlaps, replaced
 from waiting import until
 
-FENCES = ("01", "02", "03")
+from xpm.types import Fence
+from xpm.workspace.directory import JobDirectory, Overtaken
+from xpm.workspace.spares import Spares
 
 
 def test_a_plan_is_its_seed() -> None:
@@ -47,14 +51,11 @@ def test_graphs_are_in_order_and_have_all_shapes() -> None:
 
 
 def _ledger(*lines: str) -> Ledger:
-    """`word fence [published]` each, of one job."""
+    """`word fence [published]` each, of one job; and lines of the driver."""
     full = []
     for line in lines:
-        word, fence, *published = line.split()
-        if word == "stopped":
-            full.append(f"stopped {fence}")
-        else:
-            full.append(f"{word} n {fence} 1 7 p0 {int(bool(published))}")
+        word, more, *published = line.split()
+        full.append(f"{word} n {more} 1 7 p0 {int(bool(published))}" if word in WORDS else line)
     return parse(full)
 
 
@@ -79,13 +80,33 @@ def test_a_record_must_be_of_the_last_execution(fence: str, lines: list[str], co
     [
         (["begin 01", "tick 01", "begin 02", "end 02"], False),
         (["begin 01", "begin 02", "tick 01", "end 02"], True),
-        (["begin 01", "stopped p0", "begin 02", "tick 01", "end 02"], False),
-        (["stopped p0", "begin 01", "begin 02", "tick 01", "end 02"], True),
+        (["begin 01", "stopped p0", "begin 02", "tick 01", "resumed p0", "end 02"], False),
+        (["stopped p0", "begin 01", "resumed p0", "begin 02", "tick 01", "end 02"], False),
+        (["stopped p0", "resumed p0", "begin 01", "begin 02", "tick 01", "end 02"], True),
         (["begin 01", "stopped p1", "begin 02", "tick 01", "end 02"], True),
+        (["begin 01", "killed p0", "begin 02", "tick 01", "end 02"], False),
+        (["killed p0", "begin 01", "begin 02", "tick 01", "end 02"], True),
+        (["begin 01", "woken 7", "begin 02", "tick 01", "end 02"], False),
     ],
 )
 def test_an_execution_must_not_go_on_beside_a_later_one(lines: list[str], wrong: bool) -> None:
     assert bool(list(overlaps(_ledger(*lines)))) == wrong
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_record_that_was_there_must_not_be_set_aside(tmp_path: Path, late: bool) -> None:
+    path, spares = tmp_path / "job", Spares(tmp_path, "w")
+    first = JobDirectory.take(str(path), Fence(f"{1:026}"), spares)
+    assert isinstance(first, JobDirectory)
+    with suppress(Overtaken):
+        late or first.publish(b"no record that the next one finds", durable=False)
+    time.sleep(2 * AT_ONCE)  # by the kernel's clock, which is what is looked at
+    second = JobDirectory.take(str(path), Fence(f"{2:026}"), spares)
+    assert isinstance(second, JobDirectory)
+    with suppress(Overtaken):
+        late and first.publish(b"in vain", durable=False)
+    second.publish(b"the record", durable=False)
+    assert bool(list(replaced(path))) != late
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import invariants
 from figures import Watch
@@ -14,13 +17,17 @@ from waiting import until
 
 from xpm.core.state import State
 from xpm.types import JobId
-from xpm.workspace.results import Record, read_record
+from xpm.workspace.directory import STALE
+from xpm.workspace.results import RECORD, Record, read_record
 
 FREEZING = False
 """Workers that cannot renew freeze their jobs before the lease ends; without it, overlaps are no fault of the test."""
 
 END = 20.0
 """Seconds that the last processes of a pool get to end after it."""
+
+AT_ONCE = 0.1
+"""Seconds that may pass while one directory is put in another's place."""
 
 SHOWN = 1000
 """RQ shows at least so many jobs of each state."""
@@ -47,8 +54,8 @@ def records(grounds: Grounds, nodes: Mapping[JobId, Node]) -> dict[JobId, Record
 def complaints(evidence: Evidence) -> list[str]:
     """All that is not as it must be."""
     checks: list[Callable[[Evidence], Iterator[str]]] = [
-        every_job_done, every_record_of_one_execution, every_result_right, files_of_one_execution,
-        nothing_after_done, nothing_left_in_the_broker, no_process_left,
+        every_job_done, every_record_of_one_execution, no_record_set_aside, every_result_right,
+        files_of_one_execution, nothing_after_done, nothing_left_in_the_broker, no_process_left,
     ]  # fmt: skip
     if FREEZING:
         checks.append(no_overlap_under_a_living_supervisor)
@@ -86,6 +93,34 @@ def judge(name: str, fence: str, known: list) -> Iterator[str]:
             yield f"{name}: execution {each.fence} began when the record was there"
         if each.fence > fence:
             yield f"{name}: execution {each.fence} began after that of the record, {fence}"
+
+
+def no_record_set_aside(evidence: Evidence) -> Iterator[str]:
+    for id, node in evidence.nodes.items():
+        record = evidence.records[id]
+        if record is not None:
+            path = evidence.grounds.farm.workspace.jobpath(record.task, id)
+            yield from (f"{node.name}: {each}" for each in replaced(path))
+
+
+def replaced(path: Path) -> Iterator[str]:
+    """Records that were there when a later execution took the directory: those that came later, in vain, are no fault.
+
+    By the kernel's clock: a record is linked at its last change, a directory is taken at its birth.
+    """
+    stale = sorted((path / STALE).glob("*"), key=lambda folder: int(folder.name))
+    for folder, successor in pairwise([*stale, path]):
+        found = folder / RECORD
+        if found.exists() and found.stat().st_ctime < _birth(successor) - AT_ONCE:
+            yield f"a record was replaced: {found}"
+
+
+def _birth(path: Path) -> float:
+    """When the file system made it; 0 where it doesn't keep that."""
+    told = subprocess.run(
+        ["stat", "-c", "%.9W", str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    return float(told) if told.strip() not in ("-", "") else 0.0
 
 
 def every_result_right(evidence: Evidence) -> Iterator[str]:
@@ -147,15 +182,18 @@ def no_process_left(evidence: Evidence) -> Iterator[str]:
 
 
 def no_overlap_under_a_living_supervisor(evidence: Evidence) -> Iterator[str]:
-    """No line of an execution after the beginning of a later one, unless its pool was stopped or killed as a whole."""
     yield from overlaps(evidence.ledger)
 
 
 def overlaps(ledger: Ledger) -> Iterator[str]:
+    """No line of an execution comes after the beginning of a later one, where a supervisor could see to that."""
     for name, known in ledger.executions.items():
         for place, each in enumerate(known):
             later = next((other.begin for other in known[place + 1 :] if other.fence > each.fence), None)
-            if later is None or each.last < later:
+            if later is None or each.last < later or each.pid in ledger.woken:
                 continue
-            if not any(pool == each.pool and each.begin < at < each.last for at, pool in ledger.stopped):
+            if not any(
+                pool == each.pool and first < each.last and last > each.begin
+                for pool, first, last in ledger.helpless
+            ):
                 yield f"{name}: execution {each.fence} went on after a later one had begun"
