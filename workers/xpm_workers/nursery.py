@@ -119,16 +119,13 @@ class Nursery:
         ):  # by a module that it imported, as far as one can know
             self._fragile.add(code)
 
-    def forget(self, pid: int, status: int) -> bool:
-        """A child of this process ended with this exit code: whether it was a zygote."""
+    def forget(self, pid: int, status: int) -> None:
+        """A child of this process ended with this exit code; it may have been a zygote."""
         for code, zygote in list(self._zygotes.items()):
             if zygote.process.pid == pid:
                 self._note_end(code, zygote, status)
                 del self._zygotes[code]
-                return True
-        before = len(self._retired)
         self._retired = [zygote for zygote in self._retired if zygote.process.pid != pid]
-        return len(self._retired) < before
 
     def abandon(self) -> None:
         """In a forked child: let go of what belongs to the parent."""

@@ -16,10 +16,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+import psutil
 
 from xpm.broker.broker import Broker, End
 from xpm.broker.connect import check, open_client
@@ -159,6 +161,7 @@ class Pool:
             self._resize()
             self._look_idle()
         self._nursery.close()
+        self._kill_strays()
         signal.set_wakeup_fd(-1)
         os.close(self._wake)
         os.close(self._signalled)
@@ -275,23 +278,30 @@ class Pool:
             log.debug("worker %d left before the answer: %s", slot.pid, error)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in _ended_children():
             slot = self._slots.pop(pid, None)
             if slot is not None:
                 self._bury(slot, status)
-            elif self._nursery.forget(pid, os.waitstatus_to_exitcode(status)):
-                self._kill_strays()
+            else:
+                self._nursery.forget(pid, os.waitstatus_to_exitcode(status))
+        self._kill_strays()  # also those of a zygote that the nursery has buried, and of strays
 
     def _kill_strays(self) -> None:
         """What a zygote's jobs had started comes here when the zygote dies: it ends too."""
         known = {*self._slots, *self._nursery.pids}
-        tree.kill_trees(set(tree.children(os.getpid())) - known)
+        strays = set(tree.children(os.getpid())) - known
+        tree.kill_trees({pid for pid in strays if not self._serves(pid)})
+
+    def _serves(self, pid: int) -> bool:
+        """Whether a process is the embedded server or sees to it: orphans of a worker that started them again.
+
+        All of them name the server's socket.
+        """
+        scheme, _, socket = self._duty.url.partition("?")[0].partition("://")
+        try:
+            return scheme == "unix" and socket in " ".join(psutil.Process(pid).cmdline())
+        except psutil.Error:
+            return False
 
     def _bury(self, slot: Slot, status: int) -> None:
         slot.control.close()
@@ -379,6 +389,18 @@ def _end(slot: Slot, job: int, died: int) -> End:
     if died == UNREACHED or slot.guard.withdrawn or (job and slot.board.frozen == job):
         return "returned"
     return "crashed" if job > ASKED else "lost"
+
+
+def _ended_children() -> Iterator[tuple[int, int]]:
+    """Buries all that have ended; their numbers, and `waitpid`'s status of each."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
 
 
 def _ignore(*_: object) -> None:
