@@ -111,11 +111,9 @@ class Strikes:
 
     def kill_host(self, fault: Fault, pool: Pool) -> bool:
         self._grounds.note(f"killed {pool.name}")
-        family = [_process(pid) for pid in self._grounds.family(pool)]
-        for process in family:  # none may notice that another is gone
-            _signal(process, signal.SIGSTOP)
-        met = [_signal(process, signal.SIGKILL) for process in family]
-        return any(met)
+        if pool.pid:
+            tree.signal_tree(pool.pid, signal.SIGKILL)  # none gets to notice that another is gone
+        return bool(pool.pid)
 
     def stop_job(self, fault: Fault, pool: Pool) -> bool:
         jobs = self._grounds.jobs(pool)

@@ -178,7 +178,9 @@ def no_process_left(evidence: Evidence) -> Iterator[str]:
     try:
         until(lambda: not evidence.grounds.left(), END)
     except AssertionError:
-        yield from (f"{process} is left" for process in evidence.grounds.left())
+        for process in evidence.grounds.left():
+            told = process.environ()
+            yield f"{process} is left, of job {told.get('XPM_JOB')}, in {told['CHAOS_POOL']}: {process.cmdline()}"
 
 
 def no_overlap_under_a_living_supervisor(evidence: Evidence) -> Iterator[str]:
