@@ -10,7 +10,7 @@ from typing import TypeVar
 from figures import Watch
 from grounds import Grounds
 from sessions import Recorder
-from shapes import Node, graph
+from shapes import CAPACITIES, Node, graph
 
 from xpm.broker.broker import Entry, Run
 from xpm.core.state import State
@@ -76,6 +76,7 @@ class Scripts(threading.Thread):
             self.trouble = error
 
     def _live(self) -> None:
+        self._patiently(lambda: self._grounds.broker.declare(CAPACITIES))
         rounds = 0
         while not self._ending.wait(LOOK):
             self._patiently(self.watch.look)
@@ -113,7 +114,9 @@ class Scripts(threading.Thread):
         one = recorder.last
         self._types.update({key: info.pack() for key, info in one.types.items()})
         self._tasks[node.name], self._ids[node.name] = task, one.id
-        entry = Entry(one.id, one.task, one.label, one.payload, tuple(ref.id for ref in one.dependencies))
+        inputs = tuple(ref.id for ref in one.dependencies)
+        wishes = {"rs": node.needs} if node.needs else {}
+        entry = Entry(one.id, one.task, one.label, one.payload, inputs, wishes=wishes)
         self._entries[one.id] = entry
         self.nodes[one.id] = node
         return entry

@@ -8,17 +8,27 @@ from typing import NamedTuple
 
 MODULUS = 1_000_003
 
+WRITE = 1_000_000
+"""As much of a lock as there is."""
+
+CAPACITIES = {"t.gpu": 2, "t.disk": 1, "l.index": WRITE}
+
 HOWS = (
     "quick", "quick", "quick", "quick", "sleep:0.1", "sleep:0.1", "sleep:0.4", "sleep:2", "children", "print", "files",
 )  # fmt: skip
 """What jobs do: nothing, wait, leave processes behind, print, write files."""
 
 
+NEEDS = ("",) * 8 + ("t.gpu=1", "t.gpu=2", "t.disk=1,t.gpu=1", "l.index=1", "l.index=1", f"l.index={WRITE}")
+"""Tokens and locks that jobs require."""
+
+
 class Node(NamedTuple):
-    """A job to be: its name, what it does, and the jobs before it."""
+    """A job to be: its name, what it does and requires, and the jobs before it."""
 
     name: str
     how: str
+    needs: str
     after: tuple[str, ...]
 
 
@@ -76,7 +86,12 @@ def graph(chance: random.Random, name: str) -> list[Node]:
     """A graph, inputs before what needs them; its nodes are named `<name>.<number>`."""
     links = chance.choice(SHAPES)(chance)
     return [
-        Node(f"{name}.{k}", chance.choice(HOWS), tuple(f"{name}.{parent}" for parent in parents))
+        Node(
+            f"{name}.{k}",
+            chance.choice(HOWS),
+            chance.choice(NEEDS),
+            tuple(f"{name}.{parent}" for parent in parents),
+        )
         for k, parents in enumerate(links)
     ]
 

@@ -21,7 +21,7 @@ from ledger import WORDS, Ledger, parse
 from proxy import Proxy
 from servers import Server
 from shapes import SHAPES, graph, values
-from verdict import AT_ONCE, judge, overlaps, replaced
+from verdict import AT_ONCE, judge, overlaps, overused, replaced
 from waiting import until
 
 from xpm.types import Fence
@@ -91,6 +91,21 @@ def test_a_record_must_be_of_the_last_execution(fence: str, lines: list[str], co
 )
 def test_an_execution_must_not_go_on_beside_a_later_one(lines: list[str], wrong: bool) -> None:
     assert bool(list(overlaps(_ledger(*lines)))) == wrong
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        (["begin a", "begin b", "end a", "end b"], True),
+        (["begin a", "end a", "begin b", "end b"], False),
+        (["begin a", "begin b", "end b"], False),  # the first may have been killed
+        (["begin a", "begin c", "end a", "end c"], False),
+    ],
+)
+def test_tokens_must_not_be_used_beyond_their_capacity(lines: list[str], wrong: bool) -> None:
+    steps = [line.split() for line in lines]
+    ledger = parse([f"{word} {node} 0{ord(node)} 1 7 p0 0" for word, node in steps])
+    assert bool(list(overused(ledger, {"a": "t.gpu=2", "b": "t.gpu=1", "c": "l.index=1"}))) == wrong
 
 
 @pytest.mark.parametrize("late", [False, True])

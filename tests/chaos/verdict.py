@@ -11,8 +11,8 @@ from pathlib import Path
 import invariants
 from figures import Watch
 from grounds import Grounds
-from ledger import Ledger
-from shapes import Node, values
+from ledger import Execution, Ledger
+from shapes import CAPACITIES, Node, values
 from waiting import until
 
 from xpm.core.state import State
@@ -58,7 +58,7 @@ def complaints(evidence: Evidence) -> list[str]:
         files_of_one_execution, nothing_after_done, nothing_left_in_the_broker, no_process_left,
     ]  # fmt: skip
     if FREEZING:
-        checks.append(no_overlap_under_a_living_supervisor)
+        checks += [no_overlap_under_a_living_supervisor, no_use_beyond_capacity]
     return [f"{check.__name__}: {each}" for check in checks for each in check(evidence)]
 
 
@@ -151,7 +151,7 @@ def nothing_after_done(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_left_in_the_broker(evidence: Evidence) -> Iterator[str]:
-    """No lease, no news that is still to be told, no key outside of the tables; and RQ shows what is."""
+    """No lease, no token, no lock, no news that is still to be told, no key outside of the tables; RQ shows what is."""
     broker = evidence.grounds.direct
     for state in State:
         for page in range(0, SHOWN, 100):
@@ -162,6 +162,12 @@ def nothing_left_in_the_broker(evidence: Evidence) -> Iterator[str]:
     for name in ("leases", "todo", "progress"):
         if name in graph.keys:
             yield f"{name} is left: {graph.keys[name]}"
+    for name in graph.keys:
+        if name.startswith(("held:", "wants:", "open:")):
+            yield f"{name} is left: {graph.keys[name]}"
+    for name, fields in graph.hashes("res:").items():
+        if int(fields.get("u", 0)):
+            yield f"{name} is in use by nobody: {fields}"
     for name in graph.foreign:
         if name.startswith(("rq:wip:", "rq:execution:")):
             yield f"{name} is left, and nothing runs"
@@ -192,10 +198,37 @@ def overlaps(ledger: Ledger) -> Iterator[str]:
     for name, known in ledger.executions.items():
         for place, each in enumerate(known):
             later = next((other.begin for other in known[place + 1 :] if other.fence > each.fence), None)
-            if later is None or each.last < later or each.pid in ledger.woken:
-                continue
-            if not any(
-                pool == each.pool and first < each.last and last > each.begin
-                for pool, first, last in ledger.helpless
-            ):
+            if later is not None and each.last > later and not _excused(ledger, each):
                 yield f"{name}: execution {each.fence} went on after a later one had begun"
+
+
+def _excused(ledger: Ledger, each: Execution) -> bool:
+    """Whether nobody could freeze the execution."""
+    return each.pid in ledger.woken or any(
+        pool == each.pool and first < each.last and last > each.begin for pool, first, last in ledger.helpless
+    )
+
+
+def no_use_beyond_capacity(evidence: Evidence) -> Iterator[str]:
+    needs = {node.name: node.needs for node in evidence.nodes.values() if node.needs}
+    yield from overused(evidence.ledger, needs)
+
+
+def overused(ledger: Ledger, needs: Mapping[str, str]) -> Iterator[str]:
+    """What is known to have run at one time, since it noted something later, never had more than there is."""
+    users = [
+        (each, invariants.needs_of(needs[name]))
+        for name, known in ledger.executions.items()
+        if name in needs
+        for each in known
+        if not _excused(ledger, each)
+    ]
+    users.sort(key=lambda user: user[0].begin)
+    running: list[tuple[Execution, dict[str, int]]] = []
+    for each, needed in users:
+        running = [(other, amounts) for other, amounts in running if other.last > each.begin]
+        running.append((each, needed))
+        for resource in needed:
+            used = sum(amounts.get(resource, 0) for _, amounts in running)
+            if used > CAPACITIES[resource]:
+                yield f"{used} of {resource} were in use when {each.node}, execution {each.fence}, began"
