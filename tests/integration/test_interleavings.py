@@ -22,8 +22,10 @@ from xpm.core.state import State
 from xpm.types import Namespace, short
 
 NAMESPACE = Namespace("0123456789ab")
-INPUTS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+INPUTS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "g": (), "h": (), "i": ()}
 """The jobs there are, and what they wait for."""
+NEEDS = {"g": "t.gpu=1", "h": "l.index=1,t.gpu=1", "i": "l.index=1000000"}
+CAPACITIES = {"t.gpu": 1, "l.index": 1_000_000}
 AGAIN = "again"
 """The step of a client that has not heard the answer to the last one."""
 
@@ -152,7 +154,8 @@ class World:
         return call
 
     def submit(self, who: Client, *names: str) -> Call:
-        entries = [entry(name, *INPUTS[name]) for name in names]
+        wishes = {name: {"rs": NEEDS[name]} if name in NEEDS else {} for name in names}
+        entries = [entry(name, *INPUTS[name], wishes=wishes[name]) for name in names]
         run = self.run(who.name)
 
         def call() -> None:
@@ -231,6 +234,9 @@ VERBS: dict[str, Callable[..., Call]] = {
     # scripts: the jobs; `cancel` names the script whose wish ends first
     "submit": World.submit,
     "cancel": World.cancel,
+    "declare": lambda world, who: lambda: world.broker.declare(CAPACITIES),
+    "acquire": lambda world, who, needs: lambda: world.broker.acquire(who.name, needs),
+    "free": lambda world, who: lambda: world.broker.free(who.name),
     "drain": lambda world, who: world.broker.drain,
     # workers: about the job that they have; `next` fetches another in the same call
     "claim": World.ask,
@@ -369,6 +375,43 @@ RACES = [
         "s: submit a b",
         ["w: claim, obey", "k: cancel s a b", "wb: claim, hand_back"],
         ["a:CANCELLED b:CANCELLED", "a:DONE b:CANCELLED"],
+    ),
+    race(
+        "two jobs and a script want one token",
+        "s: declare, submit g h",
+        ["w: claim, finish", "y: acquire t.gpu=1, free", "wb: claim"],
+        ["g:DONE h:READY", "g:DONE h:RUNNING", "g:READY h:READY", "g:RUNNING h:READY"],
+    ),
+    race(
+        "readers and a writer",
+        "s: declare, submit h i",
+        ["w: claim, finish", "y: acquire l.index=1, free", "wb: claim"],
+        ["h:DONE i:READY", "h:DONE i:RUNNING", "h:RUNNING i:READY"],
+    ),
+    race(
+        "a token comes free once, by its job's end or by the lease's",
+        "s: declare, submit g; w: claim; s: submit h; w: overdue g",
+        ["w: finish", "x: look, expire", "wb: claim, next"],
+        ["g:DONE h:DONE", "g:DONE h:READY", "g:DONE h:RUNNING", "g:READY h:READY", "g:RUNNING h:READY"],
+    ),
+    race(
+        "a token comes free once, by its job's end or by the end of its worker",
+        "s: declare, submit g; w: claim; s: submit h",
+        ["w: next", "p: depart w", "wb: claim, finish"],
+        ["g:DONE h:DONE", "g:DONE h:READY", "g:READY h:READY"],
+    ),
+    race(
+        "a cancellation races the grant of a token",
+        "s: declare, submit g h",
+        ["w: claim, obey", "k: cancel s g", "wb: claim"],
+        [
+            "g:CANCELLED h:DONE",
+            "g:CANCELLED h:READY",
+            "g:CANCELLED h:RUNNING",
+            "g:DONE h:READY",
+            "g:DONE h:RUNNING",
+            "g:RUNNING h:READY",
+        ],
     ),
     race(
         "a cancellation races an expiry",
