@@ -106,6 +106,8 @@ class World:
         graph = invariants.read(self.client, NAMESPACE)
         invariants.check(graph)
         self.history.follow(graph)
+        known = {name for name in self.departed if f"w:{name}" in graph.keys}
+        assert not known, f"{known} departed, and are listed again"
         return graph
 
     def report(self, who: Client, verb: str, slots: str, last: Any = None) -> Call:

@@ -74,11 +74,12 @@ local function best()
 end
 
 -- Grant the next job, or register the worker as idle so that the next ready job rings it. A worker that nobody knows
--- (the server lost its memory) gets nothing before it has enrolled again.
+-- (the server lost its memory) gets nothing before it has enrolled again; nothing is noted of one that has departed
+-- when a last call of it arrives.
 local function fetch(outcome)
-  if not life[8] and slots ~= '' then
+  if not life[8] then
     flush()
-    return { 'stranger', '', 0 }
+    return { slots ~= '' and 'stranger' or outcome, '', 0 }
   end
   local more = drain()
   serve_outside()  -- else this worker would take what is theirs
