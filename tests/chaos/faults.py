@@ -10,7 +10,7 @@ from enum import StrEnum
 TICK = 0.25
 """Seconds between two chances of a fault."""
 
-CHANCE = 0.5
+CHANCE = 0.4
 """Of a fault at each tick."""
 
 

@@ -14,7 +14,7 @@ WRITE = 1_000_000
 CAPACITIES = {"t.gpu": 2, "t.disk": 1, "l.index": WRITE}
 
 HOWS = (
-    "quick", "quick", "quick", "quick", "sleep:0.1", "sleep:0.1", "sleep:0.4", "sleep:2", "children", "print", "files",
+    "quick", "quick", "quick", "quick", "sleep:0.1", "sleep:0.1", "sleep:0.4", "sleep:2", "sleep:5", "children", "print", "files",
 )  # fmt: skip
 """What jobs do: nothing, wait, leave processes behind, print, write files."""
 

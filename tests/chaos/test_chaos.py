@@ -28,25 +28,25 @@ def _run(
     seconds = float(os.environ.get("CHAOS_SECONDS", seconds))
     kinds = set(Kind) - (set() if apart else WITH_HOSTS)
     sys.stdout.write(f"CHAOS_SEED={seed} CHAOS_SECONDS={seconds}\n")  # shown when it fails, and with -s
-    faults = list(plan(seed, seconds, kinds, POOLS, 2 * LEASE))
+    faults = list(plan(seed, seconds, kinds, POOLS, 3 * LEASE))
     with grounds(folder, start_server, apart=apart, dashboards=True) as made:
         sys.stdout.write(f"{storm(made, faults, seed)}\n")
 
 
 @pytest.mark.rq
-@pytest.mark.timeout(24 + CALM)
+@pytest.mark.timeout(22 + CALM)
 def test_each_job_is_done_once_whatever_fails(tmp_path: Path, start_server: Callable[..., Server]) -> None:
-    _run(tmp_path, start_server, 1, 24, apart=False)
+    _run(tmp_path, start_server, 1, 22, apart=False)
 
 
 @pytest.mark.root
 @pytest.mark.namespaces
 @pytest.mark.compiler
-@pytest.mark.timeout(24 + CALM)
+@pytest.mark.timeout(22 + CALM)
 def test_each_job_is_done_once_whatever_fails_between_hosts(
     tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
-    _run(tmp_path, start_server, 2, 24, apart=True)
+    _run(tmp_path, start_server, 2, 22, apart=True)
 
 
 @pytest.mark.soak
