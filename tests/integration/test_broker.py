@@ -417,7 +417,7 @@ def test_a_job_that_another_experiment_wants_is_kept(
     assert reply.claim
     assert broker.cancel(run.serial, [*map(job, "abcdx")]) == (2, 1, 1)
     assert broker.renew("w", job("a"), 1) == "ok"
-    assert broker.renew("v", job("b"), 1) == "stop"
+    assert broker.renew("v", job("b"), 1) == "cancel"
     assert broker.hand_back("v", hands.number("v"), "", job("b"), 1, "stopped").outcome == State.CANCELLED
     states = [one.state for one in views.jobs([*map(job, "abcd")]) if one]
     assert states == [State.RUNNING, State.CANCELLED, State.CANCELLED, State.CANCELLED]

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import Model
+from model import FAR, Model
 from servers import Server
 
 from xpm.broker.broker import Broker, Entry, Failure, Reply
@@ -46,6 +46,12 @@ SLOTS = (
 )
 NEEDS = ("", "", "t.a=1", "t.a=2", "t.b=1", "t.a=1,t.b=1", "l.x=1", "l.x=1000000", "l.x=1,t.a=2")
 NAMES = ("n0", "n1", "n2")
+POLICIES = (
+    "2 3600000 1 3600000 0 exception",
+    "1 0 1 0 0 exception lost",
+    "4 3600000 2 7200000 0.1 lost oom",
+    "",
+)
 FAILURE = Failure("exception", "ValueError", "no", "Traceback ...")
 
 which_jobs = st.sets(st.integers(0, JOBS - 1), min_size=1, max_size=6)
@@ -156,6 +162,8 @@ class Engine(RuleBasedStateMachine):
 
     @staticmethod
     def _model_args(verb: str, args: Sequence[Any]) -> Sequence[Any]:
+        if verb == "fail":
+            return (*args[:2], *args[3:])
         return args if verb in ("finish", "miss", "take", "crash") else args[:2]
 
     def holders(self) -> Iterator[str]:
@@ -215,6 +223,11 @@ class Engine(RuleBasedStateMachine):
         needs = {number: data.draw(st.sampled_from(NEEDS)) for number in sorted(jobs)}
         chain = data.draw(st.sampled_from((0, 0, 3)))
         recorded = data.draw(st.booleans())
+        wishes: dict[str, str | int] = {"to": 1000}
+        if policy := data.draw(st.sampled_from(POLICIES)):
+            wishes["ry"] = policy
+        if data.draw(st.integers(0, 3)) == 0:
+            wishes["nb"] = data.draw(st.sampled_from((FAR, 1)))
         if data.draw(st.integers(0, 3)) == 0:  # of parameters that don't identify a job
             for number in sorted(jobs - {0}):
                 self.parents[number] = data.draw(
@@ -226,7 +239,7 @@ class Engine(RuleBasedStateMachine):
                 IDS[number], "T", f"T {number}", b"payload", tuple(IDS[parent] for parent in self.parents[number]),
                 {"number": number}, queue, version, priority,
                 wishes={
-                    **({"rs": needs[number]} if needs.get(number) else {}), **({"ch": chain} if chain else {}),
+                    **({"rs": needs[number]} if needs.get(number) else {}), **({"ch": chain} if chain else {}), **wishes,
                 },
             )  # fmt: skip
             job = self.model.jobs.get(short(entry.id))
@@ -333,6 +346,19 @@ class Engine(RuleBasedStateMachine):
         self.verb = "drain"
         assert self.broker.drain() == self.todo()
 
+    @rule(data=st.data())
+    def come_due(self, data: st.DataObject) -> None:
+        """The moments of some jobs come: whoever calls next lets them start."""
+        later = sorted(id for id, job in self.model.jobs.items() if job.postponed)
+        if not later:
+            return
+        for id in data.draw(st.sets(st.sampled_from(later), min_size=1)):
+            self.client.hset(f"{self.broker.prefix}j:{id}", "nb", 1)
+            self.client.zadd(f"{self.broker.prefix}due", {id: 1}, xx=True)
+            self.model.come_due(id)
+        self.verb = "drain"
+        self.broker.drain()
+
     # Workers
 
     @precondition(lambda self: len(self.model.workers) < len(WORKERS))
@@ -357,7 +383,9 @@ class Engine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        verb=st.sampled_from(("finish", "finish", "finish", "fail", "crash", "hand_back", "miss")),
+        verb=st.sampled_from(
+            ("finish", "finish", "finish", "fail", "fail", "crash", "hand_back", "adjourn", "miss")
+        ),
     )
     def report(self, data: st.DataObject, verb: str) -> None:
         holders = sorted(self.holders())
@@ -367,13 +395,14 @@ class Engine(RuleBasedStateMachine):
         life = self.model.workers[worker]
         job = self.model.jobs[life.granted]
         last: tuple[Any, ...] = {
-            "finish": (job.fence,), "fail": (FAILURE,), "crash": ("gone", data.draw(st.booleans())), "hand_back": ("why",), "miss": (),
+            "finish": (job.fence,), "fail": (FAILURE, data.draw(st.booleans())),
+            "crash": ("gone", data.draw(st.booleans())), "hand_back": ("why",), "adjourn": ("why",), "miss": (),
         }[verb]  # fmt: skip
         if verb == "miss":
             last = (data.draw(st.sampled_from([*job.inputs, short(IDS[0])])),)
         self.call(verb, worker, life.granted, life.execution, *last)
 
-    @rule(data=st.data(), verb=st.sampled_from(("finish", "fail", "crash", "hand_back")))
+    @rule(data=st.data(), verb=st.sampled_from(("finish", "fail", "crash", "hand_back", "adjourn")))
     def late_report(self, data: st.DataObject, verb: str) -> None:
         """Of an execution that is not the caller's any more."""
         free = sorted(set(self.model.workers) - set(self.holders()))
@@ -414,8 +443,9 @@ class Engine(RuleBasedStateMachine):
             worker = data.draw(st.sampled_from((job.worker, "w3")))
             execution = job.execution - data.draw(st.sampled_from((0, 0, 1)))
             self.verb = "renew"
-            said = self.broker.renew(worker, id, execution, b"\x92\x00\xa1x")
-            assert said == self.model.renew(worker, id, execution)
+            reached = data.draw(st.sampled_from((None, 0.25, 0.5)))
+            said = self.broker.renew(worker, id, execution, b"\x92\x00\xa1x", reached)
+            assert said == self.model.renew(worker, id, execution, reached)
 
     @rule(data=st.data())
     def depart(self, data: st.DataObject) -> None:
@@ -435,7 +465,8 @@ class Engine(RuleBasedStateMachine):
         if not running:
             return
         for name in self.model.outside:
-            self.client.zadd(f"{self.broker.prefix}holds", {name: 1 << 52}, xx=True)
+            later = (self.client.time()[0] + 25) * 1000  # and no later than any lease could end
+            self.client.zadd(f"{self.broker.prefix}holds", {name: later}, xx=True)
         gone = data.draw(st.sets(st.sampled_from(running), min_size=1))
         leases = f"{self.broker.prefix}leases"
         self.client.zadd(leases, dict.fromkeys(gone, 1), xx=True)
@@ -533,14 +564,14 @@ class Engine(RuleBasedStateMachine):
         jobs = graph.jobs
         for id, job in self.model.jobs.items():
             found = jobs[id]
-            fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr", "ls")]
-            expected = [job.order, job.priority, job.execution, job.attempts, job.crashes, job.losses]
-            assert fields == expected, id
+            fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr", "ls", "rt", "gt")]
+            counts = [job.attempts, job.crashes, job.losses, job.retries, job.turns]
+            assert fields == [job.order, job.priority, job.execution, *counts], id
             assert found.get("ah", "") == job.avoids
             assert set(found["v"].split()) == job.wanted
             assert set(found["e"].split()) == set(job.runs.values())
             assert f"{found['q']}:{found['k']}" == job.slot
-            started = found["s"] if found["s"] not in ("WAITING", "READY", "HOLD") else State.WAITING
+            started = found["s"] if found["s"] not in invariants.STARTABLE else State.WAITING
             assert started == job.noted, id
             assert (found.get("rs", ""), int(found.get("ch", 0))) == (job.needs, job.chain)
         self._compare_resources(graph)

@@ -113,7 +113,7 @@ def test_delete_gives_a_job_up(page: Page, broker: Broker, world: str, views: Vi
     assert button(page, broker, "running", "delete") == (200, {"status": "OK"})
     states = [one.state for one in views.jobs([*map(job, ("ready", "waiting", "running"))]) if one]
     assert states == [State.CANCELLED, State.CANCELLED, State.RUNNING]
-    assert broker.renew(world, job("running"), 1) == "stop"
+    assert broker.renew(world, job("running"), 1) == "cancel"
     queue = rqnames.queue(broker.namespace, "default")
     shown = page.get(f"/0/data/jobs/{queue}/canceled/8/asc/1.json")["jobs"]
     assert sorted(one["description"] for one in shown) == ["Task ready", "Task waiting"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -219,11 +220,15 @@ def check_places(graph: Graph) -> None:
         if state in STARTABLE:
             w, b = int(job.get("w", 0)), int(job.get("b", 0))
             place = "HOLD" if b or job.get("h") else "WAITING" if w else "READY"
-            assert place == state, f"{id} is {state} with {w} unmet and {b} blocked inputs"
+            found = "READY" if state == "SCHEDULED" else state  # which of the two, the clock says
+            assert place == found, f"{id} is {state} with {w} unmet and {b} blocked inputs"
+            assert state != "READY" or int(job.get("nb", 0)) <= 1000 * time.time() + 1000, f"{id} is early"
         assert (state in ("ERROR",)) <= (f"err:{id}" in graph.keys), f"{id} failed without a reason"
         assert f"p:{id}" in graph.keys
         assert job["v"] or state not in STARTABLE, f"{id} is {state} and nobody wants it"
     assert not where, f"in an index, but no job: {where}"
+    later = {id: float(job["nb"]) for id, job in graph.jobs.items() if job["s"] == "SCHEDULED"}
+    assert graph.zset("due") == later
 
 
 def check_edges(graph: Graph) -> None:

@@ -21,6 +21,9 @@ PENDING = State.WAITING
 
 BLOCKS = {State.ERROR, State.CANCELLED, State.HOLD, State.LOST}
 CRASHES, LOSSES = 3, 10
+TURNS = 10
+FAR = 4_000_000_000_000
+"""A moment that does not come while a test runs."""
 
 
 @dataclass
@@ -43,6 +46,12 @@ class Job:
     losses: int = 0
     avoids: str = ""
     """Host of its last crash."""
+    retries: int = 0
+    turns: int = 0
+    best: float = 0.0
+    postponed: bool = False
+    """A moment lies ahead before which it may not start."""
+    policy: str = ""
     renewals: int = 0
     worker: str = ""
     ended: int = 0
@@ -56,6 +65,23 @@ class Job:
     @property
     def group(self) -> str:
         return f"{self.slot}:{self.needs}" if self.needs else self.slot
+
+    @property
+    def times(self) -> int:
+        return int(self.policy.split()[0]) if self.policy else 0
+
+    @property
+    def delayed(self) -> bool:
+        """Whether its policy's delays are more than nothing; they are never over while a test runs."""
+        return self.policy.split()[1] != "0"
+
+    def afresh(self) -> None:
+        self.crashes = self.losses = self.retries = self.turns = 0
+        self.best, self.avoids = 0.0, ""
+
+    def wish(self, entry: Entry) -> None:
+        self.policy = str(entry.wishes.get("ry", ""))
+        self.postponed = entry.wishes.get("nb") == FAR
 
 
 @dataclass
@@ -138,6 +164,8 @@ class Model:
                         known[id] = State.HOLD
                     elif inputs - {State.DONE}:
                         known[id] = State.WAITING
+                    elif job.postponed:
+                        known[id] = State.SCHEDULED
                     elif self.exceeds(job.needs):
                         known[id] = State.HOLD
                     else:
@@ -255,6 +283,7 @@ class Model:
             self.order += 1
             job = Job(id, inputs, entry.queue, entry.version, entry.priority, self.order)
             self._wish(job, entry)
+            job.wish(entry)
             self.jobs[id] = job
             self._enlist(run, job)
             if entry.known == "recorded":
@@ -283,8 +312,9 @@ class Model:
         return "retried"
 
     def _renewed(self, job: Job, entry: Entry) -> None:
-        job.queue, job.version, job.crashes = entry.queue, entry.version, 0
-        job.losses, job.avoids = 0, ""
+        job.queue, job.version = entry.queue, entry.version
+        job.afresh()
+        job.wish(entry)
         job.inputs = tuple(short(parent) for parent in entry.inputs)
         self._wish(job, entry)
 
@@ -419,18 +449,24 @@ class Model:
             return "fenced"
         self.time += 1
         self._unlease(job)
-        job.noted, job.ended, job.crashes, job.losses, job.stop = State.DONE, self.time, 0, 0, False
-        job.avoids = ""
+        job.noted, job.ended, job.stop = State.DONE, self.time, False
+        job.afresh()
         life = self.workers[worker]
         if not self.sick(life):
             self.suspects.pop(life.pool, None)
         job.fence = fence
         return "done"
 
-    def fail(self, worker: str, number: int, id: str, execution: int) -> str:
+    def fail(self, worker: str, number: int, id: str, execution: int, again: bool = False) -> str:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
-        return "fenced" if job is None else self._unfinished(job, State.ERROR)
+        if job is None:
+            return "fenced"
+        if not again or job.retries >= job.times:
+            return self._unfinished(job, State.ERROR)
+        job.retries += 1
+        job.postponed = job.delayed
+        return self._unfinished(job, PENDING)
 
     def crash(self, worker: str, number: int, id: str, execution: int, what: str, begun: bool) -> str:
         self.claim(worker, number)
@@ -443,6 +479,17 @@ class Model:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
         return "fenced" if job is None else self._returned(job)
+
+    def adjourn(self, worker: str, number: int, id: str, execution: int) -> str:
+        self.claim(worker, number)
+        job = self.held(worker, id, execution)
+        if job is None:
+            return "fenced"
+        if job.turns + 1 >= TURNS:
+            return self._unfinished(job, State.ERROR)
+        job.turns += 1
+        job.attempts -= 1
+        return self._unfinished(job, PENDING)
 
     def miss(self, worker: str, number: int, id: str, execution: int, missing: str) -> str:
         self.claim(worker, number)
@@ -462,7 +509,11 @@ class Model:
         suspects = self.suspects.setdefault(life.pool, [])
         if job.id not in suspects:
             suspects.append(job.id)
-        return self._unfinished(job, PENDING if job.crashes < CRASHES else State.ERROR)
+        limit = CRASHES
+        if "lost" in job.policy.split():
+            limit = max(CRASHES, job.times + 1)
+            job.postponed = job.delayed
+        return self._unfinished(job, PENDING if job.crashes < limit else State.ERROR)
 
     def _unlease(self, job: Job) -> None:
         self.outside = {name: one for name, one in self.outside.items() if one.job != job.id}
@@ -485,12 +536,18 @@ class Model:
             job.ended = self.time
         return self.state(job.id)
 
-    def renew(self, worker: str, id: str, execution: int) -> str:
+    def renew(self, worker: str, id: str, execution: int, reached: float | None = None) -> str:
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
         job.renewals += 1
-        return "stop" if job.stop else "ok"
+        if reached is not None and reached > job.best:
+            job.best, job.crashes, job.turns = reached, 0, 0
+        return "cancel" if job.stop else "ok"
+
+    def come_due(self, id: str) -> None:
+        """The moment of a job has come."""
+        self.jobs[id].postponed = False
 
     # Verbs of the sweeper
 

@@ -114,6 +114,14 @@ class Claim:
     """How many inputs the job has."""
     fences: tuple[str, ...]
     """Fences of the first 250 of them, in their order; the rest is asked with `fences()`."""
+    policy: str = ""
+    """When it is attempted again, packed by `xpm.core.retries`; empty: never."""
+    retried: int = 0
+    """Attempts that the policy has granted so far."""
+    limit: float = 0.0
+    """Seconds that the attempt may take; 0: as long as it takes."""
+    resumable: bool = False
+    """Whether the job's directory is kept between attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,8 @@ class Reply:
     claim: Claim | None
     backlog: int
     """Continuations left: if there is no claim, the worker calls again at once."""
+    due: float | None = None
+    """In how many seconds, if it is idle, the next job may start that waits for its moment."""
     suspects: tuple[str, ...] = ()
     """The jobs that died one after the other as soon as they had begun, if the worker's pool therefore gets no more."""
 
@@ -287,13 +297,21 @@ class Broker(Resources):
         """The result is published under `fence`; go on with the next job."""
         return self._report("finish", worker, number, slots, job, execution, fence)
 
-    def fail(self, worker: str, number: int, slots: str, job: str, execution: int, failure: Failure) -> Reply:
-        """The execution failed; go on with the next job."""
+    def fail(
+        self,
+        worker: str,
+        number: int,
+        slots: str,
+        job: str,
+        execution: int,
+        failure: Failure,
+        again: bool = False,
+    ) -> Reply:
+        """The execution failed; go on with the next job. `again`: the job's policy covers that, if its budget allows."""
         text = failure.traceback or failure.line
         rq_text = b64encode(zlib.compress(_cut(text).encode()))
-        return self._report(
-            "fail", worker, number, slots, job, execution, failure.pack(), _cut(failure.line), rq_text
-        )
+        told = (failure.pack(), _cut(failure.line), rq_text, str(int(again)))
+        return self._report("fail", worker, number, slots, job, execution, *told)
 
     def crash(
         self, worker: str, number: int, slots: str, job: str, execution: int, what: str, begun: bool = True
@@ -304,6 +322,10 @@ class Broker(Resources):
     def hand_back(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
         """Hand a job back, uncounted."""
         return self._report("hand_back", worker, number, slots, job, execution, why)
+
+    def adjourn(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
+        """The task ended itself to be continued: at once and uncounted, unless it gets nowhere."""
+        return self._report("adjourn", worker, number, slots, job, execution, why)
 
     def miss(self, worker: str, number: int, slots: str, job: str, execution: int, missing: str) -> Reply:
         """An input's record is gone: its producer runs again and the job waits for it."""
@@ -332,11 +354,21 @@ class Broker(Resources):
             self.hello()
             return _reply(self._scripts.run(*call, self._epoch))
 
-    def renew(self, worker: str, job: str, execution: int, progress: bytes = b"") -> str:
-        """Keep a lease; returns `ok`, `fenced`, or `stop` when somebody asked for the job's end."""
-        return cast(
-            bytes, self._scripts.run("renew", worker, short(job), execution, self._lease_ms, progress)
-        ).decode()
+    def renew(
+        self, worker: str, job: str, execution: int, progress: bytes = b"", reached: float | None = None
+    ) -> str:
+        """Keep a lease; returns `ok`, `fenced`, or, when somebody asked for the job's end, `cancel` or `stop`.
+
+        Args:
+            worker: who holds it.
+            job: the job.
+            execution: its execution.
+            progress: what the task said of itself, packed.
+            reached: the progress of a task that can be resumed: going further than ever forgives earlier losses.
+        """
+        far = "" if reached is None else round(reached * 1_000_000)
+        said = self._scripts.run("renew", worker, short(job), execution, self._lease_ms, progress, far)
+        return cast(bytes, said).decode()
 
     def wait(self, worker: str, timeout: float) -> bool:
         """Block until the worker's bell rings, or `timeout` seconds have passed."""
@@ -404,15 +436,20 @@ def _row(entry: Entry) -> tuple[Any, ...]:
 
 
 def _reply(found: list[Any]) -> Reply:
-    outcome, grant, backlog, *more = found
+    outcome, grant, backlog, due, *more = found
+    claim = _claim(grant) if grant else None
     suspects = tuple(more[0].decode().split()) if more else ()
-    return Reply(outcome.decode(), _claim(grant) if grant else None, int(backlog), suspects)
+    return Reply(outcome.decode(), claim, int(backlog), None if due == b"" else int(due) / 1000, suspects)
 
 
 def _claim(grant: bytes) -> Claim:
-    job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label = unpack_raw(grant)
+    job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label, *how = unpack_raw(
+        grant
+    )
+    policy, retried, limit, resumable = how
     return Claim(
         JobId(job.decode()), task.decode(), label.decode("utf-8", "surrogateescape"), int(execution),
         Fence(fence.decode()), int(attempt), payload, (code or b"").decode(), queue.decode(), int(inputs),
-        tuple(value.decode() for value in fences) if fences else (),
+        tuple(value.decode() for value in fences) if fences else (), policy.decode(), int(retried), int(limit) / 1000,
+        int(resumable) > 0,
     )  # fmt: skip

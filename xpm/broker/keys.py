@@ -33,6 +33,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `a:<name>` | hash | one that holds or waits outside of a job: see `HOLDER_FIELDS` | until it is free |
 | `holds` | sorted set | these by the end of their lease | while not empty |
 | `queues` | set | the slots of all jobs | for ever |
+| `due` | sorted set | SCHEDULED jobs by the moment before which they may not start | while not empty |
 | `leases` | sorted set | running jobs by the end of their lease | while not empty |
 | `progress` | hash | last progress of running jobs | while not empty |
 | `todo` | list | continuations: see `lua/README.md` | while not empty |
@@ -79,9 +80,16 @@ JOB_FIELDS = {
     "f": "fence of its last execution, or of its record",
     "ln": "renewals of the lease",
     "a": "attempts begun",
-    "cr": "crashes since the last success or retry",
+    "cr": "crashes since the last success, retry or progress",
     "ls": "executions lost with their pool or host since then",
     "ah": "host of the last crash",
+    "rt": "attempts that its policy granted since the last success or retry",
+    "gt": "times in a row that it ended itself to be continued, early and without progress",
+    "pg": "millionths: the best progress that it ever told, if it can be resumed",
+    "nb": "not before: when it may start",
+    "ry": "policy of retries, packed by `xpm.core.retries`",
+    "to": "time limit of an attempt, in ms",
+    "ru": "can be resumed: its directory is kept between attempts",
     "aq": "holders of tokens and locks that are a part of its execution",
     "u": "worker of its last execution",
     "st": "asked to stop: cancel or kill",
@@ -95,7 +103,7 @@ JOB_FIELDS = {
 
 """A number that is 0 and a text that is empty need not be stored."""
 
-WISHES = ("rs", "ch")
+WISHES = ("rs", "ch", "nb", "ry", "to", "ru")
 """The fields of a job that a submission sets beside queue and priority; the newest one's hold."""
 
 WORKER_FIELDS = {
@@ -150,6 +158,7 @@ PATTERNS = {
     r"a:\S+": "hash",
     "holds": "zset",
     "queues": "set",
+    "due": "zset",
     "leases": "zset",
     "progress": "hash",
     "todo": "list",

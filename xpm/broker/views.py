@@ -10,6 +10,7 @@ from xpm.broker.broker import Failure
 from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
+from xpm.core.retries import Retries
 from xpm.core.state import ENDED, State
 from xpm.core.typeinfo import TypeInfo
 from xpm.types import JobId, Scalar, ShortId, short
@@ -43,6 +44,9 @@ _FIELDS = (
     "t0",
     "t1",
     "t2",
+    "rt",
+    "ry",
+    "nb",
 )
 
 
@@ -77,6 +81,17 @@ class JobView:
     submitted: float
     started: float
     ended: float
+    retried: int = 0
+    """Attempts that its policy has granted."""
+    policy: str = ""
+    """When it is attempted again, packed by `xpm.core.retries`; empty: never."""
+    due: float = 0.0
+    """Before when it may not start."""
+
+    @property
+    def attempts(self) -> int:
+        """How many there may be in all, as far as its policy says; 0 when it has none."""
+        return self.attempt - self.retried + Retries.unpack(self.policy).times if self.policy else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,14 +415,14 @@ class Views:
 
 def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
     text = [(value or b"").decode("utf-8", "replace") for value in row]
-    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2 = text
+    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb = text
     if not s:
         return None
     holds = tuple(h.split()) + (("dependency",) if int(b or 0) else ())
     return JobView(
         JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
         tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
-        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000,
+        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, int(rt or 0), ry, int(nb or 0) / 1000,
     )  # fmt: skip
 
 

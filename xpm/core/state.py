@@ -39,8 +39,8 @@ ENDED = frozenset({State.DONE, State.ERROR, State.CANCELLED, State.LOST})
 PENDING = frozenset({State.WAITING, State.READY, State.HOLD, State.SCHEDULED})
 """States of a job that was not started and is still wanted."""
 
-_PLACES = frozenset({State.WAITING, State.READY, State.HOLD})
-"""Where a job can stand that may still start; which of them, its inputs say."""
+_PLACES = PENDING
+"""Where a job can stand that may still start; which of them, its inputs, its holds and the clock say."""
 
 _STOPPED = frozenset({State.CANCELLED})
 
@@ -57,8 +57,8 @@ def _table(*parts: Transitions) -> Transitions:
 
 
 _NONE: Transitions = {}
-_SETTLE: Transitions = {state: _PLACES - {state} for state in (State.WAITING, State.READY, State.HOLD)}
-"""What news of its inputs does to a job; any call that may move jobs goes on with what earlier calls left of this."""
+_SETTLE: Transitions = {state: _PLACES - {state} for state in _PLACES}
+"""What news of its inputs, or its moment, does to a job; any call that may move jobs goes on with what earlier calls left of this."""
 
 _GRANT = _table(_SETTLE, {State.READY: frozenset({State.RUNNING})})
 """What a worker's call does that fetches a job."""
@@ -90,6 +90,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "fail": _table(_GRANT, _LOSE),
     "crash": _table(_GRANT, _LOSE),
     "hand_back": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED}),
+    "adjourn": _table(_GRANT, _LOSE),
     "miss": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED, State.DONE: _PLACES}),
     "renew": _NONE,
     "depart": _table(_SETTLE, _LOSE),

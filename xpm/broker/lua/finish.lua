@@ -8,11 +8,8 @@ local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 unlease(id, j)
 if j.a > 1 then call('DEL', key('err', id)) end
-if j.f == ARGV[8] and j.cr == 0 and j.ls == 0 then
-  move(id, j, 'DONE', '', 't2', now)
-else
-  move(id, j, 'DONE', '', 't2', now, 'cr', 0, 'ls', 0, 'ah', '', 'f', ARGV[8])
-end
+afresh(id, j)
+if j.f == ARGV[8] then move(id, j, 'DONE', '', 't2', now) else move(id, j, 'DONE', '', 't2', now, 'f', ARGV[8]) end
 settle(id, 0, 'DONE')
 counter = 'successful_job_count'
 return fetch('done')

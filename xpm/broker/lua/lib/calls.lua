@@ -1,6 +1,6 @@
--- calls: the numbered calls of a worker. Needs graph, rqlive, slots.
--- All return {outcome of the report, packed grant or '', whether to call again at once}, and the jobs for which the
--- worker's pool gets no more, if that is so.
+-- calls: the numbered calls of a worker (with its head over 80 lines). Needs graph, rqlive, slots, due.
+-- All return {outcome of the report, packed grant or '', whether to call again at once, for an idle worker in how many ms
+-- a job may start that waits for its moment (or '')}, and the jobs for which the worker's pool gets no more, if that is so.
 local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born', 'host', 'pool')
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
 local host = life[9] or ''
@@ -16,17 +16,18 @@ local function grant(id, j)
       fences[i] = call('HGET', key('j', input), 'f') or ''
     end
   end
-  return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l })
+  return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l,
+    j.ry or '', j.rt, j.to or 0, j.ru or 0 })
 end
 
 -- A call with the last number gets the last reply again; one with a smaller number has no effect.
 local function replayed()
   local last = tonumber(life[1] or 0)
   if number > last then return nil end
-  if number < last then return { 'stale', '', 0 } end
+  if number < last then return { 'stale', '', 0, '' } end
   local j = had and load(had)
   local same = j and j.s == 'RUNNING' and j.x == tonumber(life[4])
-  return { life[2], same and grant(had, j) or '', call('LLEN', P .. 'todo') }
+  return { life[2], same and grant(had, j) or '', call('LLEN', P .. 'todo'), next_due() }
 end
 
 -- Every few seconds, and when it is idle: the worker lives. Those that nobody heard of for a day are forgotten.
@@ -58,11 +59,12 @@ local suspects  -- the jobs for which the worker's pool gets no more: see hosts
 local function answer(outcome, id, j, more, idle)
   call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0)
   line_up(idle, id and group_of(j))
+  if id then pass_on((life[5] or '') ~= '' or (life[6] or '') ~= '') end
   local last = tonumber(life[7] or 0)
   if idle ~= '' or now - last > BEAT or now < last then beat() end
   if id or had then rq_worker(worker, id, id and j.f, counter, had) end
   flush()
-  return { outcome, id and grant(id, j) or '', more and 1 or 0, suspects }
+  return { outcome, id and grant(id, j) or '', more and 1 or 0, idle ~= '' and next_due() or '', suspects }
 end
 
 -- Job `id` is the worker's: a new execution under a new fence. Returns whether RQ's list showed the job.

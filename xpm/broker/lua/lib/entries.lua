@@ -1,10 +1,10 @@
 -- entries: what submit does with each entry (one file, so that it is over 80 lines).
--- Needs links, rqlive.
+-- Needs links, rqlive, retry.
 local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
-local WISHES = { 'rs', 'ch' }  -- the fields that a submission sets
+local WISHES = { 'rs', 'ch', 'nb', 'ry', 'to', 'ru' }  -- the fields that a submission sets
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on, and whether a newer one does.
@@ -134,7 +134,7 @@ local function renew(id, j, entry, ...)
     rq_show(id, j, nil, j.s)
   end
   call('HSET', key('j', id), 'c', code, 'q', j.q, 'k', j.k, ...)
-  if j.cr + j.ls > 0 then call('HSET', key('j', id), 'cr', 0, 'ls', 0, 'ah', '') end
+  afresh(id, j)
   call('SET', key('p', id), entry[4])
   rewire(id, j, entry[5])
 end
@@ -159,7 +159,7 @@ local function join(id, j, entry)
   if STARTABLE[j.s] and newer then return { j.s, 'joined', j.c } end
   if STARTABLE[j.s] then
     renew(id, j, entry)
-    if j.s ~= 'SCHEDULED' then place(id, j, j.b > 0 and 'dependency' or '') end  -- it may have other inputs
+    place(id, j, j.b > 0 and 'dependency' or '')  -- it may have other inputs, or another moment
     return { j.s, 'joined', code }
   end
   -- A run retries a job once: one that failed before the run began, or that was cancelled when the run did not list it.

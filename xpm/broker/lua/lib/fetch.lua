@@ -79,7 +79,7 @@ end
 local function fetch(outcome)
   if not life[8] then
     flush()
-    return { slots ~= '' and 'stranger' or outcome, '', 0 }
+    return { slots ~= '' and 'stranger' or outcome, '', 0, '' }
   end
   local more = drain()
   serve_outside()  -- else this worker would take what is theirs

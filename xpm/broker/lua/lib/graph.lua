@@ -26,25 +26,27 @@ local function reasons(held, reason, on)
   return table.concat(kept, ' ')
 end
 
--- Where a job that is not running stands, by its inputs and holds, and its holds; needs beyond a capacity are a reason to
--- hold one that waits for nothing else.
+-- Where a job that is not running stands, by its inputs, its holds and the clock, and its holds; needs beyond a capacity
+-- are a reason to hold one that waits for nothing else.
 local function place_of(id, j)
-  local h = j.h
+  local h, later = j.h, j.nb and j.nb > now
   if j.rs or h ~= '' then
-    local resource = j.rs and j.b == 0 and j.w == 0 and exceeds(j.rs)
+    local resource = j.rs and j.b == 0 and j.w == 0 and not later and exceeds(j.rs)
     h = reasons(h, 'capacity', resource)
     if resource then call('SADD', key('over', resource), id) end
   end
   if j.b > 0 or h ~= '' then return 'HOLD', h end
-  return j.w > 0 and 'WAITING' or 'READY', h
+  if j.w > 0 then return 'WAITING', h end
+  return later and 'SCHEDULED' or 'READY', h
 end
 
--- Put a job that is not running where its edges and holds say. Further fields to set may follow.
+-- Put a job that is not running where its edges, its holds and the clock say. Further fields to set may follow.
 local function place(id, j, why, ...)
   local from, to, h = j.s, place_of(id, j)
   if h ~= j.h then call('HSET', key('j', id), 'h', h) end
   j.h = h
   if to == from then
+    if to == 'SCHEDULED' then postpone(id, j) end  -- perhaps to another moment
     if ... then call('HSET', key('j', id), ...) end
     return
   end
@@ -147,11 +149,23 @@ local function refit(kind, name)
   call('LPUSH', P .. 'todo', kind .. name .. ':0')
 end
 
+-- Some of the jobs whose moment has come may start. Returns whether there may be more of them.
+local DUE = 20
+local function come_due()
+  local ids = call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, DUE)
+  for _, id in ipairs(ids) do
+    local j = glance(id)
+    place(id, j, j.m)
+  end
+  return #ids == DUE
+end
+
 -- Go on with what earlier calls left, as far as the budget goes. Returns whether anything may be left.
 local function drain()
+  local more = come_due()
   while budget > 0 do
     local entry = call('LPOP', P .. 'todo')
-    if not entry then return false end
+    if not entry then return more end
     local kind, name, offset = string.match(entry, '^(.)(.+):(%d+)$')
     if kind == 'S' then settle(name, tonumber(offset))
     elseif kind == 'R' then register(name, tonumber(offset))

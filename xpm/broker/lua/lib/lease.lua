@@ -1,5 +1,5 @@
--- lease: the end of an execution, however it comes. Needs outside, rqlive.
-local CRASHES, LOSSES = 3, 10  -- so many are enough
+-- lease: the end of an execution, however it comes. Needs outside, rqlive, retry.
+local LOSSES = 10  -- so many are enough
 local SOON = 60000  -- a job that dies within so many ms of its start may die of the host
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
@@ -59,12 +59,12 @@ local function suspect(id, j, pool)
 end
 
 -- The job's process ended without a word, or its worker did under a supervisor that lives on: the job runs again, on
--- another host if there is one (see `shunned`), until that has happened CRASHES times.
+-- another host if there is one (see `shunned`), until that has happened too often (see `retry`).
 local function crashed(id, j, why, host, pool)
   local crashes = j.cr + 1
   suspect(id, j, pool)
-  if crashes < CRASHES then
-    unfinished(id, j, nil, why, 'cr', crashes, 'ah', host)
+  if survives(j, crashes) then
+    unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'nb', j.nb or 0)
   else
     give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why, why,
       'cr', crashes, 'ah', host)

@@ -25,8 +25,16 @@ local function arrive(state, id)
   there[#there + 1] = id
 end
 
+-- A job that may not start before `nb` waits for that moment. If it is the next of all, an idle worker is told.
+local postponed = false
+local function postpone(id, j)
+  call('ZADD', P .. 'due', j.nb, id)
+  if call('ZRANK', P .. 'due', id) == 0 then ring(slot_of(j)) end
+  postponed = true
+end
+
 -- The job's index: READY jobs are in that of `ready`, RUNNING ones in `leases` (entered by who starts them), all others
--- in `s:<STATE>`. Further fields to set may follow.
+-- in `s:<STATE>`, SCHEDULED ones in `due` too. Further fields to set may follow.
 local function move(id, j, to, why, ...)
   local from = j.s
   if from then land() end
@@ -36,6 +44,8 @@ local function move(id, j, to, why, ...)
   if to == 'READY' then enter(id, j)
   elseif not from then arrive(to, id)
   elseif to ~= 'RUNNING' then call('ZADD', key('s', to), now, id) end
+  if from == 'SCHEDULED' then call('ZREM', P .. 'due', id) end
+  if to == 'SCHEDULED' then postpone(id, j) end
   if from then count(j.e, from, -1) end
   count(j.e, to, 1)
   j.r = j.r + 1

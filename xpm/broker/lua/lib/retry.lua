@@ -1,0 +1,47 @@
+-- retry: what a job's budgets allow after an attempt that failed. Needs base.
+-- `ry` of a job is its policy, packed by `xpm.core.retries`: times, delay (ms), factor, longest delay (ms), jitter, causes.
+-- `rt` counts the attempts that it granted, `cr` the workers lost, `gt` the early ends of a task that wants to be
+-- continued; `pg` is the best progress that a resumable task ever told.
+local CRASHES = 3  -- so many workers lost with a job are enough, unless its policy allows more
+local TURNS, EARLY = 10, 60000  -- so many times in a row may it end itself, each time so soon, and get nowhere
+
+-- The delay in ms before further attempt number `n`. A random share is left out: by the clock, since a script's own
+-- random numbers are the same in each call.
+local function pause(j, n)
+  local delay, factor, most, jitter = string.match(j.ry, '^%d+ (%d+) (%S+) (%d+) (%S+)')
+  local full = tonumber(delay)
+  if full > 0 then full = math.min(tonumber(most), full * tonumber(factor) ^ (n - 1)) end
+  local share = (now % 1000000 * 7919 + j.o * 104729) % 1000 / 1000
+  return math.floor(full * (1 - tonumber(jitter) * share))
+end
+
+local function times(j)
+  return tonumber(string.match(j.ry, '^%d+'))
+end
+
+-- The attempt failed by a cause that the job's policy covers: the fields to set for another, or nil without budget.
+local function another(j)
+  if not j.ry or j.rt >= times(j) then return nil end
+  j.rt, j.nb = j.rt + 1, now + pause(j, j.rt + 1)
+  return { 'rt', j.rt, 'nb', j.nb }
+end
+
+-- `crashes` workers were lost with the job: whether it runs again. A policy that covers this gives more of them, and delays.
+local function survives(j, crashes)
+  local covered = j.ry and string.find(j.ry .. ' ', ' lost ', 1, true)
+  if covered then j.nb = now + pause(j, crashes) end
+  return crashes < math.max(CRASHES, covered and times(j) + 1 or 0)
+end
+
+-- A task ended itself to be continued: how many times in a row it did so early and without progress.
+local function turns(j)
+  return now - tonumber(j.t1) < EARLY and tonumber(j.gt or 0) + 1 or 0
+end
+
+-- All budgets anew: after a success, and when somebody wants the job attempted again.
+local function afresh(id, j)
+  if j.cr + j.ls + j.rt > 0 or j.gt or j.pg or j.ah ~= '' then
+    call('HDEL', key('j', id), 'cr', 'ls', 'ah', 'rt', 'gt', 'pg')
+  end
+  j.cr, j.ls, j.ah, j.rt, j.gt, j.pg = 0, 0, '', 0, nil, nil
+end
