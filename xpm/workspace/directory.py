@@ -8,11 +8,12 @@ before it makes its own, so an earlier one that still lives goes on in the moved
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from xpm.errors import WorkspaceError
 from xpm.types import Fence
+from xpm.workspace.carrying import carry
 from xpm.workspace.results import RECORD, Record, complete, read_record
 from xpm.workspace.spares import Spares
 
@@ -20,6 +21,9 @@ LOGS = ("stdout.log", "stderr.log")
 
 SAID = ".xpm/said"
 """The last word of a job whose task closed its connection to the worker."""
+
+STOP = ".xpm/stop"
+"""Why the job is to end, for its process to read; there while it is."""
 
 DURABLE_AFTER = 1.0
 """A job that took more seconds survives a loss of power; a shorter one is run again."""
@@ -29,8 +33,12 @@ STALE = ".xpm/stale"
 
 _META, _RESULT = RECORD.split("/")
 _SAID = SAID.removeprefix(f"{_META}/")
+_STOP = STOP.removeprefix(f"{_META}/")
 _ASIDE = ".aside"
 _DRAFT = ".part"
+_OWN = frozenset({_META, *LOGS})
+"""What belongs to one execution, even where the rest goes on to the next."""
+
 _FEW = 64
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -50,11 +58,12 @@ class JobDirectory:
     Its unpublished record lies in `.xpm/<fence>.part` from the first moment on and so names the owner.
     """
 
-    __slots__ = ("_draft", "_fence", "_here", "_identity", "_meta", "_part", "_spares", "path")
+    __slots__ = ("_announced", "_draft", "_fence", "_here", "_identity", "_meta", "_part", "_spares", "path")
 
     def __init__(self, path: str, fence: Fence, spares: Spares) -> None:
         self.path = path
         self._spares = spares
+        self._announced = False
         self._fence = fence
         self._part = fence + _DRAFT
         held: list[int] = []
@@ -75,13 +84,21 @@ class JobDirectory:
         self._identity = _identity(self._here)
 
     @classmethod
-    def take(cls, path: str, fence: Fence, spares: Spares) -> JobDirectory | Record:
+    def take(
+        cls, path: str, fence: Fence, spares: Spares, pulse: Callable[[], None] | None = None
+    ) -> JobDirectory | Record:
         """A new directory at `path` for the execution `fence`, or the record of a job that is done.
 
         Its logs are there, empty, and are made of `spares`.
 
         A directory without a record that counts is moved into the new one, to `.xpm/stale/<n>`; its attempts
-        are carried over.
+        are carried over. So is all that it has, but for its logs, if the job can be resumed.
+
+        Args:
+            path: where.
+            fence: the execution's.
+            spares: of the worker.
+            pulse: called now and then while files are copied, if the job can be resumed.
 
         Raises:
             Overtaken: a later execution has the directory.
@@ -98,7 +115,17 @@ class JobDirectory:
         # Also after an execution that died between setting aside and this.
         if os.path.lexists(path + _ASIDE):
             _adopt(path)
+            if pulse is not None:
+                made._carry(pulse)
         return made
+
+    def _carry(self, pulse: Callable[[], None]) -> None:
+        try:
+            carry(self.path, f"{self.path}/{STALE}", _OWN, lambda folder: owner(folder) != "", pulse)
+        except BaseException:
+            self.abandon()
+            self.close()
+            raise
 
     def publish(self, line: bytes, *, durable: bool, clean: bool = True) -> bool:
         """Makes `line` the record; False when there is one already, which stays. Empty logs are removed.
@@ -131,10 +158,24 @@ class JobDirectory:
         """Removes the unpublished record and empty logs; the directory stays for those who look into it.
 
         Args:
-            clean: no process of the job is left.
+            clean: no process of the job is left; else the unpublished record stays as well, and says that one may be.
         """
         self._take_back_logs(clean=clean)
-        self._remove_draft()
+        if clean:
+            self._remove_draft()
+
+    def announce(self, stop: bytes) -> None:
+        """Leaves word for the job's process why it is to end, before it gets the signal.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        descriptor = os.open(
+            _STOP, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666, dir_fd=self._meta
+        )
+        self._announced = True
+        with open(descriptor, "wb") as file:
+            file.write(stop)
 
     def close(self) -> None:
         """Lets go of the directory."""
@@ -160,6 +201,10 @@ class JobDirectory:
         return (found.st_dev, found.st_ino) == self._identity
 
     def _take_back_logs(self, *, clean: bool) -> None:
+        if self._announced:
+            self._announced = False
+            with suppress(FileNotFoundError):
+                os.unlink(_STOP, dir_fd=self._meta)
         for name in LOGS:
             self._spares.take_back(name, self._here, clean=clean)
 
