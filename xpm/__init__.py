@@ -16,6 +16,8 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     from xpm.core.config import Config, Dependent, Task
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+    from xpm.core.resumable import ResumableTask
+    from xpm.core.retries import Retries
     from xpm.core.session import progress
     from xpm.core.tags import tag
     from xpm.errors import (
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         BrokerUnsuitable,
         ConfigError,
         ExperimentFailed,
+        GracefulTimeout,
         JobCancelled,
         JobError,
         JobFailed,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         SealedError,
         SettingsError,
         SubmissionError,
+        TaskCancelled,
         UsageError,
         WorkspaceError,
         WouldDeadlock,
@@ -53,6 +57,7 @@ __all__ = [
     "Constant",
     "Dependent",
     "ExperimentFailed",
+    "GracefulTimeout",
     "JobCancelled",
     "JobError",
     "JobFailed",
@@ -64,11 +69,14 @@ __all__ = [
     "Param",
     "PathGenerator",
     "ResultError",
+    "ResumableTask",
+    "Retries",
     "RunForgotten",
     "SealedError",
     "SettingsError",
     "SubmissionError",
     "Task",
+    "TaskCancelled",
     "UsageError",
     "WorkspaceError",
     "WouldDeadlock",
@@ -89,6 +97,8 @@ _HOMES = {
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",
     "Task": "xpm.core.config",
+    "ResumableTask": "xpm.core.resumable",
+    "Retries": "xpm.core.retries",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
     "lock": "xpm.experiment.tokens",

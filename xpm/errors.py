@@ -88,3 +88,21 @@ class UsageError(XpmError):
 
 class WouldDeadlock(UsageError):
     """Who holds a token or lock waits for one that must be taken before it: two could wait for each other for ever."""
+
+
+class GracefulTimeout(XpmError):
+    """Raised by a `ResumableTask` that ends itself in order to be continued: uncounted, in the same directory."""
+
+
+class TaskCancelled(BaseException):
+    """Raised in a running task, in its main thread, when it is to end: it may save, and must leave.
+
+    What it returns afterwards is no result. Not an `Exception`, so that a task's own `except Exception` lets it pass.
+    """
+
+    def __init__(self, message: str = "", remaining_time: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        """Who wants its end."""
+        self.remaining_time = remaining_time
+        """Seconds until its processes are killed; None when nobody says."""

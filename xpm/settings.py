@@ -135,7 +135,10 @@ class Settings:
     )
     grace: float = field(
         default=30.0,
-        metadata=_about(_seconds, "seconds that a running job gets to end when its worker is stopped"),
+        metadata=_about(
+            _seconds,
+            "seconds that a running job gets to end: when its worker stops, at its time limit, when it is cancelled",
+        ),
     )
     freeze_limit: float = field(
         default=3600.0,

@@ -29,7 +29,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUN = ["README.md", "docs/tutorial.md", "docs/configs.md", "docs/experiments.md", "docs/tokens.md"]
+RUN = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "configs", "experiments", "tokens", "failures")),
+]
 """The pages whose blocks are run."""
 
 PROJECT = "/home/ada/lab"

@@ -9,6 +9,7 @@ from hands import FAILURE, SLOTS, Hands, entry, job, later
 
 from xpm.broker.broker import Broker, Reply, Run
 from xpm.broker.views import JobView, Views
+from xpm.cli.listing import rows
 from xpm.core.retries import Retries
 from xpm.core.state import State
 
@@ -275,3 +276,32 @@ def test_the_next_call_of_anybody_lets_start_what_is_due(bench: Bench) -> None:
     while bench.job().state is not State.READY:
         assert time.monotonic() < deadline
         bench.broker.drain()
+
+
+# What people read
+
+
+def noted(bench: Bench, name: str = "a") -> str:
+    (row,) = rows(bench.broker, bench.views, [bench.job(name)])
+    return row.note
+
+
+def test_a_list_says_which_attempt_comes_when_and_why(bench: Bench) -> None:
+    bench.submit(ry=SOON)
+    bench.fail()
+    clock = time.strftime("%H:%M:%S", time.localtime(bench.job().due))
+    assert noted(bench) == f"attempt 2 of 4, again at {clock}: ValueError: no such layer"
+    bench.come_due()
+    bench.hands.claim()
+    assert noted(bench).endswith(", attempt 2 of 4")
+    (attempts,) = {bench.job().attempts}
+    assert attempts == 4
+
+
+def test_a_list_says_when_a_job_starts(bench: Bench) -> None:
+    moment = bench.now() + 60_000
+    bench.submit(nb=moment)
+    assert noted(bench) == f"starts at {time.strftime('%H:%M:%S', time.localtime(moment / 1000))}"
+    bench.submit("b", nb=moment + 86_400_000)
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(moment / 1000 + 86400))
+    assert noted(bench, "b") == f"starts at {day}"

@@ -22,8 +22,10 @@ from xpm.broker.events import Events
 from xpm.broker.views import JobView, Views
 from xpm.core import session
 from xpm.core.config import reference
+from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.submission import Prepared, prepare
+from xpm.experiment.wishes import settled, wishes_of
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.snapshot import snapshot
@@ -51,12 +53,12 @@ class Farm:
         self.views = Views(self.broker)
         self.pools: list[subprocess.Popen[bytes]] = []
         self.tasks = self.write(code)
-        self._prepared: list[Prepared] = []
+        self._prepared: list[tuple[Prepared, SubmitOptions]] = []
         self._ids: dict[str, str] = {}
 
     # The session protocol, as far as a submission needs it
-    def submit(self, task: Any, options: Any) -> None:
-        self._prepared.append(prepare(task))
+    def submit(self, task: Any, options: SubmitOptions) -> None:
+        self._prepared.append((prepare(task), settled(options, time.time())))
 
     def jobpath(self, task: Any) -> Path:
         ref = reference(task)
@@ -82,16 +84,16 @@ class Farm:
             sys.path.remove(str(self.project))
         return self.broker.open("test", name, code.id)
 
-    def send(self, run: Run, *tasks: Any, queue: str = "default") -> list[Any]:
-        """Submit descriptions, in order."""
+    def send(self, run: Run, *tasks: Any, queue: str = "default", **options: Any) -> list[Any]:
+        """Submit descriptions, in order, with the same options."""
         token = session.current.set(self)
         try:
             for task in tasks:
-                task.submit()
+                task.submit(**options)
         finally:
             session.current.reset(token)
         entries, types = [], {}
-        for one in self._prepared:
+        for one, how in self._prepared:
             self._ids[one.label] = one.id
             types.update({key: info.pack() for key, info in one.types.items()})
             entries.append(
@@ -103,6 +105,7 @@ class Farm:
                     tuple(ref.id for ref in one.dependencies),
                     one.tags,
                     queue,
+                    wishes=wishes_of(how, lambda here: here, resumable=one.resumable),
                 )
             )
         self._prepared = []

@@ -45,3 +45,6 @@ class Recorder:
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         self.progressed.append((value, desc, level))
+
+    def remaining(self) -> float | None:
+        return None

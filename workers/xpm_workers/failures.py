@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
 
 import xpm.errors
+from xpm.core.retries import exception_name
 from xpm.errors import XpmError
 from xpm.workspace.attempts import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure
 from xpm_workers.loader import SCRIPT_MODULE
@@ -36,6 +37,13 @@ def describe(error: BaseException, kind: str = "exception", moved: tuple[str, st
     if moved[0]:
         told, where = (text.replace(moved[0] + os.sep, moved[1] + os.sep) for text in (told, where))
     return Failure(kind, name, _message(error), _clipped(told), where, exit_code)
+
+
+def names(error: BaseException) -> list[str]:
+    """The names of an exception's class and of its bases, as policies of retries name them."""
+    return [
+        exception_name(cls, SCRIPT_MODULE) for cls in type(error).__mro__ if issubclass(cls, BaseException)
+    ]
 
 
 def _tell(error: BaseException) -> tuple[str, str]:
@@ -81,8 +89,7 @@ def _message(error: BaseException) -> str:
 
 
 def _name(cls: type[BaseException]) -> str:
-    plain = cls.__module__ in ("builtins", "__main__", "xpm.errors", SCRIPT_MODULE)
-    return cls.__qualname__ if plain else f"{cls.__module__}.{cls.__qualname__}"
+    return cls.__qualname__ if cls.__module__ == "xpm.errors" else exception_name(cls, SCRIPT_MODULE)
 
 
 def _exit_code(error: SystemExit) -> int:

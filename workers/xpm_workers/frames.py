@@ -7,7 +7,7 @@
 | worker | `["ask"]` | say that you listen |
 | job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
 | job | `["done", {"started", "ended", "result"}]` | the task is done; `result` is the text for its record |
-| job | `["failed", {...}]` | a `Failure`, with "started" and "ended" |
+| job | `["failed", {...}]` | a `Failure`, with "started" and "ended", and "names" of the exception's class and bases |
 | | `"changed"` and `"code"` in either | if files have changed since the job was submitted: which, and what to call the code |
 | zygote | `["started", pid]` | the job has a process, which may have spoken already |
 | zygote | `["here"]` | it listens |
@@ -56,6 +56,8 @@ class Request:
     workspace: str
     code: str
     environ: dict[str, str] = field(default_factory=dict[str, str])
+    limit: float = 0.0
+    """Seconds that it may take; 0: as long as it takes."""
 
     @classmethod
     def of(cls, values: Any) -> Request:

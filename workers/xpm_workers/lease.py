@@ -24,7 +24,7 @@ class Lease:
     Args:
         length: seconds.
         since: before the claim was sent.
-        ask: sends packed progress and renews; answers `ok`, `stop`, `fenced` or `away`.
+        ask: sends packed progress and renews; answers `ok`, `stop`, `cancel`, `fenced` or `away`.
         note: told from when on the lease counts, each time that this changes.
     """
 
@@ -68,7 +68,7 @@ class Lease:
         self._tried = sent = Moment.now()
         answer = self._ask(progress)
         self._answered = answer != "away"
-        if answer in ("ok", "stop"):
+        if answer in ("ok", "stop", "cancel"):
             self._since = sent
             self._note(sent)
         return answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -22,9 +22,19 @@ from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, complete, pack_record
 from xpm.workspace.spares import Spares
 from xpm_workers import frames
+from xpm_workers.further import budget_left, covered
 from xpm_workers.running import Ended, ended_by
+from xpm_workers.stops import Stop
 
 _HOST = os.uname().nodename
+
+
+class Interrupted(Exception):
+    """The execution is over before it has begun."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.kind)
+        self.ended = ended
 
 
 class Premises:
@@ -48,12 +58,29 @@ class Premises:
 
     @classmethod
     def take(
-        cls, claim: Claim, types: Mapping[str, bytes], worker: str, workspace: str, spares: Spares
+        cls,
+        claim: Claim,
+        types: Mapping[str, bytes],
+        worker: str,
+        workspace: str,
+        spares: Spares,
+        pulse: Callable[[], None] = lambda: None,
     ) -> Premises | Ended:
-        """A new directory for the job; or how its execution ended, since there is a record, or no directory to be had."""
+        """A new directory for the job; or how its execution ended, since there is a record, or no directory to be had.
+
+        Args:
+            claim: the job.
+            types: the packed descriptions of the types that its payload names.
+            worker: the worker's name.
+            workspace: its path.
+            spares: of the worker.
+            pulse: called now and then while much is copied; may raise `Interrupted`.
+        """
         path = job_dir(workspace, claim.task, claim.id)
         try:
-            taken = JobDirectory.take(path, claim.fence, spares)
+            taken = JobDirectory.take(path, claim.fence, spares, pulse if claim.resumable else None)
+        except Interrupted as error:
+            return error.ended
         except Overtaken as error:
             return Ended("returned", text=str(error))
         except OSError as error:
@@ -61,6 +88,11 @@ class Premises:
         if isinstance(taken, Record):
             return Ended("done", fence=taken.fence)
         return cls(claim, types, worker, taken)
+
+    def announce(self, stop: Stop) -> None:
+        """Tells the job's process why it is to end, for when it gets the signal."""
+        with suppress(OSError):  # it ends all the same
+            self._directory.announce(stop.pack())
 
     def leave(self, ended: Ended) -> Ended:
         """Publishes the result, or notes the failure, and lets go of the directory; returns how it ended after all."""
@@ -131,7 +163,7 @@ class Premises:
         if said:
             failure = Failure.of(dict(said))
         elif told is not None:
-            failure = Failure(told.kind, told.type, told.message, told.traceback)
+            failure = Failure(told.kind, told.type, told.message, told.traceback, exit_code=ended.exit_code)
         else:
             failure = Failure("lost", message=ended.text)
         attempt = Attempt(
@@ -144,6 +176,7 @@ class Premises:
             ended=float(said.get("ended", time.time())),
             failure=failure,
             changed=said.get("changed", ()),
+            again=covered(claim, ended) and budget_left(claim),
         )
         if self._directory.in_place():
             write_attempt(self._directory.path, attempt)

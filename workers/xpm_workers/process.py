@@ -23,14 +23,16 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from xpm.core import session
+from xpm.core.info import Resumable
 from xpm.core.message import JobRef
-from xpm.errors import ResultError
+from xpm.errors import GracefulTimeout, ResultError, TaskCancelled
 from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code, variant
 from xpm.workspace.directory import (
     DURABLE_AFTER,
     LOGS,
     SAID,
+    STOP,
     Overtaken,
     Removed,
     confirm,
@@ -41,14 +43,18 @@ from xpm.workspace.paths import job_dir
 from xpm.workspace.results import result_text
 from xpm.workspace.values import encode_result
 from xpm_workers import frames, tree
-from xpm_workers.failures import describe
+from xpm_workers.failures import describe, names
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
 from xpm_workers.seeds import seeder
 from xpm_workers.session import JobSession
+from xpm_workers.stops import read_stop
 
 CHANNEL = 199
 """The descriptor of the connection to the worker, out of the way of the task's own."""
+
+GRACEFUL = "graceful"
+"""The kind of "failure" that a resumable task's wish to be continued travels as."""
 
 DONE, FAILED, WRITTEN = 0, 1, 113
 """How the process exits. Written: the task had closed the connection, so what is to be told lies in a file, `SAID`."""
@@ -115,6 +121,10 @@ class Execution:
         self.started = 0.0
         self._files: dict[str, str] = {}
         self._pid = 0
+        self._at_work = False
+        """The task's own code runs."""
+        self._cancelled = False
+        self._names: list[str] = []
         self._path = job_dir(request.workspace, request.task, request.job)
         self._channel = Channel(connected, self._path)
         self._session = JobSession(request.workspace, request.job, self._path, loader, self._channel.progress)
@@ -129,6 +139,21 @@ class Execution:
         self.started = time.time()
         self._pid = os.getpid()
         self._channel.open()
+        if self.request.limit:
+            self._session.limit(self.request.limit)
+
+    def on_term(self, number: int, _frame: object) -> None:
+        """SIGTERM: in the task's own code, in its main thread, it is raised once; elsewhere it ends the process as ever."""
+        if os.getpid() != self._pid or not self._at_work:
+            _die(number)
+        if not self._cancelled:
+            self._cancelled = True
+            try:
+                with open(f"{self._path}/{STOP}", "rb") as file:
+                    told = file.read()
+            except OSError:
+                told = b""
+            raise TaskCancelled(*read_stop(told))
 
     def run(self) -> NoReturn:
         """All of it; then ends this process."""
@@ -142,12 +167,15 @@ class Execution:
     def _outcome(self) -> int:
         try:
             failure = self._run()
+        except TaskCancelled:  # it came just when the task had ended
+            _die(signal.SIGTERM)
         except BaseException as error:  # whatever happens, the worker is told
-            failure = describe(error, _kind(error), self._shown())
+            failure = self._describe(error, _kind(error))
         if os.getpid() != self._pid:
             return FAILED  # a copy that the task forked came back from `execute`: the job itself reports
         if failure is not None:
-            self._channel.send(["failed", {**asdict(failure), **self._about(time.time())}])
+            about = {"names": self._names, **self._about(time.time())}
+            self._channel.send(["failed", {**asdict(failure), **about}])
         return WRITTEN if self._channel.written else DONE if failure is None else FAILED
 
     def _run(self) -> Failure | None:
@@ -156,6 +184,8 @@ class Execution:
         if os.getpid() != self._pid:
             return None
         trouble = _wind_up()
+        if self._cancelled and (failure is None or failure.kind != GRACEFUL):
+            _leave(failure)
         if failure or trouble:
             return failure or trouble
         try:
@@ -181,13 +211,24 @@ class Execution:
         """Executes the task: what it returned, or how it failed."""
         try:
             session.adopt(self._session)
-            task = self._task or self._build()
+            task = self._task = self._task or self._build()
             gc.enable()
-            return task.execute(), None
+            self._at_work = True
+            value = task.execute()
+            self._at_work = False
+            return value, None
         except _Unloadable as error:
-            return None, describe(error.__cause__ or error, "import", self._shown())
+            return None, self._describe(error.__cause__ or error, "import")
         except BaseException as error:  # a task may raise anything, and all of it is its failure
-            return None, describe(error, "exception", self._shown())
+            self._at_work = False
+            if isinstance(error, TaskCancelled) and self._cancelled:
+                return None, None
+            graceful = isinstance(error, GracefulTimeout) and isinstance(self._task, Resumable)
+            return None, self._describe(error, GRACEFUL if graceful else "exception")
+
+    def _describe(self, error: BaseException, kind: str) -> Failure:
+        self._names = names(error)
+        return describe(error, kind, self._shown())
 
     def _build(self) -> Any:
         request = self.request
@@ -266,6 +307,21 @@ def _wind_up() -> Failure | None:
     return None
 
 
+def _leave(failure: Failure | None) -> NoReturn:
+    """The task left because it was told to: what it returned is no result, and what it raised is not why it ended."""
+    if failure is not None:
+        sys.stderr.write(failure.traceback)
+        sys.stderr.flush()
+    _die(signal.SIGTERM)
+
+
+def _die(number: int) -> NoReturn:
+    """Ends as a process does that has no handler for this signal."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # it is blocked
+
+
 def _kind(error: BaseException) -> str:
     if isinstance(error, Overtaken):
         return "moved"
@@ -295,7 +351,9 @@ def main() -> NoReturn:
     loader = Loader(read_code(workspace, request.code), workspace)
     loader.install()
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=CHANNEL)
-    Execution(request, connected, loader).run()
+    execution = Execution(request, connected, loader)
+    signal.signal(signal.SIGTERM, execution.on_term)
+    execution.run()
 
 
 if __name__ == "__main__":

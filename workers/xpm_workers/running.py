@@ -18,13 +18,12 @@ from xpm.errors import MessageError
 from xpm_workers import frames, tree
 from xpm_workers.frames import Frame
 from xpm_workers.lease import Lease
+from xpm_workers.memory import Memory
 from xpm_workers.moments import Moment
-from xpm_workers.process import WRITTEN
+from xpm_workers.process import GRACEFUL, WRITTEN
+from xpm_workers.stops import KILL, STOP_GRACE, Stop, Stopwatch, cancelling, over_time
 
 log = logging.getLogger("xpm.worker")
-
-STOP_GRACE = 1.5
-"""Seconds between asking a job's processes to end and ending them."""
 
 DEAF = 8.0
 """Seconds after which a zygote that answers nothing is left to itself, when the job is to end: it is busy with an
@@ -39,12 +38,13 @@ class Ended:
     """How an execution ended."""
 
     kind: str
-    """`done`, `failed`, `crashed`, `missing` (an input), `returned` (handed back) or `fenced`."""
+    """`done`, `failed`, `crashed`, `missing` (an input), `returned` (handed back), `continued` (at its own wish) or
+    `fenced`."""
     fence: str = ""
     """For `done`: the fence of the record that was published or found."""
     failure: Failure | None = None
     text: str = ""
-    """For `crashed` and `returned`: why; for `missing`: the input."""
+    """For `crashed`, `returned` and `continued`: why; for `missing`: the input."""
     said: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """For `done` and `failed`: what the job's process told."""
     pid: int = 0
@@ -52,6 +52,8 @@ class Ended:
     """No process of the job is left."""
     written: bool = False
     """The process left its last word in a file."""
+    exit_code: int | None = None
+    """For `failed` without a word: the status with which the process ended."""
 
 
 AWAY = "its worker could not reach the broker"
@@ -59,6 +61,25 @@ AWAY = "its worker could not reach the broker"
 
 STOPPED = Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
 """Somebody asked for its end."""
+
+OUT_OF_MEMORY = Ended(
+    "failed", failure=Failure("oom", "OutOfMemory", "the kernel killed it for want of memory")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a job is granted, and how it is told of its end."""
+
+    grace: float
+    """Seconds that it has to save and leave, unless it is to end at once."""
+    limit: float = 0.0
+    """Seconds that it may take; 0: as long as it takes."""
+    resumable: bool = False
+    announce: Callable[[Stop], None] = lambda stop: None
+    """Called before its processes get SIGTERM."""
+    memory: Memory = field(default_factory=Memory)
+    """Tells what the kernel killed for want of memory from what others killed."""
 
 
 class Running:
@@ -71,6 +92,7 @@ class Running:
         patience: seconds for which the job stands still at most while the lease can't be renewed.
         note: told the process id of the job.
         frozen: whether the supervisor has frozen the process of this id.
+        terms: what the job is granted.
     """
 
     def __init__(
@@ -81,6 +103,7 @@ class Running:
         patience: float,
         note: Callable[[int], None],
         frozen: Callable[[int], bool],
+        terms: Terms,
     ) -> None:
         self._channel = channel
         self._wake = wake
@@ -91,32 +114,51 @@ class Running:
         self._frozen: Moment | None = None
         self._pid = 0
         self._progress = b""
+        self._terms = terms
+        self._watch: Stopwatch | None = None
+        self._reached = 0.0
         self._parts: list[bytes] = []
         self._word: Frame | None = None
         self._kill_at: float | None = None
         self._deaf_at: float | None = None
         self._return_at: float | None = None
-        self._returning = ""
-        self._stopping = False
+        self._returning: Stop | None = None
+        self._stop: Stop | None = None
         self._fenced = False
 
     # What the worker may be asked for meanwhile
 
     def stop(self) -> None:
-        """End the job's processes: somebody asked for it."""
-        self._stopping = True
-        self._end()
+        """End the job's processes at once: somebody asked for it."""
+        self._end(KILL)
+
+    def cancel(self) -> None:
+        """End the job's processes, which may save what they like before: nobody wants the job any more."""
+        self._end(cancelling(self._terms.grace))
 
     def hand_back(self, after: float, why: str) -> None:
-        """Let the job go on for `after` seconds; then end it and hand it back."""
+        """Let the job go on for `after` seconds; then end it and hand it back.
+
+        One that can be resumed is told at once: it saves within that time what another worker goes on with.
+        """
+        if self._terms.resumable and after > 0:
+            self._end(Stop("returned", why, after))
+            return
         at = time.monotonic() + after
         self._return_at = at if self._return_at is None else min(at, self._return_at)
-        self._returning = why
+        self._returning = Stop("returned", why)
 
-    def _end(self) -> None:
+    def _end(self, stop: Stop) -> None:
+        """SIGTERM now, SIGKILL after the grace; another reason may come later, and can only shorten that."""
+        at = time.monotonic() + stop.grace
         if self._kill_at is None:
-            self._kill_at = time.monotonic() + STOP_GRACE
+            self._stop, self._kill_at = stop, at
+            self._terms.announce(stop)
             self._signal(signal.SIGTERM)
+            return
+        self._kill_at = min(at, self._kill_at)
+        if self._stop is None or (stop.by_people and not self._stop.by_people):
+            self._stop = stop
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
@@ -146,6 +188,7 @@ class Running:
                 if frame is None:
                     return replace(self._ended(None), pid=self._pid, clean=False)
                 if frame[0] == "exit":
+                    self._tell_progress()
                     return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[2]))
                 if frame[0] == "refused":
                     return Ended("crashed", text=f"it could not be started: {frame[1]}")
@@ -174,6 +217,8 @@ class Running:
         waits.append(self._due())
         if self._frozen is None:
             waits.append(self._lease.left)
+        if self._watch is not None and self._kill_at is None and self._frozen is None:
+            waits.append(self._terms.limit - self._watch.seconds)
         return max(0.0, min(waits))
 
     def _due(self) -> float:
@@ -184,23 +229,42 @@ class Running:
         if frame[0] == "started":
             self._pid = int(frame[1])
             self._started(self._pid)
+            if self._terms.limit:
+                self._watch = Stopwatch()
             if self._frozen is not None:
                 tree.signal_tree(self._pid, signal.SIGSTOP)
         elif frame[0] == "here":
             self._deaf_at = math.inf
         elif frame[0] == "progress":
-            self._progress = frames.pack(frame[1:3])
+            self._note_progress(*frame[1:4])
         elif frame[0] in ("done", "failed"):
             self._word = frame
+
+    def _note_progress(self, value: float, desc: str | None, level: int) -> None:
+        """What is told of the job's progress, and for one that can be resumed how far it is as a whole."""
+        if not self._terms.resumable:
+            self._progress = frames.pack([value, desc])
+            return
+        if level == 0 and self._reached < value < math.inf:
+            self._reached = value
+        self._progress = frames.pack([value, desc, self._reached])
+
+    def _tell_progress(self) -> None:
+        """How far a job came before it ended counts, if it is to go on from there."""
+        if self._terms.resumable and self._progress and (self._word is None or self._word[0] != "done"):
+            self._lease.renew(self._progress)
+            self._progress = b""
 
     def _tick(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill()
             self._kill_at = now + STOP_GRACE
-        if self._return_at is not None and now >= self._return_at:
+        if self._return_at is not None and now >= self._return_at and self._returning is not None:
             self._return_at = now + STOP_GRACE
-            self._end()
+            self._end(self._returning)
+        if self._watch is not None and self._kill_at is None and self._watch.seconds >= self._terms.limit:
+            self._end(over_time(self._terms.limit, self._terms.grace))
         self._keep()
 
     # Its lease
@@ -211,6 +275,7 @@ class Running:
             self._freeze()
         if self._due() <= 0:
             progress, self._progress = self._progress, b""
+            self._terms.memory.look(self._pid)
             answer = self._lease.renew(progress)
             if answer == "away":
                 self._progress = self._progress or progress
@@ -227,11 +292,15 @@ class Running:
             self._thaw()
             if answer == "stop":
                 self.stop()
+            elif answer == "cancel":
+                self.cancel()
 
     def _freeze(self) -> None:
         if self._frozen is not None:
             return
         self._frozen = Moment.now()
+        if self._watch is not None:
+            self._watch.pause()
         if self._pid:
             log.warning("the job stands still: its lease could not be renewed in time")
             tree.signal_tree(self._pid, signal.SIGSTOP)
@@ -240,12 +309,14 @@ class Running:
 
     def _thaw(self) -> None:
         frozen, self._frozen = self._frozen, None
+        if self._watch is not None:
+            self._watch.resume()
         if self._pid and (frozen is not None or self._frozen_by_pool(self._pid)):
             log.info("the lease was renewed: the job goes on")
             tree.signal_tree(self._pid, signal.SIGCONT)
 
     def _hand_back_dead(self) -> None:
-        self._returning = AWAY
+        self._stop = self._stop or Stop("returned", AWAY)
         self._kill_at = time.monotonic() + STOP_GRACE
         self._kill()
 
@@ -255,12 +326,23 @@ class Running:
             return Ended("fenced")
         if word and word[0] == "done":
             return ended_by(word)
-        if self._stopping:
+        stop = self._stop
+        if stop is not None and stop.by_people:
             return STOPPED
-        if self._kill_at is not None:
-            return Ended("returned", text=self._returning)
-        if word:
-            return ended_by(word)
+        said = ended_by(word) if word else None
+        if said is not None and said.kind == "continued":
+            return said
+        if stop is not None and stop.why == "timeout":
+            return Ended("failed", failure=Failure("timeout", "TimeLimit", stop.text))
+        if stop is not None:
+            return Ended("returned", text=stop.text)
+        return said or self._unsaid(status)
+
+    def _unsaid(self, status: int | None) -> Ended:
+        """The process ended without a word, and nobody here wanted that."""
+        killed = status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        if killed and self._terms.memory.killed(self._pid):
+            return OUT_OF_MEMORY
         ended = Ended("crashed", text="its zygote died") if status is None else _silent(status)
         if ended.kind == "crashed" and self._frozen is not None:
             return Ended("returned", text=AWAY)  # it did nothing: whatever ended it is not its doing
@@ -281,6 +363,8 @@ def ended_by(word: Frame, *, clean: bool = True) -> Ended:
         raise MessageError(f"{verb!r} is not how a job ends")
     if said.get("kind") == "moved":
         return Ended("returned", text=str(said.get("message", "")), clean=clean)
+    if said.get("kind") == GRACEFUL:
+        return Ended("continued", text=str(said.get("message", "")), said=said, clean=clean)
     told = (str(said.get(name, "")) for name in ("kind", "type", "message", "traceback"))
     return Ended("failed", failure=Failure(*told), said=said, clean=clean)
 
@@ -290,7 +374,7 @@ def _silent(status: int) -> Ended:
     if not os.WIFSIGNALED(status):
         code = os.waitstatus_to_exitcode(status)
         failure = Failure("exit", "Exit", f"the process ended with status {code} before its task did")
-        return Ended("failed", failure=failure, written=code == WRITTEN)
+        return Ended("failed", failure=failure, written=code == WRITTEN, exit_code=code)
     number = os.WTERMSIG(status)
     name = signal.Signals(number).name
     if number in OUTSIDE:

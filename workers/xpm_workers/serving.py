@@ -16,14 +16,18 @@ from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
 from xpm.workspace.spares import Spares
+from xpm_workers import frames
 from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.channels import Channels
+from xpm_workers.further import covered
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
 from xpm_workers.lease import Lease
+from xpm_workers.memory import Memory
 from xpm_workers.moments import Moment
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
-from xpm_workers.premises import Premises
-from xpm_workers.running import STOPPED, Ended, Running
+from xpm_workers.premises import Interrupted, Premises
+from xpm_workers.running import STOPPED, Ended, Running, Terms
+from xpm_workers.stops import Stop
 
 log = logging.getLogger("xpm.worker")
 
@@ -38,7 +42,7 @@ EVERY = "*"
 TOGETHER = 1.0
 """Seconds within which a signal for all processes of a pool reaches the worker after its job."""
 
-_LOST = {"fenced": Ended("fenced"), "stop": STOPPED}
+_LOST = {"fenced": Ended("fenced"), "stop": STOPPED, "cancel": STOPPED}
 """How a job ends that must not go on, by the answer to a renewal."""
 
 
@@ -100,6 +104,7 @@ class Serving:
         self._spares = Spares(duty.workspace, name)
         self._types: dict[str, bytes] = {}
         self._channels = Channels(zygote)
+        self._memory = Memory()
         self._orders = orders
         self._current: Claim | None = None
 
@@ -178,7 +183,9 @@ class Serving:
                 continue
             _, _, what = order.partition(" ")
             if self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
-                running.stop()
+                # Who has told the broker too may want no more than that it ends: the broker knows.
+                wanted = self._renew(self._current, b"")
+                running.cancel() if wanted == "cancel" else running.stop()
 
     def serve(self, claim: Claim) -> Reply:
         """Run a job to its end and report it; the reply may bring the next."""
@@ -202,8 +209,25 @@ class Serving:
             return _refused(error)
         if held_up:
             return held_up
-        premises = Premises.take(claim, types, self.name, str(self.duty.workspace), self._spares)
-        return premises if isinstance(premises, Ended) else premises.leave(self._execute(claim, types, lease))
+        place = str(self.duty.workspace)
+        premises = Premises.take(claim, types, self.name, place, self._spares, self._pulse(lease))
+        if isinstance(premises, Ended):
+            return premises
+        return premises.leave(self._execute(claim, types, lease, premises.announce))
+
+    def _pulse(self, lease: Lease) -> Callable[[], None]:
+        """Keeps the lease while the directory of a job is made, which may mean to copy much.
+
+        What it returns raises `Interrupted` when the job is not to go on.
+        """
+
+        def beat() -> None:
+            if self._orders.stopping:
+                raise Interrupted(Ended("returned", text="its worker was stopped"))
+            if lease.due() <= 0 and (lost := _LOST.get(lease.renew())):
+                raise Interrupted(lost)
+
+        return beat
 
     def _await_lease(self, lease: Lease) -> Ended | None:
         """A job begins only under a lease that is not about to end: a claim may have been answered late."""
@@ -216,14 +240,18 @@ class Serving:
                 return Ended("returned", text="its worker was stopped")
         return None
 
-    def _execute(self, claim: Claim, types: Mapping[str, bytes], lease: Lease) -> Ended:
+    def _execute(
+        self, claim: Claim, types: Mapping[str, bytes], lease: Lease, announce: Callable[[Stop], None]
+    ) -> Ended:
         self._board.job = ASKED
         try:
-            return self._follow(claim, types, lease)
+            return self._follow(claim, types, lease, announce)
         finally:
             self._board.job = 0
 
-    def _follow(self, claim: Claim, types: Mapping[str, bytes], lease: Lease) -> Ended:
+    def _follow(
+        self, claim: Claim, types: Mapping[str, bytes], lease: Lease, announce: Callable[[Stop], None]
+    ) -> Ended:
         try:
             channel = self._channels.ask(claim.code, request_for(claim, types, str(self.duty.workspace)))
         except XpmError as error:
@@ -231,8 +259,10 @@ class Serving:
         except OSError as error:
             self._channels.forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
+        terms = Terms(self.duty.grace, claim.limit, claim.resumable, announce, self._memory)
+        self._memory.begin()
         running = Running(
-            channel, self._orders.wake, lease, self.duty.freeze_limit, self._note, self._is_frozen
+            channel, self._orders.wake, lease, self.duty.freeze_limit, self._note, self._is_frozen, terms
         )
         ended = running.follow(self._attend)
         if ended.kind == "crashed" or not ended.clean:
@@ -265,8 +295,9 @@ class Serving:
         return self._orders.stopping
 
     def _renew(self, claim: Claim, progress: bytes) -> str:
+        reached = frames.unpack(progress)[2] if claim.resumable and progress else None
         try:
-            answer = self.broker.renew(self.name, claim.id, claim.execution, progress)
+            answer = self.broker.renew(self.name, claim.id, claim.execution, progress, reached)
         except BrokerError as error:
             self.trouble(error)
             return "away"
@@ -317,7 +348,10 @@ class Serving:
             return self.broker.finish(me, number, slots, job, execution, ended.fence)
         log.info("job %s: %s %s", job[:8], ended.kind, ended.failure.line if ended.failure else ended.text)
         if ended.failure is not None:
-            return self.broker.fail(me, number, slots, job, execution, ended.failure)
+            again = covered(claim, ended)
+            return self.broker.fail(me, number, slots, job, execution, ended.failure, again)
+        if ended.kind == "continued":
+            return self.broker.adjourn(me, number, slots, job, execution, ended.text[:60])
         if ended.kind == "missing":
             return self.broker.miss(me, number, slots, job, execution, ended.text)
         if ended.kind == "crashed":
@@ -343,6 +377,7 @@ def request_for(claim: Claim, types: Mapping[str, bytes], workspace: str) -> dic
         "types": types,
         "workspace": workspace,
         "code": claim.code,
+        "limit": claim.limit,
     }
 
 

@@ -20,6 +20,7 @@ from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result
 from xpm_workers.loader import Loader
+from xpm_workers.moments import Moment
 
 _PAUSE = 0.05
 _NOTHING = "xpm nothing"
@@ -66,6 +67,12 @@ class JobSession:
         self._records: dict[JobId, Record] = {}
         self._next_report = 0.0
         self._last_desc: str | None = None
+        self._until: float | None = None
+
+    def limit(self, seconds: float) -> None:
+        """The job may take so long from now on."""
+        self._until = seconds
+        self._began = Moment.now()
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Refuses: a job's own tasks belong to the script."""
@@ -94,6 +101,10 @@ class JobSession:
         if now >= self._next_report or desc != self._last_desc or value >= 1:
             self._next_report, self._last_desc = now + _PAUSE, desc
             self._report(value, desc, level)
+
+    def remaining(self) -> float | None:
+        """Seconds until the job's time limit; the time for which it was frozen is not known here, and counts."""
+        return None if self._until is None else max(0.0, self._until - self._began.age)
 
     def own(self, ref: JobRef, payload: bytes, types: dict[str, TypeInfo]) -> Any:
         """This job's live task."""

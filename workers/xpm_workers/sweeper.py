@@ -81,7 +81,7 @@ class Sweeper:
         if not self._turn.take(self._interval):
             return
         self.expire()
-        self._broker.revisit()
+        self._broker.revisit()  # and lets start what is due, be all workers busy or not
         self.project()
 
     def expire(self) -> int:

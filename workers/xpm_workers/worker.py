@@ -141,7 +141,7 @@ class Worker(RQWorker):
         if self._orders.leaving or (self.duty.burst and not reply.backlog):
             return None
         if not reply.backlog:
-            self._idle()
+            self._idle(reply.due)
             if self._orders.leaving:
                 return None
         return self._serving.claim()
@@ -205,19 +205,20 @@ class Worker(RQWorker):
         elif command == "stop-job":
             self._serving.stop_job(str(payload.get("job_id")))
 
-    def _idle(self) -> None:
-        """Wait for the bell; the call that follows is the heartbeat."""
+    def _idle(self, due: float | None) -> None:
+        """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""
+        longest = min(PATIENCE, max(self.duty.lease / 3, 1.0))
         try:
-            self._wait_for_bell()
+            self._wait_for_bell(longest if due is None else min(longest, max(due, 0.005)))
         except _Roused:  # wherever in the wait the signal came
             return
         self._duties()
 
-    def _wait_for_bell(self) -> None:
+    def _wait_for_bell(self, longest: float) -> None:
         self._waiting = True
         try:
             if not self._orders.leaving:  # the signal may have come before `_waiting` was set
-                self._bell.wait(self.name, min(PATIENCE, max(self.duty.lease / 3, 1.0)))
+                self._bell.wait(self.name, longest)
         except BrokerError as error:
             self._waiting = False
             self._serving.trouble(error)

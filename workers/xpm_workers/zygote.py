@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -263,21 +264,22 @@ class Zygote:
 
     def _fork(self, line: Line, request: Request) -> int:
         execution = process.Execution(request, self._channel, self._loader)
+        on_term = execution.on_term  # made here, it costs the job no page
         gc.freeze()  # or the job's first collection would look at, and so copy, what was made here
         job = os.fork()
         if job:
             return job
         try:
-            self._become(line)
+            self._become(line, on_term)
             execution.run()
         finally:
             os._exit(process.FAILED)
 
-    def _become(self, line: Line) -> None:
+    def _become(self, line: Line, on_term: Callable[[int, object], None]) -> None:
         """The child's side of the fork: lets go of what is the zygote's."""
         signal.set_wakeup_fd(-1)
         _set_signal(_SIGCHLD, 0)
-        _set_signal(_SIGTERM, 0)
+        _set_signal(_SIGTERM, on_term)
         _set_signal(_SIGINT, signal.default_int_handler)
         os.dup2(line.socket.fileno(), process.CHANNEL, False)
         os.closerange(FIRST, max(self._lines, default=self._ring) + 8)

@@ -11,7 +11,7 @@ from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
 from xpm.core.retries import Retries
-from xpm.core.state import ENDED, State
+from xpm.core.state import ENDED, PENDING, State
 from xpm.core.typeinfo import TypeInfo
 from xpm.types import JobId, Scalar, ShortId, short
 
@@ -91,7 +91,9 @@ class JobView:
     @property
     def attempts(self) -> int:
         """How many there may be in all, as far as its policy says; 0 when it has none."""
-        return self.attempt - self.retried + Retries.unpack(self.policy).times if self.policy else 0
+        if not self.policy:
+            return 0
+        return self.attempt - self.retried + Retries.unpack(self.policy).times + (self.state in PENDING)
 
 
 @dataclass(frozen=True, slots=True)

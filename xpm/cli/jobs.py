@@ -123,6 +123,8 @@ def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
         "queue": job.queue,
         "priority": job.priority,
         "attempt": job.attempt,
+        "attempts": job.attempts or None,
+        "due": job.due if job.state is State.SCHEDULED else None,
         "inputs": job.inputs,
         "unmet": job.unmet,
         "blocked": job.blocked,

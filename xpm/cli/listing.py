@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -161,8 +162,25 @@ def _waiting(job: JobView, _progress: Progress | None, _now: float) -> str:
 
 def _running(job: JobView, progress: Progress | None, now: float) -> str:
     said = f"{progress.value:.0%} {progress.desc}".rstrip() if progress is not None else ""
-    tries = f"attempt {job.attempt}" if job.attempt > 1 else ""
+    tries = _attempt(job, job.attempt) if job.attempt > 1 else ""
     return ", ".join(part for part in (said, f"for {duration(now - job.started)}", tries) if part)
+
+
+def _attempt(job: JobView, number: int) -> str:
+    return f"attempt {number} of {job.attempts}" if job.attempts else f"attempt {number}"
+
+
+def _scheduled(job: JobView, _progress: Progress | None, now: float) -> str:
+    if not job.attempt:
+        return f"{'starts at' if job.due > now else 'may start since'} {_moment(job.due, now)}"
+    why = f": {job.reason}" if job.reason else ""
+    return f"{_attempt(job, job.attempt + 1)}, again at {_moment(job.due, now)}{why}"
+
+
+def _moment(seconds: float, now: float) -> str:
+    """A moment of the next hours by the clock alone."""
+    near = abs(seconds - now) < 12 * 3600
+    return time.strftime("%H:%M:%S" if near else "%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _done(job: JobView, _progress: Progress | None, _now: float) -> str:
@@ -192,6 +210,7 @@ _NOTES: Mapping[State, Callable[[JobView, Progress | None, float], str]] = {
     State.DONE: _done,
     State.HOLD: _held,
     State.READY: _ready,
+    State.SCHEDULED: _scheduled,
 }
 
 

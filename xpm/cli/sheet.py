@@ -153,7 +153,8 @@ def _state(
     if failed_for_good(failed):
         return State.ERROR.value, f"its last attempt failed{unsure}"
     if failed:
-        return "unknown", f"its last attempt was lost, and it may run again{unsure}"
+        how = "failed, and another was to follow" if failed[-1].again else "was lost, and it may run again"
+        return "unknown", f"its last attempt {how}{unsure}"
     return "unknown", f"it has a directory and no result{unsure}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform, overload
@@ -24,18 +25,23 @@ from xpm.core.info import (
 )
 from xpm.core.jobpath import in_directory
 from xpm.core.live import instance_of
-from xpm.core.requirement import Need, collected
+from xpm.core.options import Given, options_of
+from xpm.core.requirement import Need
+from xpm.core.retries import Retries
 from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import Sealing, seal, steps
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
 from xpm.core.tags import note_tag, tags_of
-from xpm.errors import ConfigError, NoExperiment, NotSubmitted
+from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError
 from xpm.types import Scalar
 
 __all__ = ["Config", "Constant", "Dependent", "Meta", "Param", "PathGenerator", "Task", "field", "reference"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+_NOTHING: Given = (None, None, (), None, None, None)
+"""The options of a submission that names none."""
 
 _RESTORED = "restored"
 """What `__new__` is given when a live object is unpickled or copied, which isn't calling its class."""
@@ -152,13 +158,31 @@ class Task(Config, Submittable):
         queue: str | None = None,
         priority: int | None = None,
         requires: Sequence[Need] = (),
+        retries: int | Retries | None = None,
+        timeout: float | str | timedelta | None = None,
+        not_before: datetime | timedelta | float | str | None = None,
     ) -> T: ...
     @overload
     def submit(
-        self, *, queue: str | None = None, priority: int | None = None, requires: Sequence[Need] = ()
+        self,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        requires: Sequence[Need] = (),
+        retries: int | Retries | None = None,
+        timeout: float | str | timedelta | None = None,
+        not_before: datetime | timedelta | float | str | None = None,
     ) -> Self: ...
     def submit(
-        self, *, queue: str | None = None, priority: int | None = None, requires: Sequence[Need] = ()
+        self,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        requires: Sequence[Need] = (),
+        retries: int | Retries | None = None,
+        timeout: float | str | timedelta | None = None,
+        not_before: datetime | timedelta | float | str | None = None,
+        **unknown: Any,
     ) -> Any:
         """Hands the task to the open experiment, without waiting; a second call changes nothing.
 
@@ -167,6 +191,10 @@ class Task(Config, Submittable):
             priority: higher goes first; the experiment's own by default.
             requires: what it holds while it runs: `[gpu(2), lock("index").read()]`. Until all of it is free it
                 waits, and holds nothing.
+            retries: further attempts after a failure: how many, or `Retries(...)`; none by default.
+            timeout: how long an attempt may take: seconds, a text like `"2h"`, or a timedelta.
+            not_before: when it may start at the earliest: a moment, or seconds (a text, a timedelta) from now.
+            unknown: what else was given: a mistake, which is told.
 
         Returns:
             What `task_outputs` returns if the task defines it, else the task.
@@ -174,7 +202,7 @@ class Task(Config, Submittable):
         Raises:
             NoExperiment: outside of an experiment.
             ConfigError: a parameter is missing or wrong.
-            SubmissionError: it can't become a job.
+            SubmissionError: it can't become a job, or an option is wrong.
         """
         info = own_info(_description(self, "submit"))
         if info.session is not None:
@@ -182,9 +210,8 @@ class Task(Config, Submittable):
         session = active()
         if session is None:
             raise NoExperiment()
-        options = DEFAULTS
-        if queue is not None or priority is not None or requires:
-            options = SubmitOptions(queue, priority, collected(requires))
+        given = (queue, priority, requires, retries, timeout, not_before)
+        options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
         session.submit(self, options)
         info.session = session
         if not hasattr(type(self), "task_outputs"):
@@ -221,6 +248,13 @@ class Task(Config, Submittable):
     def job(self) -> Job:
         """The task's job: `id`, `path`, `state`, `stdout`, `stderr`."""
         return _session(self).handle(self)
+
+
+def _options(task: Any, given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
+    try:
+        return options_of(given, unknown)
+    except SubmissionError as error:
+        raise SubmissionError(f"{task.__xpm_schema__.label}.submit: {error}") from None
 
 
 def reference(task: Task) -> JobRef:

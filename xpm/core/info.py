@@ -34,6 +34,10 @@ class Submittable(Described):
     """Marks the config classes that can be submitted."""
 
 
+class Resumable(Submittable):
+    """Marks those whose directory is kept between attempts."""
+
+
 class Description:
     """Marks the generated classes whose instances are descriptions, not live objects."""
 

@@ -10,10 +10,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from xpm.core.config import Task
     from xpm.core.requirement import Need
+    from xpm.core.retries import Retries
     from xpm.core.state import State
     from xpm.types import JobId
 
@@ -25,6 +27,11 @@ class SubmitOptions(NamedTuple):
     priority: int | None = None
     requires: tuple[Need, ...] = ()
     """What it holds of tokens and locks while it runs."""
+    retries: Retries | None = None
+    timeout: float | None = None
+    """Seconds."""
+    not_before: datetime | float | None = None
+    """A moment, or seconds from now."""
 
 
 DEFAULTS = SubmitOptions()
@@ -81,6 +88,10 @@ class Session(Protocol):
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """Notes how far the job of this process is."""
+        ...
+
+    def remaining(self) -> float | None:
+        """Seconds until the time limit of the job of this process; None when it has none."""
         ...
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from xpm.core.encoding import encode
 from xpm.core.identifier import digest
-from xpm.core.info import JobRef, own_info
+from xpm.core.info import JobRef, Resumable, own_info
 from xpm.core.schema import Schema
 from xpm.core.sealing import seal, unseal
 from xpm.core.tags import label_of, tags_of
@@ -29,6 +29,8 @@ class Prepared(NamedTuple):
     dependencies: tuple[JobRef, ...]
     """The direct ones, those of nested configs and containers included."""
     tags: Mapping[str, Scalar]
+    resumable: bool = False
+    """Whether the job's directory is kept between attempts."""
 
 
 def prepare(task: Any) -> Prepared:
@@ -55,4 +57,4 @@ def prepare(task: Any) -> Prepared:
     finally:
         if not done:
             unseal(task, sealing)
-    return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags)
+    return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags, isinstance(task, Resumable))

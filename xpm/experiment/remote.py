@@ -24,6 +24,7 @@ from xpm.core.plan import Plan
 from xpm.core.requirement import Need, needs_text
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
+from xpm.core.submission import Prepared
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
@@ -40,6 +41,7 @@ from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
+from xpm.experiment.wishes import wishes_of
 from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
@@ -124,18 +126,24 @@ class Remote:
             PAYLOAD_VERSION,
             under.priority if options.priority is None else options.priority,
             *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
-            self._wishes(prepared.id, prepared.label, options),
+            self._wishes(prepared, options),
         )
 
-    def _wishes(self, job: JobId, label: str, options: SubmitOptions) -> dict[str, str | int]:
-        wishes: dict[str, str | int] = {}
-        if rank := self._gathering.chains.rank(job):
+    def _wishes(self, prepared: Prepared, options: SubmitOptions) -> dict[str, str | int]:
+        wishes = dict(wishes_of(options, self._server_time, resumable=prepared.resumable))
+        if rank := self._gathering.chains.rank(prepared.id):
             wishes["ch"] = rank
         if options.requires:
-            wishes["rs"] = self._needs(label, options.requires)
+            wishes["rs"] = self._needs(prepared.label, options.requires)
         return wishes
 
+    def _server_time(self, here: float) -> float:
+        """What the server's clock shows when this host's shows `here`."""
+        assert self._run is not None, "entries are made for a run"
+        return here + self._run.ahead
+
     def _needs(self, label: str, needs: tuple[Need, ...]) -> str:
+        """What a job needs, after the broker has been told of each token."""
         assert self._run is not None, "entries are made while they go out"
         fresh = [need for need in needs if need.resource not in self._capacities]
         if fresh:

@@ -27,6 +27,7 @@ from xpm.experiment.others import Today, about_others
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
+from xpm.experiment.wishes import settled
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
 from xpm.standard import open_missing
 from xpm.types import Namespace
@@ -177,7 +178,7 @@ class Experiment:
             _valid(options.priority)
         if options.queue is not None and not is_queue(options.queue):
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
-        self._outgoing.put((prepare(task), options))
+        self._outgoing.put((prepare(task), settled(options, time.time())))
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         """Holds tokens and locks for code of the script."""
@@ -210,6 +211,9 @@ class Experiment:
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """A script has no progress of its own: nothing."""
+
+    def remaining(self) -> None:
+        """A script has no time limit."""
 
     # What users ask
 

@@ -48,6 +48,8 @@ class Tracked:
         self._code = code
         self._facts = facts
         self._run: Run | None = None
+        self.ahead = 0.0
+        """Seconds by which the server's clock is before this host's, as far as it matters to a start time."""
         self._broker: Broker | None = None
         self.count = 0
         """Jobs that the broker must know of."""
@@ -62,8 +64,11 @@ class Tracked:
         broker = self._link.broker
         if self._run is None or self._broker is not broker:
             # A broker that was away may have come back without its memory: the same names give the same run.
+            known = self._run
             self._run = broker.open(self.experiment, self.name, self._code, self._facts)
             self._broker = broker
+            if known is None or known.start != self._run.start:  # it began just now
+                self.ahead = self._run.start / 1000 - time.time()
         return self._run
 
     @property

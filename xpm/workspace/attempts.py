@@ -20,7 +20,8 @@ class Failure:
     `kind` is `exception`, `import` (the task's code could not be loaded), `result` (what `execute` returned
     could not be kept), `exit` (the process left without returning), `signal`, `disk` (a full one, say, or a
     directory that was removed), `input` (an input's record did not appear), `moved` (a later execution has the
-    directory) or `lost`.
+    directory), `oom` (the kernel killed it for want of memory), `timeout` (its time limit), `killed` (on request) or
+    `lost`.
     """
 
     kind: str
@@ -54,6 +55,8 @@ class Attempt:
     failure: Failure
     changed: Sequence[str] = ()
     """Files of the project that had changed since the job was submitted, when it ran no copy of it."""
+    again: bool = False
+    """Another attempt was to follow, by the job's policy."""
 
 
 def write_attempt(jobdir: str | os.PathLike[str], attempt: Attempt) -> None:
@@ -79,8 +82,8 @@ def write_attempt(jobdir: str | os.PathLike[str], attempt: Attempt) -> None:
 
 
 def failed_for_good(attempts: Sequence[Attempt]) -> bool:
-    """Whether the last of the attempts ended its job; one that was lost did not: the job may run again."""
-    return bool(attempts) and attempts[-1].failure.kind != "lost"
+    """Whether the last of the attempts ended its job; one that was lost, or that another was to follow, did not."""
+    return bool(attempts) and attempts[-1].failure.kind != "lost" and not attempts[-1].again
 
 
 def read_attempts(jobdir: str | os.PathLike[str]) -> list[Attempt]:

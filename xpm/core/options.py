@@ -1,0 +1,46 @@
+"""What `submit` is told beside the task: checked here, once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from xpm.core.lengths import seconds
+from xpm.core.requirement import Need, collected
+from xpm.core.retries import Retries
+from xpm.core.session import SubmitOptions
+from xpm.errors import SubmissionError
+
+NAMES = SubmitOptions._fields
+
+
+Given = tuple[str | None, int | None, Sequence[Need], object, object, object]
+"""What was given for each of `NAMES`."""
+
+
+def options_of(given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
+    """The options of one submission.
+
+    Raises:
+        SubmissionError: there is no such option, or a value is impossible; the message doesn't name the task.
+    """
+    for name in unknown:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        raise SubmissionError(
+            f"no option {name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}")
+        )
+    queue, priority, requires, retries, timeout, not_before = given
+    policy = None if retries is None else Retries.of(retries)
+    limit = None if timeout is None else seconds(timeout, "timeout")
+    return SubmitOptions(queue, priority, collected(requires), policy, limit, _moment(not_before))
+
+
+def _moment(given: object) -> datetime | float | None:
+    if given is None or isinstance(given, datetime):
+        return given
+    if isinstance(given, str | timedelta | int | float) and not isinstance(given, bool):
+        return seconds(given, "not_before", least=0)
+    raise SubmissionError(f"not_before: expected a datetime, or seconds from now, got {given!r}")

@@ -1,0 +1,42 @@
+"""How a task is to be run, as the broker is told: see `xpm.broker.keys.WISHES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from xpm.core.session import SubmitOptions
+
+NONE: Mapping[str, str | int] = MappingProxyType({})
+
+
+def settled(options: SubmitOptions, now: float) -> SubmitOptions:
+    """The same options with a moment in place of "so long from now", in seconds by this host's clock."""
+    given = options.not_before
+    if given is None:
+        return options
+    return options._replace(not_before=given.timestamp() if isinstance(given, datetime) else now + given)
+
+
+def wishes_of(
+    options: SubmitOptions, server: Callable[[float], float], *, resumable: bool
+) -> Mapping[str, str | int]:
+    """The wishes of one submission.
+
+    Args:
+        options: what it says, `settled`.
+        server: what the server's clock shows at a moment of this host's.
+        resumable: whether the job's directory is kept between attempts.
+    """
+    wishes: dict[str, str | int] = {}
+    if options.not_before is not None:
+        assert not isinstance(options.not_before, datetime), "settled"
+        wishes["nb"] = round(1000 * server(options.not_before))
+    if options.retries is not None and options.retries.times:
+        wishes["ry"] = options.retries.pack()
+    if options.timeout is not None:
+        wishes["to"] = round(1000 * options.timeout)
+    if resumable:
+        wishes["ru"] = 1
+    return wishes or NONE
