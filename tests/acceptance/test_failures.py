@@ -112,6 +112,19 @@ class Turns(ResumableTask):
         saved.write_text(str(done + 1))
         raise GracefulTimeout("that is enough for once")
 
+class Leaves(ResumableTask):
+    """Works until its time is over, saves, and asks for more."""
+    ledger: Meta[Path]
+    def execute(self) -> str:
+        note(self.ledger, "turn")
+        if Path("saved").exists():
+            return Path("saved").read_text()
+        try:
+            time.sleep(600)
+        except TaskCancelled as cancelled:
+            Path("saved").write_text(cancelled.message)
+            raise GracefulTimeout("saved")
+
 class Loop(ResumableTask):
     """Gets nowhere."""
     ledger: Meta[Path]
@@ -441,6 +454,14 @@ def test_a_task_that_ends_itself_is_continued_at_once_and_uncounted(works: Farm,
     assert (job.state, job.attempt, job.execution) == (State.DONE, 1, 4)
     assert lines(ledger) == [f"{step}:True" for step in range(4)]
     assert not attempts(works, "Turns steps=3")
+
+
+def test_a_task_may_ask_for_more_when_its_time_is_over(works: Farm, ledger: Path) -> None:
+    works.send(works.run(), works.tasks.Leaves.C(ledger=ledger), timeout=0.5)
+    works.pool("--burst").wait(60)
+    assert (works.job("Leaves").state, works.job("Leaves").attempt, len(lines(ledger))) == (State.DONE, 1, 2)
+    record = read_record(str(path(works, "Leaves")))
+    assert record and record.result == "its time limit of 0.5 s is over"
 
 
 def test_a_task_that_ends_itself_and_gets_nowhere_is_an_error(works: Farm, ledger: Path) -> None:

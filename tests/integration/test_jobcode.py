@@ -424,6 +424,35 @@ def test_code_with_threads_runs_in_fresh_interpreters(lab):
     assert not zygote.is_running()
 
 
+def test_a_task_in_a_fresh_interpreter_is_told_of_its_end_too(tmp_path):
+    source = """
+import threading
+from xpm.errors import TaskCancelled
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+class Saves(Task):
+    n: Param[int]
+    def execute(self):
+        Path("begun").touch()
+        try:
+            time.sleep(1000)
+        except TaskCancelled as cancelled:
+            Path("saved").write_text(cancelled.message)
+            raise
+"""
+    lab = Lab(tmp_path, source)
+    try:
+        worker = lab.worker()
+        prepared = lab.prepare(lab.module.Saves.C(n=1))
+        worker.ask(lab.request(prepared))
+        until(lambda: (lab.path(prepared) / "begun").exists())
+        worker.signal(signal.SIGTERM)
+        assert os.WTERMSIG(worker.until("exit")[1]) == signal.SIGTERM
+        assert (lab.path(prepared) / "saved").read_text() == "ended by SIGTERM"
+        assert not (lab.path(prepared) / "stderr.log").exists()
+    finally:
+        lab.close()
+
+
 def test_numpy_is_imported_once_and_forked(tmp_path):
     source = """
 import numpy

@@ -8,11 +8,12 @@ ignore comment that hides nothing. `test_calls.py` checks the file without these
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import assert_type
 
-from xpm import Config, Constant, Dependent, Meta, Param, PathGenerator, Task, field, progress, tag
+from xpm import Config, Constant, Dependent, Meta, Param, PathGenerator, Retries, Task, field, progress, tag
 
 
 class Optimiser(Enum):
@@ -81,6 +82,9 @@ def right() -> None:
     assert_type(Deep.C(depth=3, layers=1).instance(), Deep)
     assert_type(Evaluate.C(trained=train, others={"a": train}, limit=3).submit().result(), dict[str, float])
     assert_type(Pretrain.C(seed=1).submit(), Loaded)
+    assert_type(train.submit(retries=3, timeout="2h", not_before=datetime.now()), Train)
+    policy = Retries(3, on=(OSError, "oom"), delay=timedelta(minutes=1))
+    assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
     Train.C(model=Deep.C(depth=1), lr=1)
     train.lr = 0.3
     train.job.id.upper()
@@ -106,6 +110,9 @@ def wrong() -> None:
     train.rate = 3  # pyright: ignore[reportAttributeAccessIssue]
     train.submit("gpu")  # pyright: ignore[reportCallIssue]
     train.submit(queue=3)  # pyright: ignore[reportArgumentType]
+    train.submit(retry=3)  # pyright: ignore[reportCallIssue]
+    train.submit(retries="3")  # pyright: ignore[reportArgumentType]
+    Retries(3, on=int)  # pyright: ignore[reportArgumentType]
     assert_type(train.submit().result(), str)  # pyright: ignore[reportAssertTypeFailure]
     train.result(timeout="soon")  # pyright: ignore[reportCallIssue, reportArgumentType]
     model.submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
