@@ -150,7 +150,10 @@ class Running:
 
     def _end(self, stop: Stop) -> None:
         """SIGTERM now, SIGKILL after the grace; another reason may come later, and can only shorten that."""
-        at = time.monotonic() + stop.grace
+        grace = (
+            stop.grace if self._pid else min(stop.grace, STOP_GRACE)
+        )  # what has not begun has nothing to save
+        at = time.monotonic() + grace
         if self._kill_at is None:
             self._stop, self._kill_at = stop, at
             self._terms.announce(stop)
