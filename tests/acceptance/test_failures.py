@@ -341,11 +341,11 @@ def test_a_job_that_keeps_its_time_is_left_alone(works: Farm, ledger: Path) -> N
 class Counting:
     """A task that counts as far as it is allowed."""
 
-    def __init__(self, works: Farm, folder: Path, **how: object) -> None:
+    def __init__(self, works: Farm, folder: Path, limit: float | None = None, **how: object) -> None:
         self.works, self.ledger, self.allowed = works, folder / "ledger", folder / "allowed"
         self.allow(0)
         task = works.tasks.Count.C(steps=5, ledger=self.ledger, allowed=self.allowed, **how)
-        works.send(works.run(), task)
+        works.send(works.run(), task, timeout=limit)
 
     def allow(self, steps: int) -> None:
         draft = self.allowed.with_suffix(".draft")
@@ -462,6 +462,16 @@ def test_a_task_may_ask_for_more_when_its_time_is_over(works: Farm, ledger: Path
     assert (works.job("Leaves").state, works.job("Leaves").attempt, len(lines(ledger))) == (State.DONE, 1, 2)
     record = read_record(str(path(works, "Leaves")))
     assert record and record.result == "its time limit of 0.5 s is over"
+
+
+def test_a_resumable_task_goes_on_after_its_time_limit(works: Farm, tmp_path: Path) -> None:
+    counting = Counting(works, tmp_path, limit=3)
+    counting.allow(2)
+    works.pool(XPM_GRACE="0.5")
+    works.until(lambda: counting.starts and counting.starts[-1][1] == 2)
+    counting.allow(5)
+    works.until(works.in_state("Count steps=5", State.DONE))
+    assert counting.job.attempt == len(counting.starts) >= 2
 
 
 def test_a_task_that_ends_itself_and_gets_nowhere_is_an_error(works: Farm, ledger: Path) -> None:

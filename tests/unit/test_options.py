@@ -13,7 +13,7 @@ from xpm.core.resumable import ResumableTask
 from xpm.core.retries import Retries
 from xpm.core.session import DEFAULTS, SubmitOptions
 from xpm.errors import SubmissionError
-from xpm.experiment.wishes import settled, wishes_of
+from xpm.experiment.wishes import RESUMED, settled, wishes_of
 
 
 class Train(Task):
@@ -82,6 +82,10 @@ def test_the_broker_is_told_by_its_own_clock() -> None:
     }
     assert wishes_of(settled(DEFAULTS, now=1000), server, resumable=False) == {}
     assert wishes_of(submitted(retries=0), server, resumable=False) == {}
+    assert wishes_of(submitted(timeout=2), server, resumable=False) == {"to": 2000}
+    pauses = wishes_of(submitted(timeout=2), server, resumable=True)
+    assert pauses == {"ry": RESUMED.pack(), "to": 2000, "ru": 1}
+    assert "ry" not in wishes_of(submitted(timeout=2, retries=0), server, resumable=True)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert settled(submitted(not_before=moment), now=0).not_before == moment.timestamp()
 

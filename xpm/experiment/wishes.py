@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
+from xpm.core.retries import Retries
 from xpm.core.session import SubmitOptions
+
+RESUMED = Retries(3, on="timeout", delay=0)
+"""For a task that can be resumed, has a time limit, and says nothing of retries: the limit is no failure, but a pause."""
 
 NONE: Mapping[str, str | int] = MappingProxyType({})
 
@@ -33,8 +37,11 @@ def wishes_of(
     if options.not_before is not None:
         assert not isinstance(options.not_before, datetime), "settled"
         wishes["nb"] = round(1000 * server(options.not_before))
-    if options.retries is not None and options.retries.times:
-        wishes["ry"] = options.retries.pack()
+    policy = options.retries
+    if policy is None and resumable and options.timeout is not None:
+        policy = RESUMED
+    if policy is not None and policy.times:
+        wishes["ry"] = policy.pack()
     if options.timeout is not None:
         wishes["to"] = round(1000 * options.timeout)
     if resumable:
