@@ -150,10 +150,8 @@ class Running:
 
     def _end(self, stop: Stop) -> None:
         """SIGTERM now, SIGKILL after the grace; another reason may come later, and can only shorten that."""
-        grace = (
-            stop.grace if self._pid else min(stop.grace, STOP_GRACE)
-        )  # what has not begun has nothing to save
-        at = time.monotonic() + grace
+        # What has not begun has nothing to save.
+        at = time.monotonic() + (stop.grace if self._pid else min(stop.grace, STOP_GRACE))
         if self._kill_at is None:
             self._stop, self._kill_at = stop, at
             self._terms.announce(stop)

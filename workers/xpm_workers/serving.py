@@ -184,7 +184,7 @@ class Serving:
             _, _, what = order.partition(" ")
             if self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
                 # Who has told the broker too may want no more than that it ends: the broker knows.
-                wanted = self._renew(self._current, b"")
+                wanted = self._ask(self._current, b"")
                 running.cancel() if wanted == "cancel" else running.stop()
 
     def serve(self, claim: Claim) -> Reply:
@@ -295,14 +295,18 @@ class Serving:
         return self._orders.stopping
 
     def _renew(self, claim: Claim, progress: bytes) -> str:
+        answer = self._ask(claim, progress)
+        if answer != "away":
+            self._meanwhile()
+        return answer
+
+    def _ask(self, claim: Claim, progress: bytes) -> str:
         reached = frames.unpack(progress)[2] if claim.resumable and progress else None
         try:
-            answer = self.broker.renew(self.name, claim.id, claim.execution, progress, reached)
+            return self.broker.renew(self.name, claim.id, claim.execution, progress, reached)
         except BrokerError as error:
             self.trouble(error)
             return "away"
-        self._meanwhile()
-        return answer
 
     def _types_of(self, claim: Claim) -> dict[str, bytes]:
         keys = type_keys(claim.payload)
