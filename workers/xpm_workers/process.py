@@ -10,6 +10,7 @@ which closes descriptors, changes its user or dies late harms no record.
 
 from __future__ import annotations
 
+import _signal  # pyright: ignore[reportMissingImports] - typeshed has only signal
 import atexit
 import faulthandler
 import gc
@@ -62,6 +63,8 @@ DONE, FAILED, WRITTEN = 0, 1, 113
 MENTIONED = 20
 """Files of the project that are named, at most, when they have changed since the job was submitted."""
 
+_signals = cast(Any, _signal)  # without the enums of `signal`, which cost each fork
+_TERM = (int(signal.SIGTERM),)
 _LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -286,10 +289,28 @@ def prepare_interpreter(workspace: str) -> None:
     """What a job's process has from its interpreter, be it forked or fresh."""
     os.environ["XPM_WORKSPACE"] = workspace
     faulthandler.enable(file=2)
+    os.register_at_fork(before=_block_term, after_in_parent=_unblock_term, after_in_child=_forget_term)
     if seeder not in sys.meta_path:
         sys.meta_path.insert(0, seeder)
     for stream in (sys.stdout, sys.stderr):
         cast(Any, stream).reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+# A forked process forgets signals that came before it was set up, if Python handles them: whoever ends a process as soon
+# as it was forked, as a pool of processes does, would wait for it in vain. So SIGTERM waits for the fork to be over.
+
+
+def _block_term() -> None:
+    _signals.pthread_sigmask(_signals.SIG_BLOCK, _TERM)
+
+
+def _unblock_term() -> None:
+    _signals.pthread_sigmask(_signals.SIG_UNBLOCK, _TERM)
+
+
+def _forget_term() -> None:
+    _signals.signal(_TERM[0], _signals.SIG_DFL)
+    _signals.pthread_sigmask(_signals.SIG_UNBLOCK, _TERM)
 
 
 def _wind_up() -> Failure | None:
