@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -340,6 +341,26 @@ class Engine(RuleBasedStateMachine):
                 fits = all(left[name] >= amount for name, amount in head.needs.items())
                 assert not head.group or not head.needs or not fits or head.group in opened
 
+    # People
+
+    @rule(verb=st.sampled_from(("kill", "hold", "release", "retry")), jobs=which_jobs)
+    def control(self, verb: str, jobs: set[int]) -> None:
+        self.people(verb, jobs)
+
+    @rule(jobs=which_jobs, value=st.sampled_from((-4095, 0, 1, 4095)))
+    def priority(self, jobs: set[int], value: int) -> None:
+        self.people("priority", jobs, value)
+
+    def people(self, verb: str, jobs: set[int], *more: int) -> None:
+        """On both, and again: the reply was lost. What is released may be kept by its inputs."""
+        ids = [IDS[number] for number in sorted(jobs)]
+        self.verb = verb
+        said = Counter(getattr(self.broker, verb)(ids, *more, "ada@h"))
+        said["released"] += said.pop("blocked", 0)
+        assert +said == getattr(self.model, verb)(ids, *more)
+        again = getattr(self.broker, verb)(ids, *more, "ada@h")
+        assert not {"held", "released", "blocked", "retried", "set"} & {*again}
+
     @precondition(lambda self: self.todo() > 0)
     @rule()
     def drain(self) -> None:
@@ -571,6 +592,7 @@ class Engine(RuleBasedStateMachine):
             assert set(found["v"].split()) == job.wanted
             assert set(found["e"].split()) == set(job.runs.values())
             assert f"{found['q']}:{found['k']}" == job.slot
+            assert set(found.get("h", "").split()) - {"capacity"} == job.holds, id
             started = found["s"] if found["s"] not in invariants.STARTABLE else State.WAITING
             assert started == job.noted, id
             assert (found.get("rs", ""), int(found.get("ch", 0))) == (job.needs, job.chain)

@@ -225,6 +225,7 @@ def check_places(graph: Graph) -> None:
             assert state != "READY" or int(job.get("nb", 0)) <= 1000 * time.time() + 1000, f"{id} is early"
         assert (state in ("ERROR",)) <= (f"err:{id}" in graph.keys), f"{id} failed without a reason"
         assert f"p:{id}" in graph.keys
+        assert state == "HOLD" or not job.get("h"), f"{id} is {state}, and held by {job['h']}"
         assert job["v"] or state not in STARTABLE, f"{id} is {state} and nobody wants it"
     assert not where, f"in an index, but no job: {where}"
     later = {id: float(job["nb"]) for id, job in graph.jobs.items() if job["s"] == "SCHEDULED"}
@@ -275,9 +276,11 @@ def check_runs(graph: Graph) -> None:
         assert len({run.partition(".")[0] for run in runs}) == len(runs) > 0, f"{id}: {runs}"
         for run in runs:
             counts[run][job["s"]] += 1
+            counts[run]["held"] += "person" in job.get("h", "")
     for token, fields in graph.hashes("run:").items():
-        found = {state: int(fields.get(state, 0)) for state in State}
-        assert found == {state: counts[token][state] for state in State}, token
+        names = (*State, "held")
+        found = {name: int(fields.get(name, 0)) for name in names}
+        assert found == {name: counts[token][name] for name in names}, token
         assert int(fields.get("total", 0)) == len(graph.keys.get(f"tags:{token}", ("", {}))[1]), token
 
 

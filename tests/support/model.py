@@ -7,7 +7,8 @@ verbs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lines import RANK, TURN, Waiter, may
@@ -55,7 +56,9 @@ class Job:
     renewals: int = 0
     worker: str = ""
     ended: int = 0
-    stop: bool = False
+    stop: str = ""
+    """Who ends it: `cancel` or `kill`."""
+    holds: set[str] = field(default_factory=set)
     fence: str = ""
 
     @property
@@ -160,7 +163,7 @@ class Model:
                 known[id] = job.noted
                 if job.noted is PENDING:
                     inputs = {look(parent) for parent in job.inputs}
-                    if inputs & BLOCKS:
+                    if inputs & BLOCKS or job.holds:
                         known[id] = State.HOLD
                     elif inputs - {State.DONE}:
                         known[id] = State.WAITING
@@ -355,10 +358,11 @@ class Model:
                 kept += 1
             elif job.noted is State.RUNNING:
                 stopping += 1
-                job.stop = True
+                job.stop = job.stop or "cancel"
             else:
                 cancelled += 1
                 job.noted, job.ended = State.CANCELLED, self.time
+                job.holds.clear()
         return cancelled, stopping, kept
 
     # Tokens and locks
@@ -397,6 +401,63 @@ class Model:
 
     def revisit(self) -> None:
         """There is nothing that was noted here."""
+
+    # Verbs of people
+
+    def kill(self, jobs: Sequence[str]) -> Counter[str]:
+        return self._each(jobs, self._kill)
+
+    def _kill(self, job: Job) -> str:
+        if job.noted is not State.RUNNING:
+            return "idle"
+        job.stop = "kill"
+        return "stopping"
+
+    def hold(self, jobs: Sequence[str]) -> Counter[str]:
+        return self._each(jobs, self._hold)
+
+    def _hold(self, job: Job) -> str:
+        if job.noted is not PENDING:
+            return "running" if job.noted is State.RUNNING else "ended"
+        if "person" in job.holds:
+            return "before"
+        job.holds.add("person")
+        return "held"
+
+    def release(self, jobs: Sequence[str]) -> Counter[str]:
+        return self._each(jobs, self._release)
+
+    def _release(self, job: Job) -> str:
+        if not job.holds:
+            return "free"
+        job.holds.clear()
+        return "released"
+
+    def retry(self, jobs: Sequence[str]) -> Counter[str]:
+        return self._each(jobs, self._retry)
+
+    def _retry(self, job: Job) -> str:
+        if job.noted not in (State.ERROR, State.CANCELLED, State.LOST):
+            return "done" if job.noted is State.DONE else "pending"
+        job.noted, job.wanted, job.postponed = PENDING, set(job.runs), False
+        job.afresh()
+        return "retried"
+
+    def priority(self, jobs: Sequence[str], value: int) -> Counter[str]:
+        return self._each(jobs, lambda job: self._priority(job, value))
+
+    def _priority(self, job: Job, value: int) -> str:
+        if job.noted not in (PENDING, State.RUNNING):
+            return "ended"
+        if job.priority == value:
+            return "same"
+        job.priority = value
+        return "set"
+
+    def _each(self, jobs: Sequence[str], act: Callable[[Job], str]) -> Counter[str]:
+        self.time += 1
+        known = [self.jobs.get(short(id)) for id in jobs]
+        return Counter("unknown" if job is None else act(job) for job in known)
 
     # Verbs of workers
 
@@ -439,7 +500,7 @@ class Model:
         assert job.noted is PENDING, f"{job.id} was granted while {job.noted}"
         assert execution == job.execution + 1
         job.noted, job.worker, job.fence = State.RUNNING, worker, fence
-        job.execution, job.renewals, job.attempts, job.stop = execution, 0, job.attempts + 1, False
+        job.execution, job.renewals, job.attempts, job.stop = execution, 0, job.attempts + 1, ""
         self.workers[worker].granted, self.workers[worker].execution = job.id, execution
 
     def finish(self, worker: str, number: int, id: str, execution: int, fence: str) -> str:
@@ -449,7 +510,7 @@ class Model:
             return "fenced"
         self.time += 1
         self._unlease(job)
-        job.noted, job.ended, job.stop = State.DONE, self.time, False
+        job.noted, job.ended, job.stop = State.DONE, self.time, ""
         job.afresh()
         life = self.workers[worker]
         if not self.sick(life):
@@ -529,9 +590,11 @@ class Model:
     def _unfinished(self, job: Job, to: State) -> str:
         self.time += 1
         self._unlease(job)
-        if job.stop:
+        if job.stop == "kill":
+            to = State.ERROR
+        elif job.stop:
             to = PENDING if job.wanted else State.CANCELLED
-        job.noted, job.stop = to, False
+        job.noted, job.stop = to, ""
         if to is not PENDING:
             job.ended = self.time
         return self.state(job.id)

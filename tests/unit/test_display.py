@@ -21,7 +21,7 @@ from xpm.types import JobId
 
 def view(**states: int) -> RunView:
     found = {**dict.fromkeys(State, 0), **{State(name): n for name, n in states.items()}}
-    return RunView("1.1", "e", "r", 0.0, "", {}, sum(found.values()), found, settling=False)
+    return RunView("1.1", "e", "r", 0.0, "", {}, sum(found.values()), found, held=0, settling=False)
 
 
 RUNNING = [

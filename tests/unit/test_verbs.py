@@ -41,7 +41,7 @@ def test_only_submission_makes_jobs_and_only_a_grant_starts_them() -> None:
 
 def test_ended_jobs_move_only_when_somebody_asks() -> None:
     moved = {verb for verb, table in TRANSITIONS.items() if ENDED & set(table)}
-    assert moved == {"submit", "miss"}
+    assert moved == {"submit", "miss", "retry"}
 
 
 def test_every_state_is_left_by_some_verb() -> None:
@@ -78,6 +78,8 @@ def test_a_script_names_its_arguments_and_the_parts_it_uses(name: str) -> None:
     text = source(name)
     assert text.startswith(f"local BUDGET = {BUDGET}\n")
     defined = set(re.findall(r"(?:local function|local) ([a-z_]+)", text))
+    for parameters in re.findall(r"function [a-z_]+\(([^)]*)\)", text):
+        defined |= set(parameters.split(", "))
     called = set(re.findall(r"(?<![.\w:])([a-z_]+)\(", re.sub(r"--.*|'[^']*'", "", text)))
     builtin = {
         "tonumber",

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from redis import Redis
 
+from xpm.broker.control import Control
 from xpm.broker.line import Call
 from xpm.broker.reader import SCHEMA, refuse_newer
-from xpm.broker.resources import Resources
 from xpm.broker.scripts import BUDGET, StaleEpoch, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
@@ -22,7 +22,7 @@ from xpm.errors import BrokerError, RunForgotten
 from xpm.types import Fence, JobId, Namespace, Scalar, short
 
 BATCH_JOBS = 100
-"""Jobs that one call submits or cancels at most."""
+"""Jobs that one call submits at most."""
 
 BATCH_BYTES = 4 << 20
 """Bytes of payloads that one call submits at most, if it submits more than one job."""
@@ -167,7 +167,7 @@ def _cut(text: str, limit: int = 8000) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n[...]\n{text[-limit // 2 :]}"
 
 
-class Broker(Resources):
+class Broker(Control):
     """The graph of one namespace.
 
     Every verb may be repeated: guarded by state, execution and the number of the worker's call.
@@ -264,15 +264,6 @@ class Broker(Resources):
         return sum(
             int(changed) for changed in self._scripts.run_each("rank", ((pack(part),) for part in parts))
         )
-
-    def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
-        """An experiment gives up jobs: how many were cancelled, asked to stop, and kept for others."""
-        total = [0, 0, 0]
-        for at in range(0, len(jobs), BATCH_JOBS):
-            packed = pack([short(job) for job in jobs[at : at + BATCH_JOBS]])
-            for place, count in enumerate(self._scripts.run("cancel", serial, packed)):
-                total[place] += int(count)
-        return total[0], total[1], total[2]
 
     # Workers
 

@@ -40,7 +40,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `events` | stream | the transitions of one call an entry | the newest 100,000 |
 | `experiments` | hash | name to serial | for ever |
 | `runs:<serial>` | list | an experiment's run tokens | for ever |
-| `run:<run>` | hash | name, experiment, start, code, facts, total, and how many of its jobs are in each state | for ever |
+| `run:<run>` | hash | name, experiment, start, code, facts, total, and how many of its jobs are in each state, and held by a person | for ever |
 | `tags:<run>` | hash | the jobs that the run lists, each with its packed tags | for ever |
 | `types` | hash | packed description of each class that a payload names | for ever |
 | `workers` | sorted set | workers by when they were last seen | until they depart, or a day |
@@ -93,6 +93,7 @@ JOB_FIELDS = {
     "aq": "holders of tokens and locks that are a part of its execution",
     "u": "worker of its last execution",
     "st": "asked to stop: cancel or kill",
+    "by": "when, and by whom: asked to stop, or held",
     "c": "code it runs",
     "g": "run that retried it last",
     "r": "revision",

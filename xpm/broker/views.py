@@ -47,6 +47,8 @@ _FIELDS = (
     "rt",
     "ry",
     "nb",
+    "by",
+    "st",
 )
 
 
@@ -81,6 +83,12 @@ class JobView:
     submitted: float
     started: float
     ended: float
+    who: str
+    """Who holds it, or asked for its end; empty for nobody in particular."""
+    asked: float
+    """When."""
+    stop: str
+    """Asked to stop: `cancel` or `kill`."""
     retried: int = 0
     """Attempts that its policy has granted."""
     policy: str = ""
@@ -108,6 +116,8 @@ class RunView:
     facts: Mapping[str, Any]
     total: int
     counts: Mapping[State, int]
+    held: int
+    """Jobs that a person holds."""
     settling: bool
     """The broker still spreads news through the graph: counts may change without any job running."""
 
@@ -119,8 +129,8 @@ class RunView:
 
     @property
     def ended(self) -> bool:
-        """Every job is DONE, ERROR, CANCELLED, or on HOLD behind one of these."""
-        return self.open == 0 and not self.settling
+        """Every job is DONE, ERROR, CANCELLED, or on HOLD behind one of these; not while a person holds one."""
+        return self.open == 0 and self.held == 0 and not self.settling
 
     @property
     def failed(self) -> bool:
@@ -370,7 +380,8 @@ class Views:
         )
         return RunView(
             token, fields[b"experiment"].decode(), fields[b"name"].decode(), int(fields[b"start"]) / 1000,
-            fields.get(b"code", b"").decode(), facts, int(fields.get(b"total", 0)), counts, todo > 0,
+            fields.get(b"code", b"").decode(), facts, int(fields.get(b"total", 0)), counts, int(fields.get(b"held", 0)),
+            todo > 0,
         )  # fmt: skip
 
     def members(self, token: str) -> Iterator[tuple[ShortId, dict[str, Scalar]]]:
@@ -417,14 +428,16 @@ class Views:
 
 def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
     text = [(value or b"").decode("utf-8", "replace") for value in row]
-    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb = text
+    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb, by, st = text
     if not s:
         return None
+    asked, _, who = by.partition(" ")
     holds = tuple(h.split()) + (("dependency",) if int(b or 0) else ())
     return JobView(
         JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
         tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
-        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, int(rt or 0), ry, int(nb or 0) / 1000,
+        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, who, int(asked or 0) / 1000, st,
+        int(rt or 0), ry, int(nb or 0) / 1000,
     )  # fmt: skip
 
 

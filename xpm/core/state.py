@@ -43,6 +43,8 @@ _PLACES = PENDING
 """Where a job can stand that may still start; which of them, its inputs, its holds and the clock say."""
 
 _STOPPED = frozenset({State.CANCELLED})
+_UNDONE = _STOPPED | {State.ERROR}
+"""Where a job can end that somebody asked to stop: cancelled, or killed."""
 
 Transitions = Mapping[State | None, frozenset[State]]
 """From a state (None: there was no such job) to those that may follow."""
@@ -63,7 +65,7 @@ _SETTLE: Transitions = {state: _PLACES - {state} for state in _PLACES}
 _GRANT = _table(_SETTLE, {State.READY: frozenset({State.RUNNING})})
 """What a worker's call does that fetches a job."""
 
-_LOSE: Transitions = {State.RUNNING: _PLACES | _STOPPED | {State.ERROR}}
+_LOSE: Transitions = {State.RUNNING: _PLACES | _UNDONE}
 
 TRANSITIONS: Mapping[str, Transitions] = {
     # scripts
@@ -75,8 +77,15 @@ TRANSITIONS: Mapping[str, Transitions] = {
         dict.fromkeys((State.DONE, State.ERROR, State.CANCELLED, State.LOST), _PLACES),
     ),
     "drain": _SETTLE,
+    # people
     "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED)),
+    "kill": _SETTLE,
+    "hold": _table(_SETTLE, {State.SCHEDULED: frozenset({State.HOLD})}),
+    "release": _SETTLE,
+    "retry": _table(_SETTLE, dict.fromkeys((State.ERROR, State.CANCELLED, State.LOST), _PLACES)),
+    "priority": _SETTLE,
     "rank": _NONE,
+    # tokens and locks
     "declare": _NONE,
     "resize": _SETTLE,
     "acquire": _SETTLE,
@@ -89,9 +98,9 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "finish": _table(_GRANT, {State.RUNNING: frozenset({State.DONE})}),
     "fail": _table(_GRANT, _LOSE),
     "crash": _table(_GRANT, _LOSE),
-    "hand_back": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED}),
+    "hand_back": _table(_GRANT, _LOSE),
     "adjourn": _table(_GRANT, _LOSE),
-    "miss": _table(_GRANT, {State.RUNNING: _PLACES | _STOPPED, State.DONE: _PLACES}),
+    "miss": _table(_GRANT, _LOSE, {State.DONE: _PLACES}),
     "renew": _NONE,
     "depart": _table(_SETTLE, _LOSE),
     # the sweeper

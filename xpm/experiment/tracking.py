@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from xpm.broker.broker import Broker, Entry, Run, Told
-from xpm.broker.views import RunView
+from xpm.broker.views import JobView, RunView
 from xpm.core.state import State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
@@ -158,4 +158,10 @@ class Tracked:
         counts = dict.fromkeys(State, 0)
         found = self._link.views.states(self._ids or ())
         counts.update(Counter(one[0] for one in found if one is not None))
-        return replace(view, total=len(found), counts=counts)
+        held = sum("person" in job.holds for job in self._on_hold(found))
+        return replace(view, total=len(found), counts=counts, held=held)
+
+    def _on_hold(self, found: Sequence[tuple[State, str, str] | None]) -> list[JobView]:
+        states = zip(self._ids or (), found, strict=True)
+        ids = [job for job, one in states if one is not None and one[0] is State.HOLD]
+        return [job for job in self._link.views.jobs(ids) if job is not None]

@@ -1,35 +1,33 @@
--- cancel: an experiment does not want these jobs any more. Use: graph rqlive
--- ARGV: 2 experiment's serial, 3 packed list of jobs (at most 250).
+-- cancel: an experiment does not want these jobs any more. Use: control
+-- ARGV: see control; 4 experiment's serial, or '' for all that want them.
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
-local cancelled, stopping, kept = 0, 0, 0
+local counts = { cancelled = 0, stopping = 0, kept = 0 }
 
-local function give_up(id, j)
+local words = each(function(id, j)
+  if not STARTABLE[j.s] and j.s ~= 'RUNNING' then return 'ended' end
   local wanted = {}
   for experiment in string.gmatch(j.v, '%S+') do
-    if experiment ~= ARGV[2] then wanted[#wanted + 1] = experiment end
+    if ARGV[4] ~= '' and experiment ~= ARGV[4] then wanted[#wanted + 1] = experiment end
   end
   local ready = j.s == 'READY'
   if ready and wanted[1] then leave(id, j) end  -- its lane is that of the first experiment that wants it
   if wanted[1] or not ready then j.v = table.concat(wanted, ' ') end
   if wanted[1] then
-    kept = kept + 1
     call('HSET', key('j', id), 'v', j.v)
     if ready then enter(id, j) end
-  elseif j.s == 'RUNNING' then
-    stopping = stopping + 1
-    call('HSET', key('j', id), 'v', '', 'st', 'cancel')
-    rq_stop(j.u, id)
-  else
-    cancelled = cancelled + 1
-    local from = j.s
-    move(id, j, 'CANCELLED', 'cancelled', 't2', now, 'v', '')
-    spread(id, from, 'CANCELLED')
+    return 'kept'
   end
-end
-
-for _, id in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local j = load(id)
-  if j and (STARTABLE[j.s] or j.s == 'RUNNING') then give_up(id, j) end
-end
-finish_up()
-return { cancelled, stopping, kept }
+  if j.s == 'RUNNING' then
+    call('HSET', key('j', id), 'v', '')
+    if j.st ~= 'kill' then call('HSET', key('j', id), 'st', 'cancel', 'by', signature()) end
+    rq_stop(j.u, id)
+    return 'stopping'
+  end
+  local from = j.s
+  if held_by_person(j.h) == 1 then count(j.e, 'held', -1) end
+  move(id, j, 'CANCELLED', signed('cancelled'), 't2', now, 'v', '', 'h', '')
+  spread(id, from, 'CANCELLED')
+  return 'cancelled'
+end)
+for _, word in ipairs(words) do counts[word] = (counts[word] or 0) + 1 end
+return { counts.cancelled, counts.stopping, counts.kept }

@@ -6,6 +6,12 @@ local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
 local WISHES = { 'rs', 'ch', 'nb', 'ry', 'to', 'ru' }  -- the fields that a submission sets
 
+-- The run `token` counts the job (`by` 1), or no longer (-1).
+local function count_in(token, j, by)
+  count(token, j.s, by)
+  if held_by_person(j.h) == 1 then count(token, 'held', by) end
+end
+
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a
 -- newer one lists it, it stays there. Returns whether the run lists it from now on, and whether a newer one does.
 local function enlist(j, id, packed)
@@ -16,7 +22,7 @@ local function enlist(j, id, packed)
       kept[#kept + 1] = token
       if other == experiment then mine, newer = false, token ~= run end
     else
-      count(token, j.s, -1)
+      count_in(token, j, -1)
     end
   end
   if not string.find(' ' .. j.v .. ' ', ' ' .. experiment .. ' ', 1, true) then
@@ -25,7 +31,7 @@ local function enlist(j, id, packed)
   if mine then
     kept[#kept + 1] = run
     listed = listed + 1
-    if j.s then count(run, j.s, 1) end
+    if j.s then count_in(run, j, 1) end
   end
   if not newer then
     tags[#tags + 1] = id

@@ -43,14 +43,17 @@ end
 -- Put a job that is not running where its edges, its holds and the clock say. Further fields to set may follow.
 local function place(id, j, why, ...)
   local from, to, h = j.s, place_of(id, j)
-  if h ~= j.h then call('HSET', key('j', id), 'h', h) end
+  if h ~= j.h then
+    call('HSET', key('j', id), 'h', h)
+    if to == 'HOLD' and j.b == 0 then why = h end
+  end
   j.h = h
   if to == from then
     if to == 'SCHEDULED' then postpone(id, j) end  -- perhaps to another moment
     if ... then call('HSET', key('j', id), ...) end
     return
   end
-  move(id, j, to, to == 'HOLD' and j.b == 0 and j.h or why, ...)
+  move(id, j, to, why, ...)
   spread(id, from, to)
 end
 

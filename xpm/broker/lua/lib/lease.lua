@@ -1,4 +1,4 @@
--- lease: the end of an execution, however it comes. Needs outside, rqlive, retry.
+-- lease: the end of an execution, however it comes (one file: over 80 lines). Needs outside, rqlive, retry.
 local LOSSES = 10  -- so many are enough
 local SOON = 60000  -- a job that dies within so many ms of its start may die of the host
 
@@ -15,14 +15,24 @@ local function unlease(id, j)
   for name in string.gmatch(j.aq or '', '%S+') do drop(name) end
   for _, resource in ipairs(j.rs and refund(id, j.rs) or {}) do reopen(resource) end
   if j.ln ~= '0' then call('HDEL', P .. 'progress', id) end
-  if j.st then call('HDEL', key('j', id), 'st') end
+  if j.st then call('HDEL', key('j', id), 'st', 'by') end
+end
+
+-- What happened to the job, and by whom, if somebody in particular asked for it.
+local function asked(j, what)
+  local who = string.match(j.by or '', '^%d+ (.+)')
+  return who and what .. ' by ' .. who or what
 end
 
 -- An execution is over and the job is not done: where now? A stop that somebody asked for decides first.
 -- Further fields to set may follow.
 local function unfinished(id, j, to, why, ...)
   unlease(id, j)
-  if j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', 'cancelled'
+  if j.st == 'kill' then
+    to, why = 'ERROR', asked(j, 'killed')
+    call('SET', key('err', id), cmsgpack.pack({ kind = 'killed', type = 'Killed', message = asked(j, 'stopped'),
+      traceback = '' }))
+  elseif j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', asked(j, 'cancelled')
   elseif j.st == 'cancel' then to, why = nil, 'wanted again' end
   if to then
     move(id, j, to, why, 't2', now, ...)

@@ -10,6 +10,11 @@ local function count(runs, state, by)
   end
 end
 
+-- 1 if a person's is among the reasons of HOLD `holds`, else 0: a run waits for these jobs, and counts them as `held`.
+local function held_by_person(holds)
+  return string.find(' ' .. holds .. ' ', ' person ', 1, true) and 1 or 0
+end
+
 -- New jobs of a call enter the index of their state together.
 local function land()
   for state, pairs_of in pairs(arrivals) do

@@ -1,0 +1,14 @@
+-- release: somebody lets jobs go that a person or the brake holds. Use: control
+-- ARGV: see control. Words: released; blocked, as something else still holds it; free, as neither held it.
+local LIFTED = { person = true, brake = true }
+
+return each(function(id, j)
+  local left = {}
+  for reason in string.gmatch(j.h, '%S+') do
+    if not LIFTED[reason] then left[#left + 1] = reason end
+  end
+  local holds = table.concat(left, ' ')
+  if holds == j.h then return 'free' end
+  hold_for(id, j, holds, signed('released'), 'by', '')
+  return j.s == 'HOLD' and 'blocked' or 'released'
+end)
