@@ -87,7 +87,7 @@ def test_cancel_asks_on_a_terminal(lab: Lab, gate: Path):
     lab.run("run", "--detach", "plan.py", "asked", "2", str(gate))
     until(lambda: lab.json("jobs", "-e", "asked")["counts"]["RUNNING"] == 2)
     no = lab.spawn("cancel", "asked")
-    no.expect("2 running jobs to stop, 1 not started")
+    no.expect("cancel asked: 3 jobs: 2 RUNNING, 1 WAITING")
     no.expect(r"Cancel asked\? \[y/N\]")
     no.sendline("n")
     no.expect(pexpect.EOF)

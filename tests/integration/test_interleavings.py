@@ -188,7 +188,11 @@ class World:
         if claim is None:
             return lambda: None
         said = self.broker.renew(who.name, claim.id, claim.execution)
-        return self.report(who, "fail", "", FAILURE) if said in ("stop", "cancel") else self.report(who, "finish", "")
+        return (
+            self.report(who, "fail", "", FAILURE)
+            if said in ("stop", "cancel")
+            else self.report(who, "finish", "")
+        )
 
     def settle(self, graph: invariants.Graph) -> invariants.Graph:
         """All news is told, after the call that led to `graph`."""

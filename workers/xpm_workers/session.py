@@ -14,6 +14,7 @@ from xpm.core.live import bind, deferred
 from xpm.core.message import JobRef, TypeInfo, build, later, references
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
+from xpm.core.steering import Steered, Touch, Verb
 from xpm.errors import JobError, SubmissionError
 from xpm.types import JobId
 from xpm.workspace.paths import job_dir
@@ -29,7 +30,7 @@ Report = Callable[[float, str | None, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Steered):
     """The job of a task, as seen from a job."""
 
     id: JobId
@@ -45,6 +46,13 @@ class Handle:
     def stderr(self) -> Path:
         """Its standard error; absent when nothing was written."""
         return self.path / "stderr.log"
+
+    def touches(self) -> Touch:
+        """Refuses: a job asks no broker."""
+        raise JobError("a job cannot ask what others do: ask in the script")
+
+    def _steer(self, verb: Verb, value: int = 0) -> bool:
+        raise JobError(f"a job cannot {verb} jobs: do it in the script, or by the command")
 
 
 class JobSession:

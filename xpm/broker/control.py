@@ -17,6 +17,10 @@ Tally = Mapping[str, int]
 """How many jobs became what: the words of a script's head; `unknown` are those that there are not."""
 
 
+CHANGED = frozenset({"cancelled", "kept", "stopping", "held", "released", "blocked", "retried", "set"})
+"""The words for jobs that a verb has changed."""
+
+
 class Cancelled(NamedTuple):
     """What became of jobs that were given up."""
 

@@ -324,6 +324,37 @@ class Views:
             if own in _inputs(inputs)
         ]
 
+    def downstream(self, jobs: Sequence[str], limit: int) -> dict[ShortId, State]:
+        """The jobs that depend on these, directly or not, and their states; at most `limit` are looked for."""
+        seen = {short(job) for job in jobs}
+        found: dict[ShortId, State] = {}
+        frontier = [short(job) for job in jobs[:limit]]
+        while frontier and len(found) < limit:
+            named = self._led_to(frontier[:_CHUNK], limit)
+            frontier = frontier[_CHUNK:]
+            fresh = [job for job in named if job not in seen][: limit - len(found)]
+            seen.update(fresh)
+            frontier += fresh
+            states = self.states(fresh)
+            found |= {job: one[0] for job, one in zip(fresh, states, strict=True) if one is not None}
+        return found
+
+    def _led_to(self, jobs: Sequence[str], limit: int) -> list[ShortId]:
+        """The jobs that these lead to, each once; one that was given other inputs since is no longer meant."""
+        pipe = self._client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.getrange(f"{self._prefix}out:{job}", 0, 36 * limit - 1)
+        leads: dict[ShortId, set[str]] = {}
+        for job, data in zip(jobs, cast(list[bytes], self._ask(pipe.execute)), strict=True):
+            for at in range(0, len(data), 36):
+                leads.setdefault(ShortId(data[at : at + 32].decode()), set()).add(job)
+        pipe = self._client.pipeline(transaction=False)
+        for child in leads:
+            pipe.hget(f"{self._prefix}j:{child}", "rw")
+        rewired = [child for child, mark in zip(leads, self._ask(pipe.execute), strict=True) if mark]
+        gone = {child for child in rewired if leads[child].isdisjoint(self.inputs(child))}
+        return [child for child in leads if child not in gone]
+
     def failure(self, job: str) -> Failure | None:
         """Why the last attempt of a job failed."""
         packed = self._ask(lambda: self._client.get(f"{self._prefix}err:{short(job)}"))

@@ -238,7 +238,7 @@ def takeover(context: click.Context) -> None:
 
     For when the host that had it is gone for good; its data stay there.
     """
-    from xpm.cli.experiments import confirm
+    from xpm.cli.touch import confirm
 
     reach = Reach(options_of(context))
     _own(reach)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xpm.cli.options import nearest
 from xpm.cli.select import last_part, of_task
-from xpm.cli.words import ORDER, plural, unserved
+from xpm.cli.words import ORDER, clock_time, plural, unserved
 from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.errors import UsageError
@@ -96,14 +96,15 @@ def _shares(counts: Sequence[int], room: int) -> list[int]:
 
 def _of_state(views: Views, wanted: Filter, state: State, room: int) -> list[JobView]:
     jobs: list[JobView] = []
-    for ids in _pages(views, wanted, state, room):
+    for ids in pages(views, wanted, state, room):
         jobs += [job for job in views.jobs(ids) if job is not None and wanted.keeps(job)]
         if len(jobs) >= room:
             break
     return jobs[:room]
 
 
-def _pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[list[str]]:
+def pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[list[str]]:
+    """The short identifiers of the jobs in a state, some at a time; of an experiment, only its own."""
     narrow = wanted.members is not None or bool(wanted.task)
     size = PAGE if narrow else min(PAGE, room)
     offset = 0
@@ -162,6 +163,8 @@ def _waiting(job: JobView, _progress: Progress | None, _now: float) -> str:
 
 def _running(job: JobView, progress: Progress | None, now: float) -> str:
     said = f"{progress.value:.0%} {progress.desc}".rstrip() if progress is not None else ""
+    if job.stop:
+        said = f"asked to stop{f' by {job.who}' if job.who else ''}" + (f", {said}" if said else "")
     tries = _attempt(job, job.attempt) if job.attempt > 1 else ""
     return ", ".join(part for part in (said, f"for {duration(now - job.started)}", tries) if part)
 
@@ -195,8 +198,14 @@ def _held(job: JobView, _progress: Progress | None, _now: float) -> str:
     if job.blocked:
         few = "its input" if job.inputs == 1 else f"{job.blocked:,} of {plural(job.inputs, 'input')}"
         parts.append(f"{few} failed or {'is' if job.blocked == 1 else 'are'} held")
-    parts += [f"held by {'a person' if name == 'person' else f'the {name}'}" for name in others]
+    parts += [_holder(job) if name == "person" else f"held by the {name}" for name in others]
     return ", ".join(parts)
+
+
+def _holder(job: JobView) -> str:
+    if not job.who:
+        return "held by a person"
+    return f"held by {job.who}, {clock_time(job.asked)}"
 
 
 def _ready(job: JobView, _progress: Progress | None, _now: float) -> str:

@@ -39,16 +39,27 @@ class _Entry(NamedTuple):
     section: str
 
 
-_RUN, _LOOK, _PARTS, _TOOLS = "Experiments", "Jobs", "Workers and broker", "Tools"
+_RUN, _LOOK, _CHANGE, _PARTS, _TOOLS = (
+    "Experiments",
+    "Jobs",
+    "Changing jobs",
+    "Workers and broker",
+    "Tools",
+)
 
 COMMANDS = {
     "run": _Entry("run", "Run a script with its experiment.", _RUN),
     "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
     "experiments": _Entry("experiments", "List the experiments, the newest first.", _RUN),
-    "cancel": _Entry("experiments", "Give up what an experiment still has to do.", _RUN),
+    "cancel": _Entry("cancel", "Give up what an experiment still has to do, or some jobs.", _RUN),
     "jobs": _Entry("jobs", "List jobs: running, failed and newest first.", _LOOK),
     "show": _Entry("jobs", "Show all there is to know about jobs.", _LOOK),
     "logs": _Entry("logs", "Print what jobs wrote.", _LOOK),
+    "kill": _Entry("control", "End the executions of running jobs.", _CHANGE),
+    "hold": _Entry("control", "Keep jobs from starting.", _CHANGE),
+    "release": _Entry("control", "Let jobs go that a person or the brake holds.", _CHANGE),
+    "retry": _Entry("control", "Run jobs again that failed or were cancelled.", _CHANGE),
+    "priority": _Entry("control", "Set the priority of jobs.", _CHANGE),
     "worker": _Entry("worker", "List workers, or start some.", _PARTS),
     "token": _Entry("token", "List tokens, show who holds one, or set how much there is.", _PARTS),
     "lock": _Entry("lock", "List locks, or show who holds one.", _PARTS),
@@ -93,7 +104,7 @@ class _Root(Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
-        for section in (_RUN, _LOOK, _PARTS, _TOOLS):
+        for section in (_RUN, _LOOK, _CHANGE, _PARTS, _TOOLS):
             rows = [
                 (f"{name:{width}}", entry.help)
                 for name, entry in COMMANDS.items()

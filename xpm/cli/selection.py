@@ -46,6 +46,15 @@ class Selection:
         """Whether nothing was said."""
         return not (self.names or self.experiment or self.states or self.task)
 
+    def need(self) -> None:
+        """Refuses to mean all jobs.
+
+        Raises:
+            UsageError: nothing was said.
+        """
+        if self.empty:
+            raise UsageError(NEITHER)
+
     def __str__(self) -> str:
         """What follows `no job`: `of Train in the experiment grid is ERROR or LOST`."""
         parts = [f"of {self.task}"] if self.task else []
@@ -156,8 +165,7 @@ def views_for(reach: Reach, selected: Selection) -> Views | None:
         UsageError: nothing was said of the jobs that are meant.
         BrokerError: the broker is not there, and it alone can tell which jobs are meant.
     """
-    if selected.empty:
-        raise UsageError(NEITHER)
+    selected.need()
     return views_or_none(reach) if selected.names else reach.views
 
 

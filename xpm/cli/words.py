@@ -48,6 +48,13 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
+def clock_time(seconds: float) -> str:
+    """A moment of today as `12:03`, of another day with its date."""
+    when = time.localtime(seconds)
+    today = when[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", when)
+
+
 def size(count: int) -> str:
     """Bytes."""
     amount = float(count)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from xpm.core.steering import Steered
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from xpm.core.retries import Retries
     from xpm.core.state import State
     from xpm.types import JobId
+
+
+PRIORITIES = range(-4095, 4096)
+"""What a priority can be: the broker has 13 bits for it, above 40 bits of order in a double."""
 
 
 class SubmitOptions(NamedTuple):
@@ -38,7 +44,7 @@ DEFAULTS = SubmitOptions()
 """Options of a task that was submitted without any."""
 
 
-class Job(Protocol):
+class Job(Steered, Protocol):
     """What `task.job` gives: the job of a submitted task."""
 
     @property

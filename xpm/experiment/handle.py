@@ -7,21 +7,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpm.core.state import State
+from xpm.core.steering import Steered, Touch, Verb
 from xpm.types import JobId
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Steered):
     """The job of a submitted task."""
 
     id: JobId
     path: Path
     _ask: Callable[[Handle], State] = field(repr=False)
+    _preview: Callable[[list[JobId]], Touch] = field(repr=False)
+    _change: Callable[[Verb, list[JobId], int], int] = field(repr=False)
 
     @property
     def state(self) -> State:
         """Its state, asked now."""
         return self._ask(self)
+
+    def touches(self) -> Touch:
+        """What a change of the job touches besides it."""
+        return self._preview([self.id])
+
+    def _steer(self, verb: Verb, value: int = 0) -> bool:
+        return self._change(verb, [self.id], value) > 0
 
     @property
     def stdout(self) -> Path:

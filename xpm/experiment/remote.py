@@ -17,6 +17,8 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from xpm.broker.broker import Entry, Outcome
+from xpm.broker.control import CHANGED, Tally
+from xpm.broker.touch import touch
 from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
@@ -24,6 +26,7 @@ from xpm.core.plan import Plan
 from xpm.core.requirement import Need, needs_text
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
+from xpm.core.steering import Touch, Verb
 from xpm.core.submission import Prepared
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
@@ -42,6 +45,7 @@ from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
 from xpm.experiment.wishes import wishes_of
+from xpm.person import person
 from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
@@ -250,10 +254,32 @@ class Remote:
         link, ids = self._connected(), list(self._gathering.jobs)
         return link.ask(lambda: unfinished(link.views, self._under.workspace, ids))
 
-    def cancel(self) -> None:
-        """Gives up all jobs."""
-        if self._run is not None:
-            self._link.ask(self._run.cancel)
+    def steer(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
+        """Does what a person wants with jobs; returns how many it changed."""
+        link = self._connected()
+        return link.ask(lambda: self._steered(verb, jobs, value))
+
+    def _steered(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
+        broker, who = self._link.broker, person()
+        if verb == "cancel":
+            tally: Tally = broker.cancel(self._run.run.serial if self._run else "", jobs, who)._asdict()
+        elif verb == "priority":
+            tally = broker.priority(jobs, value, who)
+        else:
+            tally = {
+                "hold": broker.hold,
+                "kill": broker.kill,
+                "release": broker.release,
+                "retry": broker.retry,
+            }[verb](jobs, who)
+        while broker.drain():
+            pass
+        return sum(count for word, count in tally.items() if word in CHANGED)
+
+    def touched(self, jobs: Sequence[JobId]) -> Touch:
+        """What a change of jobs touches besides them."""
+        link = self._connected()
+        return link.ask(lambda: touch(link.views, jobs))
 
     def _connected(self) -> Link:
         if self._run is None and not self._link.open:

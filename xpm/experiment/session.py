@@ -6,7 +6,7 @@ import importlib
 import os
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from xpm.core import session
 from xpm.core.config import Task, reference
-from xpm.core.session import ScriptLoaded, Session, SubmitOptions
+from xpm.core.session import PRIORITIES, ScriptLoaded, Session, SubmitOptions
 from xpm.core.state import ENDED, State
+from xpm.core.steering import Touch, Verb
 from xpm.core.submission import prepare
 from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import parting, rows
@@ -26,11 +27,12 @@ from xpm.experiment.handle import Handle
 from xpm.experiment.others import Today, about_others
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import name_script
+from xpm.experiment.steering import OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.experiment.wishes import settled
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
 from xpm.standard import open_missing
-from xpm.types import Namespace
+from xpm.types import JobId, Namespace
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record
 from xpm.workspace.snapshot import Entry as Start
@@ -42,11 +44,8 @@ if TYPE_CHECKING:
     from xpm.experiment.holding import Grip
     from xpm.experiment.summary import Unfinished
 
-PRIORITIES = range(-4095, 4096)
-"""What a priority can be: the broker has 13 bits for it, above 40 bits of order in a double."""
 
-
-class Experiment:
+class Experiment(Steering):
     """What `with experiment(...) as xp` gives; made by `experiment`.
 
     Args:
@@ -195,7 +194,7 @@ class Experiment:
 
     def handle(self, task: Task) -> Handle:
         """The job of a task."""
-        return Handle(reference(task).id, self.jobpath(task), self._state_of)
+        return Handle(reference(task).id, self.jobpath(task), self._state_of, self._touched, self._steer)
 
     def result(self, task: Task, timeout: float | None) -> Any:
         """Waits for a task's job and gives its result; a record on disk is enough, whatever a broker says."""
@@ -273,11 +272,32 @@ class Experiment:
         """
         return rows.frame(self.rows(task, params))
 
-    def cancel(self) -> None:
-        """Gives up all jobs of the experiment: those that no other experiment wants are cancelled."""
-        self._outgoing.finish()
-        if self._outgoing.begun is not None:
-            self._outgoing.begun.cancel()
+    # What users do to jobs
+
+    def _chosen(self, task: OF, state: State | Collection[State] | None) -> Sequence[JobId]:
+        self._outgoing.flush()
+        ids = [job.id for job in rows.selected(self._outgoing.jobs.values(), task)]
+        if state is None:
+            return ids
+        states = {state} if isinstance(state, State) else set(state)
+        found = self._outgoing.states(ids)
+        return [job for job in ids if found[job] in states]
+
+    def _steer(self, verb: Verb, jobs: Sequence[JobId], value: int = 0) -> int:
+        if verb == "priority":
+            _valid(value)
+        self._reach()
+        return self._outgoing.remote.steer(verb, jobs, value) if jobs else 0
+
+    def _touched(self, jobs: Sequence[JobId]) -> Touch:
+        self._reach()
+        return self._outgoing.remote.touched(jobs) if jobs else Touch(0, {})
+
+    def _reach(self) -> None:
+        """The broker knows all jobs, also those that were done before."""
+        if self._settings.dry_run:
+            raise UsageError("a dry run submits nothing: there is nothing to change")
+        self._outgoing.settle()
 
     def _state_of(self, job: Handle) -> State:
         """The state of a job of this experiment."""

@@ -14,6 +14,7 @@ from xpm.core.state import State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
 from xpm.experiment.rundir import RunDirectory
+from xpm.person import person
 from xpm.types import JobId
 
 LOOK = 1.0
@@ -137,7 +138,7 @@ class Tracked:
     def cancel(self) -> tuple[int, int, int]:
         """Gives up the run's jobs: how many were cancelled, asked to stop, and kept for other experiments."""
         broker = self._link.broker
-        found = broker.cancel(self.run.serial, list(self.directory.jobs()))
+        found = broker.cancel(self.run.serial, list(self.directory.jobs()), person())
         while broker.drain():
             pass
         return found

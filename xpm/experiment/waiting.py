@@ -138,6 +138,9 @@ class Care:
         if view.settling:
             while self.link.broker.drain():
                 pass
+        if view.held:
+            release = self.link.commands.xpm("release", "-e", self.run.experiment)
+            self.voice.once(f"jobs that a person holds are waited for; to let them go:\n    {release}")
         if view.counts[State.READY]:
             self._unserved.look()
         else:

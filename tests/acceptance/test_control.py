@@ -1,0 +1,211 @@
+"""The commands that change jobs, with real workers: what they show, what they ask, what they do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+from commands import Lab
+from waiting import until
+
+TASKS = '''
+import subprocess, sys, time
+from pathlib import Path
+from xpm import Meta, Param, Task, experiment, field, tag
+
+class Tree(Task):
+    """Leaves a child that ignores SIGTERM, and a grandchild in a session of its own."""
+    n: Param[int]
+    pids: Meta[Path]
+    def execute(self):
+        grandchild = "import time; time.sleep(600)"
+        child = (
+            "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+            f"p = subprocess.Popen([sys.executable, '-c', {grandchild!r}], start_new_session=True);"
+            "print(p.pid, flush=True); time.sleep(600)"
+        )
+        process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True)
+        line = process.stdout.readline()
+        self.pids.write_text(f"{process.pid} {line}")
+        time.sleep(600)
+
+class After(Task):
+    tree: Param[Tree]
+    def execute(self):
+        return 1
+
+if __name__ == "__main__":
+    with experiment("trees"):
+        tree = Tree.C(n=1, pids=Path(sys.argv[1])).submit()
+        After.C(tree=tree).submit()
+'''
+
+
+STEER = """
+import sys, time
+from pathlib import Path
+from plan import Size, Slow, Total
+from xpm import experiment
+
+if __name__ == "__main__":
+    gate = sys.argv[1]
+    with experiment("steer", check=False) as xp:
+        slow = [Slow.C(n=n, size=Size.C(layers=2), kind="steer", until=gate).submit() for n in range(4)]
+        total = Total.C(parts=slow).submit()
+
+        def of(state):
+            return [each.job for each in slow if each.job.state == state]
+
+        while len(of("RUNNING")) < 2:
+            time.sleep(0.02)
+        running, ready = of("RUNNING"), of("READY")
+        print(ready[0].hold(), ready[0].hold(), running[0].hold(), total.job.state, running[0].touches())
+        print(ready[1].priority(3), ready[1].cancel(), ready[1].cancel(), ready[1].retry(), ready[1].retry())
+        print(xp.hold(Slow), xp.release(), xp.release(), xp.priority(7, state=ready[0].state), xp.touches("Total"))
+        print(running[0].kill(), total.job.kill())
+        while running[0].state == "RUNNING":
+            time.sleep(0.02)
+        Path(gate).touch()
+    print(sorted((job.label, job.state.value, job.reason) for job in xp.failed))
+"""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    (made.project / "trees.py").write_text(TASKS)
+    (made.project / "steer.py").write_text(STEER)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """A file for which jobs wait; they end with the test."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
+
+
+def counts(lab: Lab, experiment: str) -> dict[str, int]:
+    found = lab.json("jobs", "-e", experiment)["counts"]
+    return {state: count for state, count in found.items() if count}
+
+
+def started(lab: Lab, name: str, count: int, gate: Path, running: int = 2) -> None:
+    lab.run("run", "--detach", "plan.py", name, str(count), str(gate))
+    until(lambda: counts(lab, name).get("RUNNING") == running)
+
+
+def test_kill_ends_the_whole_tree_of_processes(lab: Lab, tmp_path: Path):
+    pids = tmp_path / "pids"
+    lab.run("run", "--detach", "trees.py", str(pids))
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    tree = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
+    refused = lab.run("kill", "Tree")
+    assert refused.returncode == 2 and "kill 1 job: nobody to ask; say --yes" in refused.stderr
+    assert "kill 1 job: 1 RUNNING\n" in refused.stdout
+    assert "what needs them goes on hold until they are done: 1 job\n" in refused.stdout
+    assert "experiment: trees (1)\n" in refused.stdout
+    said = lab.json("kill", "Tree", "--yes")
+    assert (said["jobs"], said["became"]) == (1, {"stopping": 1, "done": 0, "idle": 0})
+    assert not any(process.is_running() for process in tree), "it answers when all have ended"
+    job = lab.json("show", "Tree")
+    assert job["state"] == "ERROR" and re.fullmatch(r"killed by \w+@\S+", job["note"])
+    assert (job["failure"]["kind"], job["attempts"][-1]["end"]) == ("killed", "killed")
+    assert counts(lab, "trees") == {"ERROR": 1, "HOLD": 1}
+    again = lab.run("kill", "Tree", "--yes")
+    assert again.returncode == 1 and "is ERROR: only what runs can be killed" in again.stderr
+
+
+def test_hold_and_release_by_name_and_experiment(lab: Lab, gate: Path):
+    started(lab, "holds", 4, gate)
+    waiting = [job["id"] for job in lab.json("jobs", "-e", "holds", "--state", "READY")["jobs"]]
+    assert len(waiting) == 2
+    assert lab.ok("hold", waiting[0], "--yes").endswith("1 job held\n")
+    assert counts(lab, "holds") == {"RUNNING": 2, "READY": 1, "HOLD": 2, "WAITING": 1}
+    held = lab.json("show", waiting[0])
+    assert re.fullmatch(r"held by \S+@\S+, \d\d:\d\d", held["note"]), held["note"]
+    assert held["note"] in lab.ok("jobs", "-e", "holds")
+    assert lab.ok("hold", "-e", "holds", "--yes").splitlines()[-1] == "3 jobs held, 1 job held already"
+    gate.touch()
+    until(lambda: counts(lab, "holds") == {"DONE": 2, "HOLD": 4})
+    watching = lab.spawn("attach", "holds")
+    watching.expect(r"jobs that a person holds are waited for[^$]*xpm release -e holds")
+    released = lab.json("release", "-e", "holds", "--yes")["became"]
+    assert released["released"] + released["blocked"] == 4
+    watching.expect("all 6 jobs done")
+    watching.expect(pexpect.EOF)
+
+
+def test_retry_runs_what_failed_again(lab: Lab):
+    assert lab.run("run", "plan.py", "again", "4", "fail").returncode == 1
+    before = lab.job("Slow n=3", "ERROR")
+    shown = lab.ok("retry", "-e", "again", "--dry-run")
+    assert shown.startswith("retry 1 job: 1 ERROR\n") and "may go on when they are done" in shown
+    assert lab.job("Slow n=3")["attempt"] == before["attempt"] == 1
+    assert lab.ok("retry", "--task", "Slow", "--state", "error", "--yes").endswith("1 job to run again\n")
+    until(lambda: lab.job("Slow n=3")["attempt"] == 2 and lab.job("Slow n=3")["state"] == "ERROR")
+    wrong = lab.run("retry", "--state", "DONE", "--yes")
+    assert wrong.returncode == 2 and "--state DONE: this changes jobs that are ERROR" in wrong.stderr
+    lab.run("run", "plan.py", "well", "1")
+    assert lab.ok("retry", "-e", "well", "--yes") == "no job to retry\n"
+
+
+def test_priority_decides_what_starts_next(lab: Lab, gate: Path):
+    started(lab, "first", 6, gate)
+    last = lab.job("Slow n=5", "READY")["id"]
+    assert lab.ok("priority", "-7", last, "--yes").endswith("1 job with priority -7 now\n")
+    assert lab.json("priority", "9", last, "--yes")["priority"] == 9
+    assert lab.job("Slow n=5")["priority"] == 9
+    gate.touch()
+    until(lambda: lab.run("attach", "first").returncode == 0)
+    started_at = {n: lab.job(f"Slow n={n}")["started"] for n in range(2, 6)}
+    assert min(started_at, key=lambda n: started_at[n]) == 5
+    wrong = lab.run("priority", "5000", last, "--yes")
+    assert wrong.returncode == 2 and "expected a whole number from -4095 to 4095" in wrong.stderr
+
+
+def test_cancel_takes_jobs_and_states_too(lab: Lab, gate: Path):
+    started(lab, "some", 4, gate)
+    ready = lab.job("Slow n=3", "READY")["id"]
+    said = lab.json("cancel", ready, "--yes")
+    assert said == {"version": 1, "experiment": None, "cancelled": 1, "stopped": 0, "kept": 0}
+    assert lab.json("cancel", "-e", "some", "--state", "ready", "--yes")["cancelled"] == 1
+    assert lab.ok("cancel", "--state", "running", "--task", "Slow", "--yes").endswith(
+        "0 jobs cancelled, 2 stopped\n"
+    )
+    assert counts(lab, "some") == {"CANCELLED": 4, "HOLD": 2}
+
+
+def test_a_person_is_asked_on_a_terminal(lab: Lab, gate: Path):
+    started(lab, "ask", 2, gate)
+    child = lab.spawn("kill", "-e", "ask")
+    child.expect(r"Kill 2 jobs\? \[y/N\]")
+    child.sendline("n")
+    child.expect("nothing was changed")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1 and counts(lab, "ask")["RUNNING"] == 2
+    child = lab.spawn("kill", "-e", "ask")
+    child.expect(r"\[y/N\]")
+    child.sendline("y")
+    child.expect("2 jobs killed")
+    child.expect(pexpect.EOF)
+
+
+def test_a_script_has_the_same_verbs(lab: Lab, gate: Path):
+    done = lab.run("run", "steer.py", str(gate))
+    assert done.returncode == 0, done.stderr
+    first, second, third, fourth, failed = done.stdout.splitlines()
+    assert first == "True False False HOLD Touch(dependents=1, experiments={'steer': 1})"
+    assert second == "True True False True False"
+    assert third == "1 2 0 2 Touch(dependents=0, experiments={'steer': 1})"
+    assert fourth == "True False"
+    assert re.fullmatch(
+        r"\[\('Slow n=\d kind=steer', 'ERROR', 'killed by \S+@\S+'\), \('Total', 'HOLD', '.*'\)\]", failed
+    ), failed

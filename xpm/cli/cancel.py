@@ -1,0 +1,144 @@
+"""`xpm cancel`: an experiment gives up what it still has to do; or all experiments give up some jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from xpm.cli.control import dry_run
+from xpm.cli.listing import Filter, newest_run
+from xpm.cli.options import command, nearest, options_of
+from xpm.cli.reach import Reach
+from xpm.cli.render import Screen, print_json
+from xpm.cli.select import parse
+from xpm.cli.selection import Selection, selection
+from xpm.cli.touch import Touched, await_stopped, change, confirm, gather, preview
+from xpm.cli.words import brief, plural
+from xpm.core.state import PENDING, State
+from xpm.errors import UsageError, XpmError
+from xpm.person import person
+
+if TYPE_CHECKING:
+    from xpm.broker.views import JobView, RunView, Views
+
+OPEN = frozenset({*PENDING, State.RUNNING})
+
+
+@command("cancel")
+@selection
+@dry_run
+@click.pass_context
+def cancel(context: click.Context, selected: Selection, dry_run: bool) -> None:
+    """Give up what an experiment still has to do, or some jobs.
+
+    `xpm cancel EXPERIMENT` is short for -e EXPERIMENT. Running jobs are stopped. Jobs that another experiment wants go on for that one. What is done stays done. JOBs,
+    or a selection without -e, are given up by all experiments.
+    """
+    selected.need()
+    reach = Reach(options_of(context))
+    reach.say_where()
+    experiment = selected.experiment or _named(reach, selected)
+    if experiment:
+        _of_experiment(reach, experiment, selected, dry=dry_run)
+    else:
+        _of_all(reach, selected, dry=dry_run)
+
+
+def _named(reach: Reach, selected: Selection) -> str | None:
+    """The experiment that the only word names; one that also names a job means the experiment."""
+    word = selected.names[0] if selected.single else ""
+    return word if word and reach.views.runs(word) else None
+
+
+def _of_experiment(reach: Reach, experiment: str, selected: Selection, *, dry: bool) -> None:
+    run = newest_run(reach.views, experiment)
+    touched = Touched()
+    touched.add(_open_jobs(reach.views, experiment, Filter(selected.states, selected.task)))
+    serial = _serial(run.token)
+    shared = sum(count for token, count in touched.runs.items() if _serial(token) != serial)
+    remarks = [f"{run.counts.get(State.DONE, 0):,} done (they stay)"]
+    if shared:
+        remarks.append(
+            f"{plural(shared, 'job')} also in other experiments: they go on if those still want them"
+        )
+    _give_up(reach, touched, serial, experiment, remarks, dry=dry)
+
+
+def _of_all(reach: Reach, selected: Selection, *, dry: bool) -> None:
+    touched = _gathered(reach, selected)
+    lines = [
+        f"{brief(job.id)} {job.label} is {job.state}: there is nothing to cancel" for job in touched.left
+    ]
+    if lines and not touched.ids:
+        raise XpmError("\n".join(lines))
+    for line in lines:
+        reach.say(line)
+    _give_up(reach, touched, "", None, [], dry=dry)
+
+
+def _gathered(reach: Reach, selected: Selection) -> Touched:
+    try:
+        return gather(reach, selected, OPEN)
+    except UsageError:
+        word = selected.names[0] if selected.single else ""
+        names = [run.experiment for run in reach.views.experiments()] if word else []
+        if word and (nearest(word, names) or not parse(word).digits):
+            newest_run(reach.views, word)  # says that there is none, and which it could be
+        raise
+
+
+def _give_up(
+    reach: Reach, touched: Touched, serial: str, experiment: str | None, remarks: Iterable[str], *, dry: bool
+) -> None:
+    screen = Screen(no_color=reach.settings.no_color)
+    counts = {"cancelled": 0, "stopping": 0, "kept": 0}
+    if touched.ids:
+        what = f"cancel {experiment}:" if experiment else "cancel"
+        if not reach.options.json:
+            preview(screen, what, touched, reach.views, "goes on hold")
+            for remark in remarks:
+                screen.line(remark)
+        if not dry:
+            confirm(reach, f"Cancel {experiment or plural(len(touched.ids), 'job')}?")
+            running = touched.states[State.RUNNING]
+            found = change(
+                reach, touched.ids, lambda ids: reach.broker.cancel(serial, ids, person())._asdict()
+            )
+            counts.update(found)
+            await_stopped(reach, reach.views, touched.ids if running and counts["stopping"] else [])
+    _report(reach, screen, experiment, counts, dry=dry and bool(touched.ids))
+
+
+def _open_jobs(views: Views, experiment: str, wanted: Filter) -> list[JobView]:
+    """The jobs that the experiment's runs still wait for; older runs have those that newer ones left out."""
+    ids: dict[str, None] = {}
+    for token in views.runs(experiment):
+        run: RunView | None = views.run(token)
+        if run is not None and any(run.counts.get(state, 0) for state in OPEN):
+            ids.update(dict.fromkeys(job for job, _ in views.members(token)))
+    found = views.jobs([*ids])
+    return [job for job in found if job is not None and job.state in OPEN and wanted.keeps(job)]
+
+
+def _serial(token: str) -> str:
+    """The experiment's serial in a run's token."""
+    return token.partition(".")[0]
+
+
+def _report(
+    reach: Reach, screen: Screen, experiment: str | None, counts: dict[str, int], *, dry: bool
+) -> None:
+    cancelled, stopped, kept = counts["cancelled"], counts["stopping"], counts["kept"]
+    if reach.options.json:
+        print_json(experiment=experiment, cancelled=cancelled, stopped=stopped, kept=kept)
+        return
+    if dry:
+        return
+    of = f"{experiment}: " if experiment else ""
+    if not any(counts.values()):
+        screen.line(f"{of}nothing to cancel")
+        return
+    rest = f", {plural(kept, 'job')} kept for other experiments" if kept else ""
+    screen.line(f"{of}{plural(cancelled, 'job')} cancelled, {stopped:,} stopped{rest}")

@@ -1,0 +1,226 @@
+"""`xpm kill`, `hold`, `release`, `retry` and `priority`: each shows what it touches, asks, and does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xpm.cli.options import Count, command, options_of
+from xpm.cli.reach import Reach
+from xpm.cli.render import Screen, print_json
+from xpm.cli.selection import Selection, selection
+from xpm.cli.touch import Change, Touched, await_stopped, change, confirm, gather, preview
+from xpm.cli.words import brief, plural
+from xpm.core.session import PRIORITIES
+from xpm.core.state import PENDING, State
+from xpm.errors import XpmError
+from xpm.person import person
+
+if TYPE_CHECKING:
+    from xpm.broker.views import Views
+
+FAILED = frozenset({State.ERROR, State.CANCELLED, State.LOST})
+"""States that a retry leaves."""
+
+NOT_DONE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What one command does."""
+
+    name: str
+    acts_on: frozenset[State]
+    phrases: Mapping[str, str]
+    """What follows a number of jobs, by the broker's word for what became of them."""
+    then: str = ""
+    """What becomes of jobs that need these."""
+    refused: str = ""
+    """Why a job in another state is left alone."""
+    said: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the answer for programs says besides."""
+
+
+dry_run = click.option("--dry-run", is_flag=True, help="Only show what would be touched.")
+
+
+def perform(reach: Reach, selected: Selection, verb: Verb, act: Change, *, dry: bool) -> int:
+    """Runs a verb from the words of the command line to its report; returns the exit status.
+
+    Raises:
+        XpmError: jobs were named, and none of them can be changed.
+    """
+    selected.need()
+    reach.say_where()
+    touched = gather(reach, selected, verb.acts_on)
+    _tell_left(reach, verb, touched)
+    views = reach.views
+    screen = Screen(no_color=reach.settings.no_color)
+    if not touched.ids:
+        _report(reach, screen, verb, touched, {}, dry=dry)
+        return 0
+    if not reach.options.json:
+        preview(screen, verb.name, touched, views, verb.then)
+    if dry:
+        _report(reach, screen, verb, touched, {}, dry=True)
+        return 0
+    confirm(reach, f"{verb.name.capitalize()} {plural(len(touched.ids), 'job')}?")
+    became = change(reach, touched.ids, act)
+    if became["stopping"]:
+        await_stopped(reach, views, touched.ids)
+        became = _stopped(views, touched.ids, became)
+    _report(reach, screen, verb, touched, became, dry=False)
+    return NOT_DONE if selected.names and touched.left else 0
+
+
+def _stopped(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Mapping[str, int]:
+    """How those ended that were asked to: a result that came first stands."""
+    states = [found[0] for found in views.states(ids) if found is not None]
+    done = min(became["stopping"], sum(state is State.DONE for state in states))
+    return {**became, "stopping": became["stopping"] - done, "done": done}
+
+
+def _tell_left(reach: Reach, verb: Verb, touched: Touched) -> None:
+    lines = [f"{brief(job.id)} {job.label} is {job.state}: {verb.refused}" for job in touched.left]
+    if lines and not touched.ids:
+        raise XpmError("\n".join(lines))
+    for line in lines:
+        reach.say(line)
+
+
+def _report(
+    reach: Reach, screen: Screen, verb: Verb, touched: Touched, became: Mapping[str, int], *, dry: bool
+) -> None:
+    if reach.options.json:
+        from xpm.broker.touch import experiments
+
+        print_json(
+            verb=verb.name,
+            dry_run=dry,
+            jobs=len(touched.ids),
+            became={word: became.get(word, 0) for word in verb.phrases},
+            experiments=experiments(reach.views, touched.runs),
+            **verb.said,
+        )
+        return
+    if dry and touched.ids:
+        return
+    parts = [
+        f"{plural(count, 'job')} {verb.phrases[word]}"
+        for word, count in became.items()
+        if count and word in verb.phrases
+    ]
+    screen.line(", ".join(parts) or f"no job to {verb.name}")
+
+
+_HOLDS = "goes on hold until they are done"
+
+KILL = Verb(
+    "kill",
+    frozenset({State.RUNNING}),
+    {"stopping": "killed", "done": "done before", "idle": "not running any more"},
+    _HOLDS,
+    "only what runs can be killed",
+)
+HOLD = Verb(
+    "hold",
+    frozenset(PENDING),
+    {
+        "held": "held",
+        "before": "held already",
+        "running": "running meanwhile, and not held",
+        "ended": "ended meanwhile",
+    },
+    "goes on hold, too",
+    "only what was not started can be held",
+)
+RELEASE = Verb(
+    "release",
+    frozenset({State.HOLD}),
+    {"released": "released", "blocked": "released, and on hold for another reason", "free": "held by nobody"},
+    "",
+    "only what is on hold can be released",
+)
+RETRY = Verb(
+    "retry",
+    FAILED,
+    {"retried": "to run again", "done": "done meanwhile", "pending": "to run anyway"},
+    "may go on when they are done",
+    "only what ended without a result can be retried",
+)
+
+
+@command("kill")
+@selection
+@dry_run
+@click.pass_context
+def kill(context: click.Context, selected: Selection, dry_run: bool) -> int:
+    """End the executions of running jobs.
+
+    All their processes end within two seconds. The jobs are in ERROR then, and do not run again by themselves.
+    """
+    reach = Reach(options_of(context))
+    return perform(reach, selected, KILL, lambda ids: reach.broker.kill(ids, person()), dry=dry_run)
+
+
+@command("hold")
+@selection
+@dry_run
+@click.pass_context
+def hold(context: click.Context, selected: Selection, dry_run: bool) -> int:
+    """Keep jobs from starting.
+
+    They wait until they are released. What needs them is on hold, too. A job that runs is not held.
+    """
+    reach = Reach(options_of(context))
+    return perform(reach, selected, HOLD, lambda ids: reach.broker.hold(ids, person()), dry=dry_run)
+
+
+@command("release")
+@selection
+@dry_run
+@click.pass_context
+def release(context: click.Context, selected: Selection, dry_run: bool) -> int:
+    """Let jobs go that a person or the brake holds."""
+    reach = Reach(options_of(context))
+    return perform(reach, selected, RELEASE, lambda ids: reach.broker.release(ids, person()), dry=dry_run)
+
+
+@command("retry")
+@selection
+@dry_run
+@click.pass_context
+def retry(context: click.Context, selected: Selection, dry_run: bool) -> int:
+    """Run jobs again that failed or were cancelled.
+
+    They have fresh budgets, and run the code and the parameters that they were submitted with; run the script again to run newer code.
+    """
+    reach = Reach(options_of(context))
+    return perform(reach, selected, RETRY, lambda ids: reach.broker.retry(ids, person()), dry=dry_run)
+
+
+@command("priority", context_settings={"ignore_unknown_options": True})
+@click.argument("value", metavar="N", type=Count(PRIORITIES[0], PRIORITIES[-1]))
+@selection
+@dry_run
+@click.pass_context
+def priority(context: click.Context, value: int, selected: Selection, dry_run: bool) -> int:
+    """Set the priority of jobs.
+
+    Jobs with a higher N start first; 0 is what they have without one. Those that have ended keep theirs.
+    """
+    verb = Verb(
+        "priority",
+        frozenset(PENDING | {State.RUNNING}),
+        {"set": f"with priority {value} now", "same": "had it already", "ended": "ended meanwhile"},
+        "",
+        "it has ended",
+        {"priority": value},
+    )
+    reach = Reach(options_of(context))
+    return perform(
+        reach, selected, verb, lambda ids: reach.broker.priority(ids, value, person()), dry=dry_run
+    )

@@ -1,0 +1,59 @@
+"""The verbs of people on the jobs of an open experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from xpm.core.config import Task
+from xpm.core.state import State
+from xpm.core.steering import Touch, Verb
+
+if TYPE_CHECKING:
+    from xpm.types import JobId
+
+OF = type[Task] | str | None
+
+
+class Steering(Protocol):
+    """An experiment that can be steered. Each verb takes all its jobs, or those of a task or in a state, and returns how
+    many it changed; the others are in no state for it.
+
+    Args of each:
+        task: only the jobs of this task: the class or its name.
+        state: only the jobs in this state, or in one of these.
+    """
+
+    def _chosen(self, task: OF, state: State | Collection[State] | None) -> Sequence[JobId]: ...
+
+    def _steer(self, verb: Verb, jobs: Sequence[JobId], value: int = 0) -> int: ...
+
+    def _touched(self, jobs: Sequence[JobId]) -> Touch: ...
+
+    def touches(self, task: OF = None, state: State | Collection[State] | None = None) -> Touch:
+        """What a change of these jobs touches besides them: a preview of the verbs below."""
+        return self._touched(self._chosen(task, state))
+
+    def kill(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Ends the executions of those that run: they are in ERROR soon, unless their results come first."""
+        return self._steer("kill", self._chosen(task, state))
+
+    def cancel(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Gives jobs up: those that no other experiment wants are cancelled, or stopped."""
+        return self._steer("cancel", self._chosen(task, state))
+
+    def hold(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Keeps those that were not started from starting until they are released."""
+        return self._steer("hold", self._chosen(task, state))
+
+    def release(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Lets those go that a person or the brake holds."""
+        return self._steer("release", self._chosen(task, state))
+
+    def retry(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Runs those again, with fresh budgets, that failed, were cancelled or lost."""
+        return self._steer("retry", self._chosen(task, state))
+
+    def priority(self, value: int, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Sets the priority of those that have not ended, from -4095 to 4095: higher starts first."""
+        return self._steer("priority", self._chosen(task, state), value)
