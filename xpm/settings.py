@@ -146,6 +146,12 @@ class Settings:
             _seconds, "seconds that a job stands still at most while its worker can't reach the broker"
         ),
     )
+    brake: int = field(
+        default=20,
+        metadata=_about(
+            _count, "failures of a task in a row, all alike, after which the rest of it is held; 0: never"
+        ),
+    )
     queue: str = field(default="default", metadata=_about(_queue, "the queue of jobs that name none"))
     snapshot: bool = field(
         default=True, metadata=_about(_boolean, "jobs run a copy of the code as it was at submission")

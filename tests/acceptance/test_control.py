@@ -209,3 +209,85 @@ def test_a_script_has_the_same_verbs(lab: Lab, gate: Path):
     assert re.fullmatch(
         r"\[\('Slow n=\d kind=steer', 'ERROR', 'killed by \S+@\S+'\), \('Total', 'HOLD', '.*'\)\]", failed
     ), failed
+
+
+def test_a_paused_queue_starts_nothing_until_it_is_resumed(lab: Lab, gate: Path):
+    gate.touch()
+    lab.run("run", "plan.py", "before", "1")
+    assert lab.ok("queue", "pause", "default", "--yes").endswith("\ndefault: paused\n")
+    assert lab.ok("queue", "pause", "default", "--yes").endswith("\ndefault: was paused already\n")
+    lab.run("run", "--detach", "plan.py", "paused", "2", str(gate))
+    (found,) = lab.json("queue")["queues"]
+    assert (found["ready"], found["running"]) == (2, 0) and found["workers"] >= 1
+    assert re.search(r"^default +2 +0 +\d+ +paused by \S+@\S+, \d\d:\d\d$", lab.ok("queue"), re.MULTILINE)
+    assert counts(lab, "paused") == {"READY": 2, "WAITING": 1}
+    wrong = lab.run("queue", "resume", "defalt", "--yes")
+    assert wrong.returncode == 2 and "queue defalt is not paused; did you mean 'default'?" in wrong.stderr
+    assert lab.ok("queue", "resume", "default", "--yes") == "default: resumed\n"
+    assert lab.run("attach", "paused").returncode == 0
+
+
+def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: Path):
+    started(lab, "drained", 3, gate)
+    workers = lab.json("worker")["workers"]
+    assert len(workers) == 2 and not any(one["ending"] for one in workers)
+    one, other = workers
+    wrong = lab.run("worker", "drain", "nowhere", "--yes")
+    assert wrong.returncode == 2 and "no worker or host 'nowhere'; there are workers on" in wrong.stderr
+    said = lab.json("worker", "drain", f"{one['host']}.{one['pid']}", "--yes")
+    assert said == {"version": 1, "told": [one["name"]], "busy": 1}
+    assert "(its last)" in lab.ok("worker")
+    gate.touch()
+    until(lambda: counts(lab, "drained") == {"DONE": 5})
+    until(lambda: not psutil.pid_exists(one["pid"]))
+    left = lab.json("worker")["workers"]
+    assert [each["name"] for each in left] == [other["name"]], "nobody came in its place"
+    last = psutil.Process(other["pid"])
+    pool = last.parent()
+    assert lab.ok("worker", "drain", "--all", "--yes").endswith("1 worker told to end\n")
+    pool.wait(30)
+    assert lab.json("worker")["workers"] == [] and lab.run("attach", "drained").returncode == 0
+
+
+BUG = """
+import sys
+from pathlib import Path
+from xpm import Meta, Param, Task, experiment
+
+class Bad(Task):
+    n: Param[int]
+    mended: Meta[Path]
+    def execute(self):
+        if not self.mended.exists():
+            raise ZeroDivisionError(f"of {self.n}")
+
+if __name__ == "__main__":
+    with experiment("bug"):
+        for n in range(12):
+            Bad.C(n=n, mended=Path(sys.argv[1])).submit()
+"""
+
+
+def test_the_brake_stops_a_bug_and_is_released_once(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "bug.py").write_text(BUG)
+        mended = tmp_path / "mended"
+        ran = made.run("run", "bug.py", str(mended), env={"XPM_BRAKE": "4"})
+        assert ran.returncode == 1
+        line = (
+            "4 jobs of Bad failed alike (ZeroDivisionError): the brake holds the rest; when that is mended:"
+        )
+        assert ran.stderr.count(line) == 1, ran.stderr
+        found = counts(made, "bug")
+        assert found["ERROR"] + found["HOLD"] == 12 and 4 <= found["ERROR"] <= 5
+        jobs = made.run("jobs", "-e", "bug")
+        assert jobs.stderr.count("xpm release --task Bad") == 1 and "held by the brake" in jobs.stdout
+        mended.touch()
+        released = made.json("release", "--task", "Bad", "--yes")["became"]["released"]
+        assert released == found["HOLD"]
+        until(lambda: counts(made, "bug").get("DONE") == released)
+        assert made.json("retry", "-e", "bug", "--yes")["became"]["retried"] == found["ERROR"]
+        assert made.run("attach", "bug").returncode == 0
+    finally:
+        made.close()

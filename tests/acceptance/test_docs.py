@@ -263,7 +263,7 @@ def words(command: str) -> list[str]:
         if not re.fullmatch(r"[a-z][a-z-]+", word):
             break
         lower.append(word)
-    return lower[:2] if lower[:1] in (["worker"], ["broker"]) else lower[:1]
+    return lower[:2] if lower[:1] in (["worker"], ["broker"], ["queue"]) else lower[:1]
 
 
 def test_commands_in_the_text_exist(capfd: pytest.CaptureFixture[str]) -> None:

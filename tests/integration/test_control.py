@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
 from hands import FAILURE, Hands, drain, entry, job, later
+from servers import Server
 
-from xpm.broker.broker import Broker, Claim, Run
+from xpm.broker.broker import Broker, Claim, Failure, Run
 from xpm.broker.views import JobView, RunView, Views
 from xpm.core.state import State
 
@@ -240,3 +242,128 @@ def test_verbs_of_people_take_any_number_of_jobs(broker: Broker, run: Run, views
     assert counted(views, run).held == 250
     assert broker.release([job(name) for name in names], ADA) == {"released": 250}
     assert counted(views, run).counts[State.READY] == 250
+
+
+# queues, workers, the brake
+
+
+def test_a_paused_queue_grants_nothing_and_shows_rq_nothing(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", queue="other"), entry("c")])
+    both = "default:1 other:1"
+    assert broker.pause(["default"], ADA) == ["default"]
+    assert broker.pause(["default"], "bob@host") == []
+    ((queue, (since, who)),) = views.paused().items()
+    assert (queue, who) == ("default", ADA) and since > 0
+    assert hands.runs(slots=both) == job("b")
+    assert hands.claim("v", both).claim is None
+    listed = f"rq:queue:xpm-{broker.namespace}-default"
+    assert not broker.client.exists(listed)
+    broker.submit(run, [entry("d")])
+    assert broker.take("v", hands.number("v"), job("d")).outcome == "refused"
+    assert not broker.client.exists(listed), "a stock worker has nothing to come again for"
+    assert not broker.refill("default:1")
+    assert hands.claim("v", both).claim is None
+    assert broker.resume(["default", "nothing"]) == ["default"]
+    assert hands.woken() == ["v"]
+    broker.refill("default:1")
+    assert broker.client.llen(listed) == 3
+    assert hands.runs("v", both) == job("a")
+
+
+def test_workers_of_a_paused_queue_wake_no_one_in_turn(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.pause(["default"], ADA)
+    for worker in "uv":
+        assert hands.claim(worker).claim is None
+    broker.submit(run, [entry("a")])
+    (first,) = hands.woken()
+    assert hands.claim(first).claim is None
+    assert hands.woken() == []
+
+
+def test_a_dismissed_worker_gets_nothing_more(broker: Broker, run: Run, hands: Hands, views: Views) -> None:
+    broker.submit(run, [entry("a"), entry("b"), entry("c")])
+    reply = hands.claim("v")
+    assert hands.claim("w").claim and hands.claim("u").claim
+    assert hands.claim("idle").claim is None
+    assert broker.dismiss(["v", "idle", "nobody"]) == ["v", "idle"]
+    assert broker.dismiss(["v"]) == ["v"]
+    assert "idle" in hands.woken(), "it hears of it at once"
+    assert views.dismissed() == {"v", "idle"}
+    last = hands.finish(reply, "v", "default:1")
+    assert (last.outcome, last.claim) == ("dismissed", None)
+    assert state(views, "a") is State.DONE
+    broker.submit(run, [entry("d")])
+    assert hands.claim("idle").outcome == "dismissed"
+    assert hands.runs("x") == job("d")
+    for worker in ("v", "idle"):
+        broker.depart(worker)
+    assert views.dismissed() == set()
+
+
+def failing(broker: Broker, hands: Hands, times: int, failure: Failure = FAILURE) -> None:
+    for _ in range(times):
+        claim = granted(hands)
+        broker.fail("w", hands.number("w"), "", claim.id, claim.execution, failure)
+
+
+@pytest.fixture
+def braking(server: Server, broker: Broker) -> Iterator[Broker]:
+    """Three that fail alike are enough."""
+    with server.client() as client:
+        yield Broker(client, broker.namespace, brake=3)
+
+
+def test_the_brake_holds_what_would_fail_alike_some_at_a_time(
+    braking: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    names = [f"n{number}" for number in range(100)]
+    braking.submit(run, [entry(name) for name in names])
+    braking.submit(run, [entry("other")._replace(task="Other")])
+    failing(braking, hands, 3)
+    (brake,) = views.brakes()
+    assert (brake.task, brake.failed, brake.kind) == ("Task", 3, "ValueError")
+    first = braking.claim("w", hands.number("w"), "default:1")
+    assert first.claim is None and first.backlog, "the worker comes again at once"
+    assert counted(views, run).counts[State.HOLD] == 25
+    assert hands.runs("v") == job("other"), "another task goes on"
+    found = counted(views, run)
+    assert (found.counts[State.HOLD], found.counts[State.ERROR], found.held) == (97, 3, 0)
+    assert view(views, "n50").holds == ("brake",)
+    braking.submit(run, [entry("late")])
+    assert hands.runs("u") is None
+    assert state(views, "late") is State.HOLD
+    assert braking.release([job(name) for name in names], ADA) == {"released": 97, "free": 3}
+    assert views.brakes() == []
+    assert granted(hands).id == job("n3")
+
+
+def test_a_success_or_another_failure_between_counts_anew(
+    braking: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    braking.submit(run, [entry(number) for number in range(20)])
+    failing(braking, hands, 2)
+    hands.finish(hands.claim())
+    failing(braking, hands, 2)
+    failing(braking, hands, 2, Failure("exception", "KeyError", "x"))
+    failing(braking, hands, 2)
+    assert views.brakes() == []
+    reply = hands.claim()
+    assert reply.claim
+    braking.kill([reply.claim.id], ADA)
+    hands.fail(reply)
+    assert views.brakes() == [], "what somebody kills is not its task's doing"
+    failing(braking, hands, 1)
+    assert len(views.brakes()) == 1
+    assert braking.lift(["Task", "Other"]) == ["Task"]
+    assert hands.claim().claim
+
+
+def test_no_brake_where_it_is_off(
+    server: Server, broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    off = Broker(server.client(), broker.namespace, brake=0)
+    off.submit(run, [entry(number) for number in range(30)])
+    failing(off, hands, 25)
+    assert views.brakes() == [] and hands.claim().claim

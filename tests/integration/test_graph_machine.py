@@ -111,11 +111,14 @@ class Engine(RuleBasedStateMachine):
         place = (
             said in State.__members__
         )  # where a job was put, when not everything was settled, is not final
-        if settled if verb == "take" else before == 0 or not place:
+        if verb != "take" and worker in self.model.dismissed:
+            assert (reply.outcome, reply.claim) == ("dismissed", None)
+        elif settled if verb == "take" else before == 0 or not place:
             assert reply.outcome == said
+        self._see_the_brake()
         granted = short(reply.claim.id) if reply.claim else ""
         self._look_outside()
-        if verb != "take" and settled:
+        if verb != "take" and settled and worker not in self.model.dismissed:
             self._check_grant(worker, granted, opened)
         if reply.claim:
             claim = reply.claim
@@ -156,6 +159,13 @@ class Engine(RuleBasedStateMachine):
             assert group.count(":") == 2 and group not in opened, (granted, candidates, opened)
         assert not granted, (granted, candidates)
 
+    def _see_the_brake(self) -> None:
+        """What it holds now, it may: a call holds what it would else have granted."""
+        for id, job in self.model.jobs.items():
+            holds = self.client.hget(f"{self.broker.prefix}j:{id}", "h") or b""
+            if b"brake" in holds.split() and "brake" not in job.holds:
+                self.model.brake_holds(id)
+
     def _engine(self, verb: str, worker: str, number: int, args: Sequence[Any]) -> Reply:
         if verb == "take":
             return self.broker.take(worker, number, *args)
@@ -174,9 +184,12 @@ class Engine(RuleBasedStateMachine):
 
     # Scripts
 
-    @initialize(data=st.data(), budget=st.sampled_from((1, 2, 3, 5, 250)))
-    def begin(self, data: st.DataObject, budget: int) -> None:
-        self.broker = Broker(self.client, NAMESPACE, budget=budget)
+    @initialize(
+        data=st.data(), budget=st.sampled_from((1, 2, 3, 5, 250)), brake=st.sampled_from((0, 1, 2, 3))
+    )
+    def begin(self, data: st.DataObject, budget: int, brake: int) -> None:
+        self.broker = Broker(self.client, NAMESPACE, budget=budget, brake=brake)
+        self.model.brake = brake
         parents = [data.draw(st.sets(st.integers(0, max(k - 1, 0)), max_size=min(k, 4))) for k in range(JOBS)]
         self.parents = [sorted(found) if k else [] for k, found in enumerate(parents)]
         for worker in WORKERS[:2]:
@@ -350,6 +363,24 @@ class Engine(RuleBasedStateMachine):
     @rule(jobs=which_jobs, value=st.sampled_from((-4095, 0, 1, 4095)))
     def priority(self, jobs: set[int], value: int) -> None:
         self.people("priority", jobs, value)
+
+    @rule(verb=st.sampled_from(("pause", "resume")), queue=st.sampled_from(("default", "other")))
+    def gate(self, verb: str, queue: str) -> None:
+        self.verb = verb
+        said = self.broker.pause([queue], "ada@h") if verb == "pause" else self.broker.resume([queue])
+        assert said == ([queue] if getattr(self.model, verb)(queue) else [])
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def dismiss(self, worker: str) -> None:
+        self.verb = "dismiss"
+        assert self.broker.dismiss([worker]) == ([worker] if self.model.dismiss(worker) else [])
+
+    @rule()
+    def lift(self) -> None:
+        self.verb = "lift"
+        assert self.broker.lift(["T"]) == (["T"] if self.model.lift() else [])
+        # Idle workers come upon what is ready only when they are woken: by its release, or when they ask.
+        self.was_suspended = True
 
     def people(self, verb: str, jobs: set[int], *more: int) -> None:
         """On both, and again: the reply was lost. What is released may be kept by its inputs."""

@@ -298,12 +298,19 @@ def check_workers(graph: Graph) -> None:
     assert all(count == 1 for count in holders.values()), f"workers with more than one job: {holders}"
 
 
+def paused(graph: Graph) -> set[str]:
+    """The queues whose jobs are not granted."""
+    return {queue.decode() for queue in graph.keys.get("paused", ("", {}))[1]}
+
+
 def check_bells(graph: Graph) -> None:
     """No lost wake-up: where a job is ready and a worker idle, some worker was woken for the slot."""
     woken = Counter(fields["b"] for fields in graph.hashes("w:").values() if fields.get("b"))
     for name in graph.keys:
         slot = name.removeprefix("lanes:")
         all_queues = f"*:{slot.rpartition(':')[2]}"
+        if slot.rpartition(":")[0] in paused(graph):
+            continue
         # What avoids a host may be left to workers that are busy.
         lanes = [f"ready:{slot}:{lane}" for lane in graph.zset(name)] if name.startswith("lanes:") else []
         if all(graph.jobs[job].get("ah") for lane in lanes for job in graph.zset(lane)):
@@ -367,7 +374,7 @@ def check_projection(client: Redis, graph: Graph, window: int = 1000) -> None:
         ready = [
             (-int(job.get("p", 0)), int(job["o"]) - int(job.get("ch", 0)) * 2**32, id)
             for id, job in graph.jobs.items()
-            if job["s"] == "READY" and job["q"] == queue and "rs" not in job
+            if job["s"] == "READY" and job["q"] == queue and "rs" not in job and queue not in paused(graph)
         ]
         first = [f"{ns}-{id}".encode() for *_, id in sorted(ready)[:window]]
         assert listed[: len(first)] == first
@@ -376,7 +383,11 @@ def check_projection(client: Redis, graph: Graph, window: int = 1000) -> None:
         for member in listed:
             shown[member.decode().removeprefix(f"{ns}-")].append(f"queue {queue}")
     for id, job in graph.jobs.items():
+        hidden = job["s"] == "READY" and job["q"] in paused(graph)
         place = f"{REGISTRY.get(job['s'], 'queue')} {job['q']}"
+        if hidden:
+            assert shown.pop(id, []) in ([], [f"deferred {job['q']}"])
+            continue
         status = STATUS[job["s"]]
         if job["s"] == "READY" and "rs" in job and shown[id] != [place]:
             place, status = f"deferred {job['q']}", "deferred"  # it waits for tokens

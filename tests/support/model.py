@@ -146,6 +146,12 @@ class Model:
         self.look = Look()
         self.capacities: dict[str, int] = {}
         self.outside: dict[str, Outside] = {}
+        self.paused: set[str] = set()
+        self.dismissed: set[str] = set()
+        self.failing = 0
+        """Jobs that failed in a row; all are of one task, and fail alike."""
+        self.brake = 0
+        self.braked = False
 
     # What follows from what is noted
 
@@ -189,11 +195,13 @@ class Model:
     def candidates(self, worker: str) -> list[tuple[str, str]]:
         """(job, group) that a worker may get, the one that it should get first."""
         life = self.workers[worker]
-        if self.suspended or self.sick(life):
+        if self.suspended or self.braked or self.sick(life):
             return []
         served = self.served(life.slots)
         heads = self.heads(life)
         for queue in dict.fromkeys(slot.rpartition(":")[0] for slot in served):
+            if queue in self.paused:
+                continue
             fitting = [
                 head
                 for head, fits in may(heads, self.left())
@@ -430,6 +438,8 @@ class Model:
     def _release(self, job: Job) -> str:
         if not job.holds:
             return "free"
+        if "brake" in job.holds:
+            self.braked = False
         job.holds.clear()
         return "released"
 
@@ -454,6 +464,36 @@ class Model:
         job.priority = value
         return "set"
 
+    def lift(self) -> bool:
+        lifted, self.braked, self.failing = self.braked, False, 0
+        return lifted
+
+    def pause(self, queue: str) -> bool:
+        fresh = queue not in self.paused
+        self.paused.add(queue)
+        return fresh
+
+    def resume(self, queue: str) -> bool:
+        fresh = queue in self.paused
+        self.paused.discard(queue)
+        return fresh
+
+    def dismiss(self, worker: str) -> bool:
+        if worker not in self.workers:
+            return False
+        self.dismissed.add(worker)
+        return True
+
+    def hindered(self, id: str) -> bool:
+        """Whether nobody gets the job though it is ready."""
+        return self.suspended or self.braked or self.jobs[id].queue in self.paused
+
+    def brake_holds(self, id: str) -> None:
+        """The engine came upon the job, and the brake holds it."""
+        job = self.jobs[id]
+        assert self.braked and job.noted is PENDING and "brake" not in job.holds
+        job.holds.add("brake")
+
     def _each(self, jobs: Sequence[str], act: Callable[[Job], str]) -> Counter[str]:
         self.time += 1
         known = [self.jobs.get(short(id)) for id in jobs]
@@ -462,10 +502,12 @@ class Model:
     # Verbs of workers
 
     def enrol(self, worker: str, host: str, pool: str, slots: str) -> None:
+        self.dismissed.discard(worker)
         self.workers[worker] = Life(host, pool, slots)
 
     def depart(self, worker: str, end: str) -> str:
         life = self.workers.pop(worker, Life())
+        self.dismissed.discard(worker)
         job = self.held(worker, life.granted, life.execution)
         if job is None:
             return ""
@@ -492,7 +534,8 @@ class Model:
         due = not job.needs or any(
             head.id == job.id and fits for head, fits in may(self.heads(), self.left())
         )
-        return "ok" if due and self.state(job.id) is State.READY else "refused"
+        ready = self.state(job.id) is State.READY and not self.hindered(job.id)
+        return "ok" if due and ready else "refused"
 
     def granted(self, worker: str, id: str, execution: int, fence: str) -> None:
         """What the engine granted at the end of a worker's call."""
@@ -516,6 +559,7 @@ class Model:
         if not self.sick(life):
             self.suspects.pop(life.pool, None)
         job.fence = fence
+        self.failing = 0
         return "done"
 
     def fail(self, worker: str, number: int, id: str, execution: int, again: bool = False) -> str:
@@ -524,7 +568,13 @@ class Model:
         if job is None:
             return "fenced"
         if not again or job.retries >= job.times:
-            return self._unfinished(job, State.ERROR)
+            killed = job.stop == "kill"
+            became = self._unfinished(job, State.ERROR)
+            if became is State.ERROR and not killed and not self.braked and self.brake:
+                self.failing += 1
+                if self.failing == self.brake:
+                    self.failing, self.braked = 0, True
+            return became
         job.retries += 1
         job.postponed = job.delayed
         return self._unfinished(job, PENDING)

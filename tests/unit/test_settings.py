@@ -55,7 +55,7 @@ def test_later_sources_win_and_are_remembered(home: Path, project: Path):
     ("environ", "message"),
     [
         ({"XPM_LEESE": "3"}, "XPM_LEESE: no such setting; did you mean 'XPM_LEASE'?"),
-        ({"XPM_TOTALLY": "3"}, "XPM_TOTALLY: no such setting; there are XPM_BROKER, XPM_DETACH,"),
+        ({"XPM_TOTALLY": "3"}, "XPM_TOTALLY: no such setting; there are XPM_BRAKE, XPM_BROKER, XPM_DETACH,"),
         ({"XPM_WORKER": "3"}, "XPM_WORKER: no such setting; did you mean 'XPM_WORKERS'?"),
         ({"XPM_lease": "3"}, "XPM_lease: no such setting; did you mean 'XPM_LEASE'?"),
         ({"XPM_LEASE": "soon"}, "XPM_LEASE: lease: expected seconds, more than 0, got 'soon'"),

@@ -48,7 +48,7 @@ def run(job: str) -> None:
         connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
     )
     settings = load()
-    broker = Broker(client, namespace, lease=settings.lease)
+    broker = Broker(client, namespace, lease=settings.lease, brake=settings.brake)
     duty = Duty(
         _home(broker, settings.workspace, namespace), namespace, "", (queue,), settings.lease, settings.grace,
         burst=True, pool="rq", freeze_limit=settings.freeze_limit,

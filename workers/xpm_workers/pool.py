@@ -39,7 +39,7 @@ from xpm_workers.cpus import cpus
 from xpm_workers.guard import Guard
 from xpm_workers.moments import Moment
 from xpm_workers.nursery import Nursery
-from xpm_workers.serving import UNREACHED, Duty
+from xpm_workers.serving import DISMISSED, UNREACHED, Duty
 from xpm_workers.sweeper import Turn
 from xpm_workers.worker import CLIENT, Worker, worker_name
 
@@ -307,6 +307,10 @@ class Pool:
         slot.control.close()
         job = slot.board.job
         died = os.waitstatus_to_exitcode(status)
+        if died == DISMISSED:
+            log.info("worker %d was dismissed", slot.pid)
+            slot.board.close()
+            return
         if died:
             log.warning("worker %d ended with %d", slot.pid, died)
             if job > ASKED and self._owns(job):
@@ -496,6 +500,7 @@ def _serve(given: argparse.Namespace) -> int:
         # In a container all pools may have one process id, and a pool's name must not be that of the one before.
         f"{socket.gethostname()}.{os.getpid()}.{int(time.time()):x}",
         settings.freeze_limit,
+        brake=settings.brake,
     )
     if given.log is not None:
         _hush()

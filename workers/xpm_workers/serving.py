@@ -36,6 +36,9 @@ T = TypeVar("T")
 UNREACHED = 3
 """Exit status of a worker that was stopped while the broker was away: there is nobody to sign off with."""
 
+DISMISSED = 4
+"""Exit status of a worker that was told to end, by name: no other takes its place."""
+
 EVERY = "*"
 """In place of queues: all of them, also those to come."""
 
@@ -59,6 +62,7 @@ class Duty:
     burst: bool
     pool: str
     freeze_limit: float
+    brake: int = 20
 
     @property
     def slots(self) -> str:

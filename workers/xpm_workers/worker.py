@@ -25,7 +25,7 @@ from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
 from xpm_workers.board import Board
 from xpm_workers.orders import Orders
-from xpm_workers.serving import EVERY, Duty, Serving
+from xpm_workers.serving import DISMISSED, EVERY, Duty, Serving
 from xpm_workers.sweeper import Sweeper, Turn
 
 log = logging.getLogger("xpm.worker")
@@ -71,6 +71,7 @@ class Worker(RQWorker):
         self._board = board
         self._waiting = False
         self._complained = False
+        self._dismissed = False
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             [rqnames.queue(duty.namespace, queue) for queue in duty.queues if queue != EVERY]
             or [rqnames.queue(duty.namespace, "default")],
@@ -80,7 +81,7 @@ class Worker(RQWorker):
         )
         # A call that is not answered must not be tried again for so long that its lease ends meanwhile.
         client = open_client(duty.url, timeout=duty.lease / 6, patience=duty.lease / 30)
-        self.broker = Broker(client, duty.namespace, lease=duty.lease)
+        self.broker = Broker(client, duty.namespace, lease=duty.lease, brake=duty.brake)
         # The wait for the bell is longer than a call may take.
         self._bell = Broker(open_client(duty.url, timeout=PATIENCE + 5), duty.namespace, lease=duty.lease)
         for each in (client, self._bell.client, self.connection):
@@ -92,7 +93,11 @@ class Worker(RQWorker):
         )
 
     def work(self, *_: Any, **__: Any) -> bool:
-        """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended."""
+        """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended.
+
+        Raises:
+            SystemExit: dismissed: no other is to be started in its place.
+        """
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_wish)
         for number in (signal.SIGINT, signal.SIGHUP):
@@ -123,10 +128,16 @@ class Worker(RQWorker):
             self._leave()
             raise
         self._leave()
+        if self._dismissed:
+            raise SystemExit(DISMISSED)
         return worked
 
     def _without_job(self, reply: Reply) -> Reply | None:
         """There was no job: the next reply, or None when it is time to end."""
+        if reply.outcome == "dismissed":
+            log.info("dismissed: ending")
+            self._dismissed = True
+            return None
         if reply.outcome == "stranger" and not self._orders.leaving:
             log.warning("the broker has lost its memory: enrolling again")
             self._serving.patiently(self._enrol_again)

@@ -130,7 +130,7 @@ class Reply:
 
     outcome: str
     """What became of the report: `ok`, `done`, a state, `fenced`, `refused` or `stale`; or `stranger`: the broker does not
-    know the worker, which must enrol again."""
+    know the worker, which must enrol again; or `dismissed`: it is to end."""
     claim: Claim | None
     backlog: int
     """Continuations left: if there is no claim, the worker calls again at once."""
@@ -177,12 +177,20 @@ class Broker(Control):
         namespace: the workspace's namespace.
         lease: how long a worker may be silent before its job runs elsewhere, in seconds.
         budget: edges that one call settles at most.
+        brake: so many jobs of a task that fail alike, with none that is done between, have the rest held; 0: never.
     """
 
     def __init__(
-        self, client: Redis, namespace: Namespace, *, lease: float = 30.0, budget: int = BUDGET
+        self,
+        client: Redis,
+        namespace: Namespace,
+        *,
+        lease: float = 30.0,
+        budget: int = BUDGET,
+        brake: int = 20,
     ) -> None:
         super().__init__(client, namespace, lease=lease, budget=budget)
+        self._brake = brake
         self._budget = budget
         self._known_types: set[str] = set()
         self._epoch = ""
@@ -301,7 +309,8 @@ class Broker(Control):
         """The execution failed; go on with the next job. `again`: the job's policy covers that, if its budget allows."""
         text = failure.traceback or failure.line
         rq_text = b64encode(zlib.compress(_cut(text).encode()))
-        told = (failure.pack(), _cut(failure.line), rq_text, str(int(again)))
+        cause = f"{failure.kind} {failure.type}"
+        told = (failure.pack(), _cut(failure.line), rq_text, int(again), cause, self._brake)
         return self._report("fail", worker, number, slots, job, execution, *told)
 
     def crash(

@@ -69,6 +69,25 @@ class Control(Resources):
         """Set the priority of jobs. `set`, `same`, `ended`."""
         return self._each("priority", jobs, who, value)
 
+    def lift(self, tasks: Sequence[str]) -> list[str]:
+        """Take the brake off tasks; returns those whose jobs it held. What it holds already is to be released."""
+        return self._names("lift", *tasks)
+
+    def pause(self, queues: Sequence[str], who: str = "") -> list[str]:
+        """Grant no jobs of queues; returns those that were not paused before."""
+        return self._names("pause", who, *queues)
+
+    def resume(self, queues: Sequence[str]) -> list[str]:
+        """Grant jobs of queues again; returns those that were paused."""
+        return self._names("resume", pack(list(queues)))
+
+    def dismiss(self, workers: Sequence[str]) -> list[str]:
+        """Have workers end after their jobs; returns those that there are."""
+        return self._names("dismiss", *workers)
+
+    def _names(self, verb: str, *args: str | bytes) -> list[str]:
+        return [name.decode() for name in self._scripts.run(verb, *args)]
+
     def _each(self, verb: str, jobs: Sequence[str], who: str, *more: int) -> Tally:
         tally: Counter[str] = Counter()
         for packed in _packed(jobs):

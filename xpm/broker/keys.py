@@ -47,6 +47,10 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `w:<worker>` | hash | one worker: see `WORKER_FIELDS`, and the facts that it enrolled with | a day after its last call |
 | `sick:<pool>` | string | the last jobs that died in a row soon after their start; three, and it gets no more | a day |
 | `idle:<slot>` | sorted set | workers that wait for a bell; those that serve all queues: `idle:*:<class>` | while not empty |
+| `paused` | hash | queues whose jobs are not granted: since when, and by whom | until they are resumed |
+| `dismissed` | sorted set | workers that are to end, by when they were told | until they depart, or a day |
+| `failing` | hash | tasks whose last jobs failed alike: how many in a row, and how | until one succeeds, or the brake |
+| `brakes` | hash | tasks that the brake holds: since when, how many had failed, and how | until they are released |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
 """
 
@@ -169,6 +173,10 @@ PATTERNS = {
     r"run:\d+\.\d+": "hash",
     r"tags:\d+\.\d+": "hash",
     "types": "hash",
+    "paused": "hash",
+    "dismissed": "zset",
+    "failing": "hash",
+    "brakes": "hash",
     "workers": "zset",
     r"w:\S+": "hash",
     r"sick:\S+": "string",

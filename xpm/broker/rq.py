@@ -14,6 +14,9 @@ from xpm.types import Namespace, ShortId
 CALL = "xpm_workers.execute.run"
 """What every job of ours calls, in RQ's eyes. Wire format: never renamed."""
 
+SUSPENDED = "rq:suspended"
+"""The key by which RQ's tools suspend all workers."""
+
 
 def queue(namespace: Namespace, name: str) -> str:
     """RQ's name of a queue."""

@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.line import Call, Line
+from xpm.broker.linking import link
 from xpm.errors import BrokerError, BrokerUnreachable
 
 BUDGET = 250
@@ -43,11 +44,11 @@ def names() -> list[str]:
 
 @cache
 def source(name: str, budget: int = BUDGET) -> str:
-    """The whole text of a script, its library parts in front."""
+    """The whole text of a script, what it uses of the library in front."""
     body = (_LUA / f"{name}.lua").read_text()
     parts: dict[str, str] = {}
     _collect(_USE.search(body), parts)
-    return "\n".join([f"local BUDGET = {budget}", *parts.values(), body])
+    return link([f"local BUDGET = {budget}\n", *(f"{part}\n" for part in parts.values())], body)
 
 
 def _collect(named: re.Match[str] | None, parts: dict[str, str]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from xpm.broker.broker import Failure
 from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
+from xpm.broker.rq import SUSPENDED
 from xpm.broker.wire import unpack
+from xpm.core.naming import last_name
 from xpm.core.retries import Retries
 from xpm.core.state import ENDED, PENDING, State
 from xpm.core.typeinfo import TypeInfo
@@ -165,6 +167,21 @@ class WorkerView:
         )
 
 
+class Brake(NamedTuple):
+    """A task whose jobs failed alike, so that the rest is held."""
+
+    since: float
+    failed: int
+    """How many had failed."""
+    task: str
+    kind: str
+    """The type of their failure."""
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        return f"{self.failed} jobs of {last_name(self.task)} failed alike ({self.kind}): the brake holds the rest"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What a running job last said of itself."""
@@ -263,6 +280,17 @@ class Views:
             for lane in lanes
         ]
 
+    def ready_counts(self, slots: Sequence[str]) -> dict[str, int]:
+        """How many jobs are READY in each slot."""
+        lines = self._lines(slots)
+        pipe = self._client.pipeline(transaction=False)
+        for line in lines:
+            pipe.zcard(line)
+        counts = dict.fromkeys(slots, 0)
+        for line, count in zip(lines, cast(list[int], self._ask(pipe.execute)), strict=True):
+            counts[slot_of(line.removeprefix(f"{self._prefix}ready:"))] += count
+        return counts
+
     def _range(self, key: str, first: int, last: int, *, newest: bool) -> list[ShortId]:
         found = self._ask(lambda: self._client.zrange(f"{self._prefix}{key}", first, last, desc=newest))
         return [ShortId(job.decode()) for job in found]
@@ -354,6 +382,29 @@ class Views:
         rewired = [child for child, mark in zip(leads, self._ask(pipe.execute), strict=True) if mark]
         gone = {child for child in rewired if leads[child].isdisjoint(self.inputs(child))}
         return [child for child in leads if child not in gone]
+
+    def paused(self) -> dict[str, tuple[float, str]]:
+        """The queues that are paused: since when, and by whom."""
+        found = cast(dict[bytes, bytes], self._ask(lambda: self._client.hgetall(f"{self._prefix}paused")))
+        said = {queue.decode(): text.decode().partition(" ") for queue, text in found.items()}
+        return {queue: (int(since) / 1000, who) for queue, (since, _, who) in sorted(said.items())}
+
+    def brakes(self) -> list[Brake]:
+        """The tasks whose jobs the brake holds, those first that it has held for longest."""
+        found = cast(dict[bytes, bytes], self._ask(lambda: self._client.hgetall(f"{self._prefix}brakes")))
+        said = [(task.decode(), *text.decode().split(" ", 3)) for task, text in found.items()]
+        return sorted(
+            (Brake(int(since) / 1000, int(failed), task, kind) for task, since, failed, _, kind in said),
+        )
+
+    def dismissed(self) -> set[str]:
+        """The workers that were told to end."""
+        found = self._ask(lambda: self._client.zrange(f"{self._prefix}dismissed", 0, -1))
+        return {name.decode() for name in found}
+
+    def suspended(self) -> bool:
+        """Whether RQ's tools have suspended all workers."""
+        return bool(self._ask(lambda: self._client.exists(SUSPENDED)))
 
     def failure(self, job: str) -> Failure | None:
         """Why the last attempt of a job failed."""

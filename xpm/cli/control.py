@@ -11,6 +11,7 @@ import click
 from xpm.cli.options import Count, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
+from xpm.cli.select import of_task
 from xpm.cli.selection import Selection, selection
 from xpm.cli.touch import Change, Touched, await_stopped, change, confirm, gather, preview
 from xpm.cli.words import brief, plural
@@ -184,9 +185,17 @@ def hold(context: click.Context, selected: Selection, dry_run: bool) -> int:
 @dry_run
 @click.pass_context
 def release(context: click.Context, selected: Selection, dry_run: bool) -> int:
-    """Let jobs go that a person or the brake holds."""
+    """Let jobs go that a person or the brake holds.
+
+    The brake is off the tasks of these jobs then: it counts their failures anew.
+    """
     reach = Reach(options_of(context))
-    return perform(reach, selected, RELEASE, lambda ids: reach.broker.release(ids, person()), dry=dry_run)
+    status = perform(reach, selected, RELEASE, lambda ids: reach.broker.release(ids, person()), dry=dry_run)
+    # What the brake has not come upon yet is not on hold: named by its task, it is let go, too.
+    meant = [one.task for one in reach.views.brakes() if selected.task and of_task(one.task, selected.task)]
+    if meant and not dry_run:
+        reach.broker.lift(meant)
+    return status
 
 
 @command("retry")

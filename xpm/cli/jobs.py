@@ -14,6 +14,7 @@ from xpm.cli.render import Cell, Column, Screen, print_json, state_cell
 from xpm.cli.select import find
 from xpm.cli.selection import Selection, found, listed, selection, views_for
 from xpm.cli.words import ago, brief, plural, tally
+from xpm.core.naming import last_name
 from xpm.core.state import ENDED, State
 from xpm.errors import UsageError
 
@@ -50,6 +51,8 @@ def jobs(context: click.Context, selected: Selection, limit: int) -> None:
         chosen, counts, why = listed(views, selected, limit)
         if why:
             reach.say(why)
+    for brake in views.brakes():
+        reach.say(f"{brake}; when that is mended: xpm release --task {last_name(brake.task)}")
     shown = rows(reach.reader, views, chosen)
     if reach.options.json:
         names = experiments_of(views, chosen)

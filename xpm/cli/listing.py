@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpm.cli.options import nearest
-from xpm.cli.select import last_part, of_task
+from xpm.cli.select import of_task
 from xpm.cli.words import ORDER, clock_time, plural, unserved
 from xpm.core.lengths import duration
+from xpm.core.naming import last_name
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import short
@@ -70,7 +71,7 @@ def unknown(views: Views, task: str) -> str:
     known = views.tasks()
     if any(of_task(name, task) for name in known):
         return ""
-    return f"there is no task {task!r}{nearest(task, [*map(last_part, known), *known])}"
+    return f"there is no task {task!r}{nearest(task, [*map(last_name, known), *known])}"
 
 
 def window(views: Views, wanted: Filter, limit: int) -> list[JobView]:

@@ -11,6 +11,7 @@ from xpm.cli.render import Cell, Column, Screen, state_cell
 from xpm.cli.sheet import Relative, Sheet, Try, first_line
 from xpm.cli.words import brief, moment, size, tags_line
 from xpm.core.lengths import duration
+from xpm.core.naming import last_name
 from xpm.core.state import State
 from xpm.workspace.directory import STALE
 
@@ -102,17 +103,12 @@ def _written(value: Any) -> str:
 def _written_dict(value: dict[str, Any]) -> str:
     """A dependency is its name and first digits, a config a call, all else what JSON writes."""
     if "$job" in value:
-        name = f"{_last(str(value['$task']))} " if "$task" in value else ""
+        name = f"{last_name(str(value['$task']))} " if "$task" in value else ""
         return f"{name}{brief(str(value['$job']))}" + (f"/{value['$path']}" if "$path" in value else "")
     if "$type" in value:
         given = ", ".join(f"{name}={_written(one)}" for name, one in value.items() if name != "$type")
-        return f"{_last(str(value['$type']))}({given})"
+        return f"{last_name(str(value['$type']))}({given})"
     return f"{{{', '.join(f'{json.dumps(name)}: {_written(one)}' for name, one in value.items())}}}"
-
-
-def _last(name: str) -> str:
-    """A class by its last name."""
-    return name.rpartition(":")[2].rpartition(".")[2]
 
 
 def _show_relatives(screen: Screen, title: str, jobs: Sequence[Relative]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from xpm.cli.options import nearest
 from xpm.cli.render import clean
 from xpm.cli.words import DIGITS
+from xpm.core.naming import last_name
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import JobId
@@ -67,16 +68,11 @@ def parse(text: str) -> Wanted:
     return Wanted(text, task, digits.lower())
 
 
-def last_part(task: str) -> str:
-    """A task's class without its module or script."""
-    return re.split(r"[:.]", task)[-1]
-
-
 def of_task(task: str, wanted: str) -> bool:
     """Whether people can mean `task` by `wanted`: its whole name, its last part, or its folder."""
     return (
         not wanted
-        or wanted in (task, last_part(task), task_dir(task))
+        or wanted in (task, last_name(task), task_dir(task))
         or task.endswith((f".{wanted}", f"/{wanted}"))
     )
 
@@ -94,7 +90,7 @@ def find(text: str, workspace: Workspace, views: Views | None) -> Found:
     if not found and not wanted.task:
         found = _all(Wanted(text, text, ""), workspace, views)  # a task may be called Face
     if not found and not wanted.digits:
-        close = nearest(wanted.task, sorted({last_part(task) for task in views.tasks()} if views else ()))
+        close = nearest(wanted.task, sorted({last_name(task) for task in views.tasks()} if views else ()))
         raise UsageError(
             f"{text!r} is no job and no task with one"
             + (close or f": give the first digits of a job's identifier, at least {FEWEST}, or task/digits")

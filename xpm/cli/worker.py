@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.options import Count, Group, command, options_of
+from xpm.cli.options import Count, Group, command, nearest, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
-from xpm.cli.words import ago, brief
+from xpm.cli.touch import SHOWN, confirm
+from xpm.cli.words import ago, brief, plural
 from xpm.errors import UsageError
 from xpm.settings import QUEUE_NAME, is_queue
 
@@ -25,7 +27,7 @@ ALL = "*"
 @click.group("worker", cls=Group, invoke_without_command=True)
 @click.pass_context
 def worker(context: click.Context) -> None:
-    """List workers, or start some.
+    """List workers, start some, have some end.
 
     Without a verb: the workers, and what each of them does.
     """
@@ -40,12 +42,16 @@ def _list(reach: Reach) -> None:
     workers = reach.views.workers()
     now = clock(reach.reader)
     gone = {one.name for one in workers if silent(one, now, reach.settings.lease)}
+    ending = reach.views.dismissed()
     held = [one.job for one in workers if one.job]
     jobs = {job.id[:32]: job for job in reach.views.jobs(held) if job is not None}
     if reach.options.json:
         print_json(
             workspace=str(reach.workspace.path),
-            workers=[_as_json(one, jobs.get(one.job or ""), one.name in gone) for one in workers],
+            workers=[
+                {**_as_json(one, jobs.get(one.job or ""), one.name in gone), "ending": one.name in ending}
+                for one in workers
+            ],
         )
         return
     screen = Screen(no_color=reach.settings.no_color)
@@ -63,7 +69,10 @@ def _list(reach: Reach) -> None:
         Column("ID", fixed=True),
         Column("JOB"),
     )
-    screen.table(columns, [_cells(one, jobs.get(one.job or ""), one.name in gone) for one in workers])
+    screen.table(
+        columns,
+        [_cells(one, jobs.get(one.job or ""), one.name in gone, one.name in ending) for one in workers],
+    )
 
 
 def queues(one: WorkerView) -> list[str]:
@@ -71,12 +80,14 @@ def queues(one: WorkerView) -> list[str]:
     return list(dict.fromkeys(slot.rpartition(":")[0] for slot in one.slots))
 
 
-def _cells(one: WorkerView, job: JobView | None, silent: bool) -> list[Cell]:
+def _cells(one: WorkerView, job: JobView | None, silent: bool, ending: bool) -> list[Cell]:
     seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
     idle: Cell = ("silent", "bold red") if silent else ("idle", "dim")
     if one.suspects and not silent:
         idle = (f"gets no jobs: {', '.join(map(brief, one.suspects))} died there at once", "bold red")
-    what: list[Cell] = [(brief(job.id), "dim"), job.label] if job else ["", idle]
+    what: list[Cell] = (
+        [(brief(job.id), "dim"), f"{job.label} (its last)" if ending else job.label] if job else ["", idle]
+    )
     return [*_place(one), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
 
 
@@ -154,4 +165,64 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
     os.execve(sys.executable, [sys.executable, "-P", "-m", "xpm_workers.pool", *arguments], environment)
 
 
+@command("drain")
+@click.argument("names", nargs=-1, metavar="[WORKER|HOST]...")
+@click.option("--all", "everyone", is_flag=True, help="All workers of the workspace.")
+@click.pass_context
+def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> None:
+    """Have workers finish their jobs, take no others, and end.
+
+    Name workers by their host, their process (or HOST.PID), or their whole name. Their pool does not start others in
+    their place; a script that is open, or runs later, may start local workers again.
+    """
+    if bool(names) == everyone:
+        raise UsageError("which workers? name them or their hosts, or say --all; xpm worker lists them")
+    reach = Reach(options_of(context))
+    reach.say_where()
+    workers = reach.views.workers()
+    chosen = workers if everyone else _chosen(workers, names)
+    busy = sum(one.job is not None for one in chosen)
+    screen = Screen(no_color=reach.settings.no_color)
+    if chosen and not reach.options.json:
+        screen.line(
+            f"drain {plural(len(chosen), 'worker')}: {len(chosen) - busy:,} idle, {busy:,} with a job"
+        )
+        for one in chosen[:SHOWN]:
+            screen.line(f"  {'.'.join(_place(one))}")
+        if len(chosen) > SHOWN:
+            screen.line((f"  and {len(chosen) - SHOWN:,} more", "dim"))
+    told: list[str] = []
+    if chosen:
+        confirm(reach, f"Drain {plural(len(chosen), 'worker')}?")
+        told = reach.broker.dismiss([one.name for one in chosen])
+    if reach.options.json:
+        print_json(told=told, busy=busy)
+        return
+    end = f", {busy:,} of them with {'its job' if busy == 1 else 'their jobs'}" if busy else ""
+    screen.line(f"{plural(len(told), 'worker')} told to end{end}" if told else "no workers")
+
+
+def _chosen(workers: Sequence[WorkerView], names: Sequence[str]) -> list[WorkerView]:
+    """The workers that are named, each once.
+
+    Raises:
+        UsageError: a name is of none.
+    """
+    found: dict[str, WorkerView] = {}
+    for name in names:
+        own = [one for one in workers if name in _names(one)]
+        if not own:
+            hosts = sorted({_place(one)[0] for one in workers})
+            known = f"; there are workers on {', '.join(hosts[:10])}" if hosts else ": there are none"
+            raise UsageError(f"no worker or host {name!r}{nearest(name, hosts) or known}")
+        found.update((one.name, one) for one in own)
+    return list(found.values())
+
+
+def _names(one: WorkerView) -> tuple[str, ...]:
+    host, pid = _place(one)
+    return one.name, host, pid, f"{host}.{pid}"
+
+
 worker.add_command(start)
+worker.add_command(drain)

@@ -69,3 +69,8 @@ def class_name(cls: type[Any]) -> str:
     if module == "__main__":
         raise ConfigError(f"{cls.__qualname__}: {_nameless()}")
     return f"{module}.{cls.__qualname__}"
+
+
+def last_name(task: str) -> str:
+    """A task's class without its module or script."""
+    return task.rpartition(":")[2].rpartition(".")[2]

@@ -18,6 +18,7 @@ from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, own_info
 from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
+from xpm.core.naming import last_name
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
 
@@ -193,7 +194,7 @@ class Sealing:
         """
         for place, path, meta in self.paths:
             if not meta or (path.job is not None and path.job not in dependencies):
-                where = f"{_short(path.job.task)} {path.job.id[:8]}" if path.job else "a job"
+                where = f"{last_name(path.job.task)} {path.job.id[:8]}" if path.job else "a job"
                 raise SubmissionError(
                     f"{place}: a path in the directory of {where}: "
                     "give the task itself, and take the path from it in execute"
@@ -211,11 +212,6 @@ class Sealing:
                 f"{_text(self.label, place)}.{name}: its path lies in the directory of another job; "
                 f"give each task its own {schema.label}"
             )
-
-
-def _short(task: str) -> str:
-    """A class's name without its module or script."""
-    return task.rpartition(":")[2].rpartition(".")[2]
 
 
 def _elements(value: Any) -> Iterator[tuple[object, Any]]:

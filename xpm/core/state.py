@@ -84,6 +84,10 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "release": _SETTLE,
     "retry": _table(_SETTLE, dict.fromkeys((State.ERROR, State.CANCELLED, State.LOST), _PLACES)),
     "priority": _SETTLE,
+    "lift": _NONE,
+    "pause": _NONE,
+    "resume": _NONE,
+    "dismiss": _NONE,
     "rank": _NONE,
     # tokens and locks
     "declare": _NONE,

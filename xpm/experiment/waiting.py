@@ -8,6 +8,7 @@ from typing import Protocol
 
 from xpm.broker.events import Events
 from xpm.broker.views import RunView
+from xpm.core.naming import last_name
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.link import Link
@@ -105,7 +106,14 @@ class Care:
         """The run and its counts; jobs that the broker has lost are submitted again."""
         view = self.run.view()
         self.open = view.open
+        if view.counts[State.HOLD]:
+            self._tell_brakes()
         return view
+
+    def _tell_brakes(self) -> None:
+        for brake in self.link.views.brakes():
+            release = self.link.commands.xpm("release", "--task", last_name(brake.task))
+            self.voice.once(f"{brake}; when that is mended:\n    {release}")
 
     def mend(self, error: BrokerUnreachable) -> None:
         """Brings the broker back, or waits a while for it."""

@@ -12,6 +12,7 @@ else lost(id, j, ARGV[3]) end
 for slot in string.gmatch(v[3] or '', '%S+') do call('ZREM', key('idle', slot), worker) end
 call('DEL', key('w', worker), key('bell', worker))
 call('ZREM', P .. 'workers', worker)
+call('ZREM', P .. 'dismissed', worker)
 rq_worker(worker)
 local rung = v[4] or ''
 if rung ~= '' and startable(rung) then ring(rung) end

@@ -11,5 +11,6 @@ if j.a > 1 then call('DEL', key('err', id)) end
 afresh(id, j)
 if j.f == ARGV[8] then move(id, j, 'DONE', '', 't2', now) else move(id, j, 'DONE', '', 't2', now, 'f', ARGV[8]) end
 settle(id, 0, 'DONE')
+succeeded(j)
 counter = 'successful_job_count'
 return fetch('done')

@@ -5,6 +5,7 @@
 local q, wanted = string.match(ARGV[2], '^(.*):'), math.min(tonumber(ARGV[3]), QUEUE_WINDOW)
 local name, places, ids, parked = rq_list(q), {}, {}, {}
 rq_announce(q)
+if call('HEXISTS', P .. 'paused', q) == 1 then return rq_empty(q) end  -- see pause
 
 -- The first jobs of a group, with their places among those of the queue.
 local function first(group, most)

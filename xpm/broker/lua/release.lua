@@ -9,6 +9,7 @@ return each(function(id, j)
   end
   local holds = table.concat(left, ' ')
   if holds == j.h then return 'free' end
+  if string.find(j.h, 'brake', 1, true) then call('HDEL', P .. 'brakes', j.t) end  -- or it would be held again at once
   hold_for(id, j, holds, signed('released'), 'by', '')
   return j.s == 'HOLD' and 'blocked' or 'released'
 end)

@@ -1,5 +1,6 @@
 -- take: a worker that was handed a job by RQ claims just that one. Use: calls
--- ARGV 2 to 5 (no slots): see slots; the reply: see calls; 6 job. Outcome 'refused' when it is not ready.
+-- ARGV 2 to 5 (no slots): see slots; the reply: see calls; 6 job. Outcome 'refused' when it is not ready, or not
+-- to be granted: of a paused queue RQ's list is emptied, or the worker would come again at once.
 local again = replayed()
 if again then return again end
 local id = ARGV[6]
@@ -14,8 +15,10 @@ end
 
 local more = drain()
 local j = load(id)
-if not j or j.s ~= 'READY' or (j.rs and not due(j)) then
-  if j and j.s ~= 'RUNNING' then
+local shut = j and j.s == 'READY' and open_slots(group_of(j)) == ''
+if not j or j.s ~= 'READY' or shut or braked(id, j) or (j.rs and not due(j)) then
+  if shut then rq_empty(j.q)
+  elseif j and j.s ~= 'RUNNING' then
     rq_hide(id, j)
     rq_show(id, j, nil, j.s)
   end

@@ -1,4 +1,4 @@
--- calls: the numbered calls of a worker (with its head over 80 lines). Needs graph, rqlive, slots, due.
+-- calls: the numbered calls of a worker (with its head over 80 lines). Needs hindrances, due.
 -- All return {outcome of the report, packed grant or '', whether to call again at once, for an idle worker in how many ms
 -- a job may start that waits for its moment (or '')}, and the jobs for which the worker's pool gets no more, if that is so.
 local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat', 'born', 'host', 'pool')
@@ -49,7 +49,7 @@ local function line_up(idle, taken)
   end
   if before ~= idle or rung ~= '' then call('HSET', key('w', worker), 'i', idle, 'b', '') end
   for slot in string.gmatch(idle, '%S+') do call('ZADD', key('idle', slot), now, worker) end
-  if rung == '' or rung == taken or passed[rung] or rq_suspended() then return end
+  if rung == '' or rung == taken or passed[rung] or open_slots(rung) == '' then return end
   if startable(rung, idle ~= '') then ring(rung) end
 end
 

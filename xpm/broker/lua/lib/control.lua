@@ -1,4 +1,4 @@
--- control: what people do to jobs. Needs graph, rqlive.
+-- control: what people do to jobs. Needs holds, rqlive.
 -- ARGV: 2 who asks ('' if nobody in particular), 3 packed list of jobs (at most 100).
 local WHO = ARGV[2]
 
@@ -20,18 +20,6 @@ local function each(act)
   end
   finish_up()
   return words
-end
-
--- The job has the reasons of HOLD `holds` from now on, and those that its needs give it.
-local function hold_for(id, j, holds, why, ...)
-  local by = held_by_person(holds) - held_by_person(j.h)
-  if by ~= 0 then count(j.e, 'held', by) end
-  j.h = holds
-  call('HSET', key('j', id), 'h', holds, ...)
-  place(id, j, why)
-  if j.m ~= why and j.s == 'HOLD' then
-    call('HSET', key('j', id), 'm', j.h == '' and 'dependency' or held_by_person(j.h) == 1 and why or j.h)
-  end
 end
 
 -- The experiments that list the job.

@@ -83,8 +83,11 @@ local function fetch(outcome)
   end
   local more = drain()
   serve_outside()  -- else this worker would take what is theirs
-  local head, j
-  if not sick() and not rq_suspended() then head, j = best() end
+  if dismissed() then return answer('dismissed', nil, nil, more, '') end
+  slots = open_slots(slots)
+  local left, head, j
+  if not sick() then left, head, j = unbraked(best) end
+  more = more or left
   local id, group = head and head.id, head and head.group
   if id then
     local listed = start(id, j)

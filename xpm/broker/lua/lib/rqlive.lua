@@ -1,4 +1,4 @@
--- rqlive: the projection into RQ's keys: executions, workers, and what repairs look at. Needs rq.
+-- rqlive: the projection into RQ's keys: executions, workers, what repairs look at (over 80 lines). Needs rq.
 
 local function rq_execution(id, fence)
   return rq_id(id) .. ':' .. fence
@@ -69,6 +69,16 @@ end
 
 local function rq_stop(worker, id)
   call('PUBLISH', 'rq:pubsub:' .. worker, cjson.encode({ command = 'stop-job', job_id = rq_id(id) }))
+end
+
+-- Whether RQ's workers are suspended, or one of these keys is there.
+local function rq_hindered(...)
+  return call('EXISTS', 'rq:suspended', ...) > 0
+end
+
+-- RQ's list of a queue shows nothing. Returns 1 if it showed something before.
+local function rq_empty(q)
+  return call('DEL', rq_list(q))
 end
 
 local function rq_suspended()
