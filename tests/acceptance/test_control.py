@@ -291,3 +291,44 @@ def test_the_brake_stops_a_bug_and_is_released_once(tmp_path: Path):
         assert made.run("attach", "bug").returncode == 0
     finally:
         made.close()
+
+
+def test_why_says_what_is_in_the_way(lab: Lab, gate: Path):
+    started(lab, "why", 4, gate)
+    running, ready = (
+        lab.json("jobs", "-e", "why", "--state", state)["jobs"][0] for state in ("RUNNING", "READY")
+    )
+
+    def why(job: dict[str, object] | str) -> str:
+        return lab.ok("why", job if isinstance(job, str) else str(job["id"])[:12])
+
+    assert re.match(r"Slow n=\d[^\n]* is running for \d+\.\d s on \S+\n", why(running))
+    assert re.search(r"of queue default( before it)?: all 2 workers are busy", why(ready))
+    totals = lab.json("jobs", "-e", "why", "--task", "Total")["jobs"]
+    waiting = max(totals, key=lambda one: one["inputs"])
+    said = why(waiting)
+    assert re.match(r"Total \w+ waits for 4 of its 4 inputs\n", said)
+    assert re.search(r"^  Slow n=\d[^\n]* \w{8} is RUNNING: for \d", said, re.MULTILINE)
+    lab.ok("hold", ready["id"], "--yes")
+    assert re.search(
+        rf"^\S+@\S+ holds it for \d\.\d s: xpm release {ready['id'][:8]}$", why(ready), re.MULTILINE
+    )
+    assert re.search(r"^  Slow n=\d[^\n]* is HOLD: held by \S+@\S+, \d\d:\d\d$", why(waiting), re.MULTILINE)
+    lab.ok("queue", "pause", "default", "--yes")
+    lab.ok("release", ready["id"], "--yes")
+    assert re.search(
+        r"^queue default is paused by \S+ for \d+\.\d s: xpm queue resume default$", why(ready), re.M
+    )
+    lab.ok("queue", "resume", "default", "--yes")
+    gate.touch()
+    assert lab.run("attach", "why").returncode == 0
+    assert "is done" in why(ready)
+    again = gate.with_name("again")
+    lab.run("run", "--detach", "plan.py", "other", "2", str(again))
+    near = until(lambda: lab.json("why", lab.job("Slow n=1", "RUNNING")["id"])["nearest"])
+    again.touch()
+    assert near["label"].startswith("Slow n=") and {one["name"] for one in near["differences"]} >= {"kind"}
+    nobody = {"XPM_WORKSPACE": str(lab.home / "nobody"), "XPM_WORKERS": "0"}
+    lab.run("run", "--detach", "plan.py", "idle", "2", env=nobody)
+    alone = lab.json("jobs", "--state", "READY", env=nobody)["jobs"][0]["id"]
+    assert "no worker is there: xpm worker start" in lab.ok("why", alone, env=nobody)

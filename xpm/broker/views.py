@@ -414,6 +414,16 @@ class Views:
         values = unpack(packed)
         return Failure(values["kind"], values["type"], values["message"], values["traceback"])
 
+    def ahead(self, job: JobView) -> int:
+        """How many ready jobs of its slot start before a READY job."""
+        name = f"{self._prefix}ready:{job.queue}:{job.version}"
+        return cast(int | None, self._ask(lambda: self._client.zrank(name, short(job.id)))) or 0
+
+    def payloads(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The payloads of jobs."""
+        names = [f"{self._prefix}p:{short(job)}" for job in ids]
+        return cast(list[bytes | None], self._ask(lambda: self._client.mget(names))) if names else []
+
     def payload(self, job: str) -> bytes | None:
         """A job's payload."""
         return cast(bytes | None, self._ask(lambda: self._client.get(f"{self._prefix}p:{short(job)}")))

@@ -54,6 +54,7 @@ COMMANDS = {
     "cancel": _Entry("cancel", "Give up what an experiment still has to do, or some jobs.", _RUN),
     "jobs": _Entry("jobs", "List jobs: running, failed and newest first.", _LOOK),
     "show": _Entry("jobs", "Show all there is to know about jobs.", _LOOK),
+    "why": _Entry("why", "Say why a job is not running.", _LOOK),
     "logs": _Entry("logs", "Print what jobs wrote.", _LOOK),
     "kill": _Entry("control", "End the executions of running jobs.", _CHANGE),
     "hold": _Entry("control", "Keep jobs from starting.", _CHANGE),

@@ -1,0 +1,325 @@
+"""Why a job is not running, in words: from what is known of it, and nothing else, to sentences.
+
+`xpm why` prints them. The facts are gathered by who can ask a broker; all of this is plain, and tried without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from xpm.core.lengths import duration
+from xpm.core.state import State
+
+SHOWN = 5
+"""Inputs that are named, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another job, as far as it stands in the way."""
+
+    label: str
+    id: str
+    state: State
+    note: str = ""
+    """What is to be said of it: how it failed, for how long it has been running."""
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        return f"{self.label} {self.id[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason for which a job is on hold."""
+
+    kind: str
+    """`person`, `brake`, `dependency`, or another that the engine names."""
+    who: str = ""
+    since: float = 0.0
+    """Seconds since 1970; 0 when it is not known."""
+    text: str = ""
+    """More about it: what failed before the brake held the rest."""
+    cure: str = ""
+    """The command that ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A token or lock that the job waits for."""
+
+    name: str
+    wanted: str
+    """How much of it, as `2 of 4`."""
+    holders: Sequence[str] = ()
+    """Who has it, and for how long already, each in words."""
+    reserved: str = ""
+    """For whom it is kept free, if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The queue in which a ready job waits."""
+
+    queue: str
+    unserved: str = ""
+    """Why no worker can take the job; empty when one can."""
+    paused: Hold | None = None
+    suspended: bool = False
+    """By RQ's tools, all workers."""
+    serving: int = 0
+    """Living workers that could take it."""
+    idle: int = 0
+    ahead: int = 0
+    """Ready jobs that start before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A parameter in which two jobs differ, both values as people read them."""
+
+    name: str
+    here: str
+    there: str
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The job most like this one that is done."""
+
+    job: Other
+    differences: Sequence[Difference]
+    looked_at: int
+    """How many done jobs of the task were compared."""
+    all: bool
+    """Whether that was all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a job. Times are seconds since 1970 by the broker's clock."""
+
+    job: Other
+    now: float
+    since: float = 0.0
+    """When it came to its state."""
+    reason: str = ""
+    """What the engine noted with its last move."""
+    worker: str = ""
+    """Where it runs, or ran last."""
+    stop: str = ""
+    """Somebody asked for its end."""
+    who: str = ""
+    inputs: int = 0
+    unmet: int = 0
+    waits_for: Sequence[Other] = ()
+    """Inputs that are not done, some of them."""
+    holds: Sequence[Hold] = ()
+    line: Line | None = None
+    needs: Sequence[Need] = ()
+    starts: float = 0.0
+    """The moment before which it must not start; 0 when there is none."""
+    near: Near | None = None
+    retry: str = ""
+    """The command that runs it again, of a job that ended without a result."""
+
+
+def explain(facts: Facts) -> list[str]:
+    """The answer, one sentence a line, the most important first."""
+    return [*_STATES[facts.job.state](facts), *_near(facts)]
+
+
+def _is(facts: Facts, what: str) -> str:
+    since = f" for {duration(max(0.0, facts.now - facts.since))}" if facts.since else ""
+    return f"{facts.job} {what}{since}"
+
+
+def _running(facts: Facts) -> list[str]:
+    lines = [_is(facts, "is running") + (f" on {facts.worker}" if facts.worker else "")]
+    if facts.stop:
+        by = f" by {facts.who}" if facts.who else ""
+        lines.append(f"it was asked to stop{by} ({facts.stop})")
+    return lines
+
+
+def _waiting(facts: Facts) -> list[str]:
+    few = f"{facts.unmet:,} of its {facts.inputs:,} inputs" if facts.inputs > 1 else "its input"
+    return [_is(facts, f"waits for {few}"), *_inputs(facts)]
+
+
+def _inputs(facts: Facts) -> list[str]:
+    lines = [f"  {other} is {other.state}{_noted(other)}" for other in facts.waits_for[:SHOWN]]
+    if facts.unmet > len(lines) > 0:
+        lines.append(f"  and {facts.unmet - len(lines):,} more")
+    return lines
+
+
+def _noted(other: Other) -> str:
+    return f": {other.note}" if other.note else ""
+
+
+def _held(facts: Facts) -> list[str]:
+    lines = [_is(facts, "is on hold")]
+    for hold in facts.holds:
+        lines += _HOLDS.get(hold.kind, _named_hold)(hold, facts)
+    return lines
+
+
+def _person(hold: Hold, facts: Facts) -> list[str]:
+    who = hold.who or "a person"
+    since = f" for {duration(max(0.0, facts.now - hold.since))}" if hold.since else ""
+    return [f"{who} holds it{since}: {hold.cure}"]
+
+
+def _brake(hold: Hold, _facts: Facts) -> list[str]:
+    return [f"{hold.text or 'the brake holds it'}; when that is mended: {hold.cure}"]
+
+
+def _dependency(_hold: Hold, facts: Facts) -> list[str]:
+    if not facts.waits_for:
+        return ["an input has no result"]
+    return ["it needs what has no result:", *_inputs(facts)]
+
+
+def _named_hold(hold: Hold, _facts: Facts) -> list[str]:
+    return [f"{hold.kind} holds it" + (f": {hold.text}" if hold.text else "")]
+
+
+_HOLDS: Mapping[str, Callable[[Hold, Facts], list[str]]] = {
+    "person": _person,
+    "brake": _brake,
+    "dependency": _dependency,
+}
+
+
+def _ready(facts: Facts) -> list[str]:
+    lines = [_is(facts, "is ready to start")]
+    if facts.reason:
+        lines[0] += f" ({facts.reason})"
+    lines += [text for need in facts.needs for text in _need(need)]
+    line = facts.line
+    if line is None:
+        return lines
+    if line.suspended:
+        lines.append("all workers are suspended by RQ: rq resume")
+    if line.paused is not None:
+        by = f" by {line.paused.who}" if line.paused.who else ""
+        since = duration(max(0.0, facts.now - line.paused.since))
+        lines.append(f"queue {line.queue} is paused{by} for {since}: {line.paused.cure}")
+    if line.unserved:
+        lines.append(line.unserved)
+    elif not (facts.needs or line.paused or line.suspended):
+        lines.append(_turn(line))
+    return lines
+
+
+def _need(need: Need) -> list[str]:
+    lines = [f"it waits for {need.wanted} of {need.name}"]
+    lines += [f"  {holder}" for holder in need.holders]
+    if need.reserved:
+        lines.append(f"  what is free is kept for {need.reserved}")
+    return lines
+
+
+def _turn(line: Line) -> str:
+    place = f"it is the next of queue {line.queue}"
+    if line.ahead:
+        place = f"{line.ahead:,} job{'' if line.ahead == 1 else 's'} of queue {line.queue} before it"
+    if line.idle:
+        return f"{place}: a worker takes it in a moment"
+    busy = "its only worker is busy" if line.serving == 1 else f"all {line.serving:,} workers are busy"
+    return f"{place}: {busy}"
+
+
+def _scheduled(facts: Facts) -> list[str]:
+    if facts.starts <= facts.now:
+        return [f"{facts.job} starts in a moment: its time has come"]
+    why = f" ({facts.reason})" if facts.reason else ""
+    return [f"{facts.job} starts in {duration(facts.starts - facts.now)} at the earliest{why}"]
+
+
+def _ended(facts: Facts) -> list[str]:
+    said = {State.ERROR: "failed", State.CANCELLED: "was cancelled", State.LOST: "lost its only outputs"}
+    lines = [
+        f"{facts.job} {said[facts.job.state]}{_ago(facts)}" + (f": {facts.reason}" if facts.reason else "")
+    ]
+    if facts.retry:
+        lines.append(f"to run it again: {facts.retry}")
+    return lines
+
+
+def _ago(facts: Facts) -> str:
+    return f" {duration(max(0.0, facts.now - facts.since))} ago" if facts.since else ""
+
+
+def _done(facts: Facts) -> list[str]:
+    return [f"{facts.job} is done" + (f", {_ago(facts).strip()}" if facts.since else "")]
+
+
+_STATES: Mapping[State, Callable[[Facts], list[str]]] = {
+    State.WAITING: _waiting,
+    State.READY: _ready,
+    State.RUNNING: _running,
+    State.DONE: _done,
+    State.ERROR: _ended,
+    State.HOLD: _held,
+    State.SCHEDULED: _scheduled,
+    State.CANCELLED: _ended,
+    State.LOST: _ended,
+}
+
+
+def _near(facts: Facts) -> list[str]:
+    near = facts.near
+    if near is None:
+        return []
+    which = (
+        "the job most like it that is done"
+        if near.all
+        else f"of {near.looked_at:,} done jobs the one most like it"
+    )
+    if not near.differences:
+        return [f"{which}: {near.job}, which has the same parameters, but other code or dependencies"]
+    return [
+        f"{which}: {near.job}; they differ in",
+        *(f"  {one.name}: {one.here} here, {one.there} there" for one in near.differences),
+    ]
+
+
+def differences(here: Mapping[str, object], there: Mapping[str, object]) -> list[Difference]:
+    """The parameters in which two jobs differ, those of inner configs by their path, as `model.layers`."""
+    own, other = dict(_flat(here)), dict(_flat(there))
+    return [
+        Difference(name, _text(own.get(name, _MISSING)), _text(other.get(name, _MISSING)))
+        for name in sorted(own.keys() | other.keys())
+        if own.get(name, _MISSING) != other.get(name, _MISSING)
+    ]
+
+
+_MISSING = object()
+
+
+def _flat(values: Mapping[str, object], at: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        inner = _mapping(value)
+        if inner is None or "$job" in inner:
+            yield f"{at}{name}", value
+        else:
+            yield from _flat(inner, f"{at}{name}.")
+
+
+def _mapping(value: object) -> Mapping[str, object] | None:
+    """A config, a dict or a dependency among parameters: their keys are texts."""
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+
+
+def _text(value: object) -> str:
+    if value is _MISSING:
+        return "absent"
+    inner = _mapping(value)
+    if inner is not None and "$job" in inner:
+        return str(inner["$job"])[:8]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
