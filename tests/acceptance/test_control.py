@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,3 +333,82 @@ def test_why_says_what_is_in_the_way(lab: Lab, gate: Path):
     lab.run("run", "--detach", "plan.py", "idle", "2", env=nobody)
     alone = lab.json("jobs", "--state", "READY", env=nobody)["jobs"][0]["id"]
     assert "no worker is there: xpm worker start" in lab.ok("why", alone, env=nobody)
+
+
+AGAIN = """
+import sys, time
+from pathlib import Path
+from xpm import Meta, Param, PathGenerator, Task, experiment, field
+
+class Make(Task):
+    here: Meta[Path]
+    weights: Meta[Path] = field(default_factory=PathGenerator("weights"))
+    def execute(self):
+        if (self.here / "fail").exists():
+            print("no luck", flush=True)
+            raise ValueError("no luck")
+        while (self.here / "slow").exists():
+            time.sleep(0.02)
+        count = len(list(self.here.glob("run*")))
+        (self.here / f"run{count}").touch()
+        self.weights.write_text(str(count))
+        assert self.weights.parent == Path.cwd() == self.jobpath
+        return {"count": count, "weights": self.weights}
+
+class Use(Task):
+    made: Param[Make]
+    def execute(self):
+        return self.made.result()["count"] + 10 * int(self.made.weights.read_text())
+
+if __name__ == "__main__":
+    with experiment("again") as xp:
+        made = Make.C(here=Path(sys.argv[1])).submit()
+        used = Use.C(made=made).submit()
+    print(made.result()["count"], made.result()["weights"].read_text(), used.result())
+"""
+
+
+def test_rerun_keeps_the_old_result_until_the_new_one_is_there(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "again.py").write_text(AGAIN)
+
+        def results() -> str:
+            return made.ok("run", "again.py", str(tmp_path)).strip()
+
+        assert results() == "0 0 0"
+        refused = made.run("retry", "Make", "--yes")
+        assert refused.returncode == 1 and "is DONE: only what ended without a result" in refused.stderr
+        assert made.ok("rerun", "Make", "--yes").endswith("1 job to run again\n")
+        until(lambda: made.json("show", "Make")["result"]["count"] == 1)
+        assert results() == "1 1 0", "what was done with the old one stays as it is"
+        shown = made.ok("rerun", "--task", "Make", "--with-dependents", "--dry-run")
+        assert shown.startswith("rerun 2 jobs: 2 DONE\n")
+        assert made.json("rerun", "Make", "--with-dependents", "--yes")["became"]["rerun"] == 2
+        until(lambda: made.run("attach", "again").returncode == 0)
+        assert results() == "2 2 22"
+        (tmp_path / "fail").touch()
+        made.ok("rerun", "Make", "--yes")
+        until(lambda: made.json("show", "Make")["note"].startswith("kept: ValueError: no luck"))
+        assert results() == "2 2 22"
+        kept = made.json("show", "Make")
+        assert kept["state"] == "DONE" and "ValueError: no luck" in [
+            one["message"] for one in kept["attempts"]
+        ]
+        logs = [Path(path) / "stdout.log" for path in kept["earlier"]]
+        assert "no luck\n" in [log.read_text() for log in logs if log.exists()]
+        (tmp_path / "fail").unlink()
+        (tmp_path / "slow").touch()
+        made.ok("rerun", "Make", "--yes")
+        until(lambda: made.json("show", "Make")["state"] == "RUNNING")
+        pid = until(lambda: next((one["pid"] for one in made.json("worker")["workers"] if one["job"]), 0))
+        os.kill(pid, 9)
+        until(lambda: made.json("jobs", "Make")["jobs"][0]["attempt"] == 6)
+        assert made.json("show", "Make")["result"]["count"] == 2, "while it runs, after its worker was killed"
+        assert made.ok("kill", "Make", "--yes").endswith("1 job killed\n")
+        assert results() == "2 2 22"
+        made.ok("rerun", "Make", "--yes")
+        (tmp_path / "slow").unlink()
+        until(lambda: results() == "3 3 22")
+    finally:
+        made.close()

@@ -367,3 +367,93 @@ def test_no_brake_where_it_is_off(
     off.submit(run, [entry(number) for number in range(30)])
     failing(off, hands, 25)
     assert views.brakes() == [] and hands.claim().claim
+
+
+# rerun
+
+
+def test_a_done_job_runs_again_and_what_needs_it_waits_if_it_is_not_done(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", "a"), entry("c", "a")])
+    hands.run("b")
+    before = view(views, "a").fence
+    assert broker.rerun([job("a"), job("c"), job("x")], ADA) == {"rerun": 1, "pending": 1, "unknown": 1}
+    drain(broker)
+    assert [state(views, name) for name in "abc"] == [State.READY, State.DONE, State.WAITING]
+    reply = hands.claim()
+    assert reply.claim and (reply.claim.id, reply.claim.replaces) == (job("a"), before)
+    hands.finish(reply)
+    after = view(views, "a")
+    assert (after.state, after.fence) == (State.DONE, reply.claim.fence) and after.fence > before
+    claim = granted(hands, "v")
+    assert (claim.id, claim.fences, claim.replaces) == (job("c"), (after.fence,), "")
+
+
+@pytest.mark.parametrize("how", ["fail", "kill", "cancel", "lost"])
+def test_the_result_stays_when_there_is_no_new_one(
+    broker: Broker, run: Run, hands: Hands, views: Views, how: str
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", "a")])
+    hands.run("a")
+    before = view(views, "a").fence
+    broker.rerun([job("a")], ADA)
+    claim = granted(hands)
+    if how == "fail":
+        end("fail", broker, hands, claim)
+    elif how == "lost":
+        for _ in range(3):
+            end("crash", broker, hands, claim)
+            if state(views, "a") is State.READY:
+                claim = granted(hands)
+                assert claim.replaces == before
+    else:
+        broker.kill([job("a")], ADA) if how == "kill" else broker.cancel(run.serial, [job("a")], ADA)
+        end("hand_back", broker, hands, claim)
+    drain(broker)
+    found = view(views, "a")
+    assert (found.state, found.fence) == (State.DONE, before) and found.reason.startswith("kept: ")
+    assert hands.runs("v") == job("b"), "what needs it goes on with the result that stayed"
+    assert broker.rerun([job("a")], ADA) == {"rerun": 1}
+
+
+def test_a_rerun_that_was_not_begun_is_cancelled(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", "a")])
+    hands.run("b")
+    before = view(views, "a").fence
+    broker.rerun([job("a"), job("b")], ADA)
+    assert [state(views, name) for name in "ab"] == [State.READY, State.WAITING]
+    assert broker.cancel(run.serial, [job("a"), job("b")], ADA) == (2, 0, 0)
+    assert (state(views, "a"), view(views, "a").fence, state(views, "b")) == (State.DONE, before, State.DONE)
+
+
+def test_what_runs_again_together_runs_in_its_order(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", "a"), entry("c", "b"), entry("d", "a")])
+    hands.run("c")
+    hands.run("d")
+    below = views.downstream([job("a")], 100)
+    assert set(below.values()) == {State.DONE} and len(below) == 3
+    order = views.ordered([*below, job("a")])
+    assert order[0] == job("a")[:32] and order.index(job("b")[:32]) < order.index(job("c")[:32])
+    broker.rerun(order, ADA)
+    assert [state(views, name) for name in "abcd"] == [State.READY, *3 * [State.WAITING]]
+    hands.run("a")
+    assert view(views, "b").state is State.READY
+
+
+def test_a_record_that_was_replaced_before_its_worker_died_counts(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a")])
+    hands.run("a")
+    broker.rerun([job("a")], ADA)
+    first = granted(hands)
+    broker.crash("w", hands.number("w"), "", first.id, first.execution, "gone")
+    second = granted(hands)
+    broker.finish("w", hands.number("w"), "", second.id, second.execution, first.fence)
+    found = view(views, "a")
+    assert (found.state, found.fence) == (State.DONE, first.fence)

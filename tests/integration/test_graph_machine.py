@@ -126,7 +126,7 @@ class Engine(RuleBasedStateMachine):
             self.fence = claim.fence
             job = self.model.jobs[granted]
             assert claim.fences == tuple(self.model.jobs[parent].fence for parent in job.inputs)
-            assert (claim.queue, claim.inputs) == (job.queue, len(job.inputs))
+            assert (claim.queue, claim.inputs, claim.replaces) == (job.queue, len(job.inputs), job.replaces)
             assert verb == "take" or f"{job.queue}:{job.version}" in self.model.served(self.slots[worker])
             self.model.granted(worker, granted, claim.execution, claim.fence)
             assert claim.attempt == job.attempts
@@ -356,7 +356,7 @@ class Engine(RuleBasedStateMachine):
 
     # People
 
-    @rule(verb=st.sampled_from(("kill", "hold", "release", "retry")), jobs=which_jobs)
+    @rule(verb=st.sampled_from(("kill", "hold", "release", "retry", "rerun")), jobs=which_jobs)
     def control(self, verb: str, jobs: set[int]) -> None:
         self.people(verb, jobs)
 
@@ -390,7 +390,7 @@ class Engine(RuleBasedStateMachine):
         said["released"] += said.pop("blocked", 0)
         assert +said == getattr(self.model, verb)(ids, *more)
         again = getattr(self.broker, verb)(ids, *more, "ada@h")
-        assert not {"held", "released", "blocked", "retried", "set"} & {*again}
+        assert not {"held", "released", "blocked", "retried", "rerun", "set"} & {*again}
 
     @precondition(lambda self: self.todo() > 0)
     @rule()

@@ -60,6 +60,7 @@ class Job:
     """Who ends it: `cancel` or `kill`."""
     holds: set[str] = field(default_factory=set)
     fence: str = ""
+    replaces: str = ""
 
     @property
     def slot(self) -> str:
@@ -369,9 +370,15 @@ class Model:
                 job.stop = job.stop or "cancel"
             else:
                 cancelled += 1
-                job.noted, job.ended = State.CANCELLED, self.time
+                self._end(job, State.CANCELLED)
                 job.holds.clear()
         return cancelled, stopping, kept
+
+    def _end(self, job: Job, state: State) -> None:
+        """Without a new result: one that it had stays."""
+        job.noted, job.ended = state, self.time
+        if job.replaces:
+            job.noted, job.fence, job.replaces = State.DONE, job.replaces, ""
 
     # Tokens and locks
 
@@ -452,6 +459,16 @@ class Model:
         job.noted, job.wanted, job.postponed = PENDING, set(job.runs), False
         job.afresh()
         return "retried"
+
+    def rerun(self, jobs: Sequence[str]) -> Counter[str]:
+        return self._each(jobs, self._rerun)
+
+    def _rerun(self, job: Job) -> str:
+        if job.noted is not State.DONE:
+            return "ended" if job.noted in (State.ERROR, State.CANCELLED, State.LOST) else "pending"
+        job.noted, job.replaces, job.wanted, job.postponed = PENDING, job.fence, set(job.runs), False
+        job.afresh()
+        return "rerun"
 
     def priority(self, jobs: Sequence[str], value: int) -> Counter[str]:
         return self._each(jobs, lambda job: self._priority(job, value))
@@ -558,7 +575,7 @@ class Model:
         life = self.workers[worker]
         if not self.sick(life):
             self.suspects.pop(life.pool, None)
-        job.fence = fence
+        job.fence, job.replaces = fence, ""
         self.failing = 0
         return "done"
 
@@ -646,7 +663,7 @@ class Model:
             to = PENDING if job.wanted else State.CANCELLED
         job.noted, job.stop = to, ""
         if to is not PENDING:
-            job.ended = self.time
+            self._end(job, to)
         return self.state(job.id)
 
     def renew(self, worker: str, id: str, execution: int, reached: float | None = None) -> str:

@@ -41,7 +41,7 @@ def test_only_submission_makes_jobs_and_only_a_grant_starts_them() -> None:
 
 def test_ended_jobs_move_only_when_somebody_asks() -> None:
     moved = {verb for verb, table in TRANSITIONS.items() if ENDED & set(table)}
-    assert moved == {"submit", "miss", "retry"}
+    assert moved == {"submit", "miss", "retry", "rerun"}
 
 
 def test_every_state_is_left_by_some_verb() -> None:

@@ -55,6 +55,8 @@ class Request:
     types: dict[str, bytes]
     workspace: str
     code: str
+    folder: str = ""
+    """The directory that was taken for it, if it is not the job's own."""
     environ: dict[str, str] = field(default_factory=dict[str, str])
     limit: float = 0.0
     """Seconds that it may take; 0: as long as it takes."""

@@ -78,7 +78,10 @@ class Premises:
         """
         path = job_dir(workspace, claim.task, claim.id)
         try:
-            taken = JobDirectory.take(path, claim.fence, spares, pulse if claim.resumable else None)
+            if claim.replaces:
+                taken = JobDirectory.take_beside(path, claim.fence, spares, claim.replaces)
+            else:
+                taken = JobDirectory.take(path, claim.fence, spares, pulse if claim.resumable else None)
         except Interrupted as error:
             return error.ended
         except Overtaken as error:
@@ -88,6 +91,11 @@ class Premises:
         if isinstance(taken, Record):
             return Ended("done", fence=taken.fence)
         return cls(claim, types, worker, taken)
+
+    @property
+    def folder(self) -> str:
+        """Where the job's process is to work."""
+        return self._directory.path
 
     def announce(self, stop: Stop) -> None:
         """Tells the job's process why it is to end, for when it gets the signal."""
@@ -179,7 +187,7 @@ class Premises:
             again=covered(claim, ended) and budget_left(claim),
         )
         if self._directory.in_place():
-            write_attempt(self._directory.path, attempt)
+            write_attempt(self._directory.home, attempt)
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,6 @@ from xpm_workers.moments import Moment
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Interrupted, Premises
 from xpm_workers.running import STOPPED, Ended, Running, Terms
-from xpm_workers.stops import Stop
 
 log = logging.getLogger("xpm.worker")
 
@@ -217,7 +216,7 @@ class Serving:
         premises = Premises.take(claim, types, self.name, place, self._spares, self._pulse(lease))
         if isinstance(premises, Ended):
             return premises
-        return premises.leave(self._execute(claim, types, lease, premises.announce))
+        return premises.leave(self._execute(claim, types, lease, premises))
 
     def _pulse(self, lease: Lease) -> Callable[[], None]:
         """Keeps the lease while the directory of a job is made, which may mean to copy much.
@@ -244,26 +243,25 @@ class Serving:
                 return Ended("returned", text="its worker was stopped")
         return None
 
-    def _execute(
-        self, claim: Claim, types: Mapping[str, bytes], lease: Lease, announce: Callable[[Stop], None]
-    ) -> Ended:
+    def _execute(self, claim: Claim, types: Mapping[str, bytes], lease: Lease, premises: Premises) -> Ended:
         self._board.job = ASKED
         try:
-            return self._follow(claim, types, lease, announce)
+            return self._follow(claim, types, lease, premises)
         finally:
             self._board.job = 0
 
-    def _follow(
-        self, claim: Claim, types: Mapping[str, bytes], lease: Lease, announce: Callable[[Stop], None]
-    ) -> Ended:
+    def _follow(self, claim: Claim, types: Mapping[str, bytes], lease: Lease, premises: Premises) -> Ended:
+        request = request_for(claim, types, str(self.duty.workspace))
+        if claim.replaces:
+            request["folder"] = premises.folder
         try:
-            channel = self._channels.ask(claim.code, request_for(claim, types, str(self.duty.workspace)))
+            channel = self._channels.ask(claim.code, request)
         except XpmError as error:
             return _refused(error)
         except OSError as error:
             self._channels.forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
-        terms = Terms(self.duty.grace, claim.limit, claim.resumable, announce, self._memory)
+        terms = Terms(self.duty.grace, claim.limit, claim.resumable, premises.announce, self._memory)
         self._memory.begin()
         running = Running(
             channel, self._orders.wake, lease, self.duty.freeze_limit, self._note, self._is_frozen, terms

@@ -17,7 +17,9 @@ Tally = Mapping[str, int]
 """How many jobs became what: the words of a script's head; `unknown` are those that there are not."""
 
 
-CHANGED = frozenset({"cancelled", "kept", "stopping", "held", "released", "blocked", "retried", "set"})
+CHANGED = frozenset(
+    {"cancelled", "kept", "stopping", "held", "released", "blocked", "retried", "rerun", "set"}
+)
 """The words for jobs that a verb has changed."""
 
 
@@ -64,6 +66,10 @@ class Control(Resources):
     def retry(self, jobs: Sequence[str], who: str = "") -> Tally:
         """Run jobs again that ended without a result. `retried`, `done`, `pending`."""
         return self._each("retry", jobs, who)
+
+    def rerun(self, jobs: Sequence[str], who: str = "") -> Tally:
+        """Run jobs again that are done, inputs before what needs them. `rerun`, `pending`, `ended`."""
+        return self._each("rerun", jobs, who)
 
     def priority(self, jobs: Sequence[str], value: int, who: str = "") -> Tally:
         """Set the priority of jobs. `set`, `same`, `ended`."""

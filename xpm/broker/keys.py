@@ -98,6 +98,7 @@ JOB_FIELDS = {
     "u": "worker of its last execution",
     "st": "asked to stop: cancel or kill",
     "by": "when, and by whom: asked to stop, or held",
+    "rr": "it was done and is to run again: fence of the record that stays until then",
     "c": "code it runs",
     "g": "run that retried it last",
     "r": "revision",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from typing import Any, NamedTuple, cast
 
 from xpm.broker.broker import Failure
@@ -18,6 +19,7 @@ from xpm.core.typeinfo import TypeInfo
 from xpm.types import JobId, Scalar, ShortId, short
 
 _CHUNK = 500
+_AHEAD = 1000
 
 SICK = 3
 """So many different jobs that died in a row as soon as they had begun, and their pool gets no more (see `hosts.lua`)."""
@@ -367,6 +369,18 @@ class Views:
             found |= {job: one[0] for job, one in zip(fresh, states, strict=True) if one is not None}
         return found
 
+    def ordered(self, jobs: Sequence[str]) -> list[ShortId]:
+        """These jobs, inputs before what needs them."""
+        graph: dict[ShortId, list[ShortId]] = {short(job): [] for job in jobs}
+        ids = list(graph)
+        for at in range(0, len(ids), _CHUNK):
+            pipe = self._client.pipeline(transaction=False)
+            for job in ids[at : at + _CHUNK]:
+                pipe.get(f"{self._prefix}in:{job}")
+            for job, packed in zip(ids[at : at + _CHUNK], self._ask(pipe.execute), strict=True):
+                graph[job] = [parent for parent in _inputs(packed) if parent in graph]
+        return list(TopologicalSorter(graph).static_order())
+
     def _led_to(self, jobs: Sequence[str], limit: int) -> list[ShortId]:
         """The jobs that these lead to, each once; one that was given other inputs since is no longer meant."""
         pipe = self._client.pipeline(transaction=False)
@@ -415,9 +429,10 @@ class Views:
         return Failure(values["kind"], values["type"], values["message"], values["traceback"])
 
     def ahead(self, job: JobView) -> int:
-        """How many ready jobs of its slot start before a READY job."""
-        name = f"{self._prefix}ready:{job.queue}:{job.version}"
-        return cast(int | None, self._ask(lambda: self._client.zrank(name, short(job.id)))) or 0
+        """How many ready jobs of its slot come before a READY job by priority and order; `_AHEAD` at most are looked at."""
+        first = self.ready(f"{job.queue}:{job.version}", _AHEAD)
+        own = short(job.id)
+        return first.index(own) if own in first else len(first)
 
     def payloads(self, ids: Sequence[str]) -> list[bytes | None]:
         """The payloads of jobs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
 from xpm.cli.select import of_task
 from xpm.cli.selection import Selection, selection
-from xpm.cli.touch import Change, Touched, await_stopped, change, confirm, gather, preview
+from xpm.cli.touch import PAGE, Change, Touched, await_stopped, change, confirm, gather, preview
 from xpm.cli.words import brief, plural
 from xpm.core.session import PRIORITIES
 from xpm.core.state import PENDING, State
@@ -48,8 +48,24 @@ class Verb:
 dry_run = click.option("--dry-run", is_flag=True, help="Only show what would be touched.")
 
 
-def perform(reach: Reach, selected: Selection, verb: Verb, act: Change, *, dry: bool) -> int:
+def perform(
+    reach: Reach,
+    selected: Selection,
+    verb: Verb,
+    act: Change,
+    *,
+    dry: bool,
+    widen: Callable[[Views, Touched], None] = lambda _views, _touched: None,
+) -> int:
     """Runs a verb from the words of the command line to its report; returns the exit status.
+
+    Args:
+        reach: the workspace and the broker.
+        selected: what the command line says of the jobs.
+        verb: what is done.
+        act: does it.
+        dry: only show it.
+        widen: puts the jobs in order, and adds others to them.
 
     Raises:
         XpmError: jobs were named, and none of them can be changed.
@@ -63,6 +79,7 @@ def perform(reach: Reach, selected: Selection, verb: Verb, act: Change, *, dry: 
     if not touched.ids:
         _report(reach, screen, verb, touched, {}, dry=dry)
         return 0
+    widen(views, touched)
     if not reach.options.json:
         preview(screen, verb.name, touched, views, verb.then)
     if dry:
@@ -78,9 +95,9 @@ def perform(reach: Reach, selected: Selection, verb: Verb, act: Change, *, dry: 
 
 
 def _stopped(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Mapping[str, int]:
-    """How those ended that were asked to: a result that came first stands."""
-    states = [found[0] for found in views.states(ids) if found is not None]
-    done = min(became["stopping"], sum(state is State.DONE for state in states))
+    """How those ended that were asked to: a result that came first stands, and so does one that was to be replaced."""
+    jobs = [job for job in views.jobs(ids) if job is not None and job.state is State.DONE]
+    done = min(became["stopping"], sum(not job.reason.startswith("kept") for job in jobs))
     return {**became, "stopping": became["stopping"] - done, "done": done}
 
 
@@ -152,6 +169,13 @@ RETRY = Verb(
     "may go on when they are done",
     "only what ended without a result can be retried",
 )
+RERUN = Verb(
+    "rerun",
+    frozenset({State.DONE}),
+    {"rerun": "to run again", "pending": "to run anyway", "ended": "without a result meanwhile"},
+    "waits until they are done again",
+    "only what is done can be run again; xpm retry is for what failed",
+)
 
 
 @command("kill")
@@ -209,6 +233,44 @@ def retry(context: click.Context, selected: Selection, dry_run: bool) -> int:
     """
     reach = Reach(options_of(context))
     return perform(reach, selected, RETRY, lambda ids: reach.broker.retry(ids, person()), dry=dry_run)
+
+
+@command("rerun")
+@selection
+@click.option(
+    "--with-dependents", is_flag=True, help="Also what depends on them, directly or not, and is done."
+)
+@dry_run
+@click.pass_context
+def rerun(context: click.Context, selected: Selection, with_dependents: bool, dry_run: bool) -> int:
+    """Run jobs again that are done.
+
+    The result of each stays until the new one is there, and for good if there is none: if it fails, or is killed or
+    cancelled. They run the code and the parameters that they were submitted with.
+    """
+    reach = Reach(options_of(context))
+    return perform(
+        reach,
+        selected,
+        RERUN,
+        lambda ids: reach.broker.rerun(ids, person()),
+        dry=dry_run,
+        widen=_downwards if with_dependents else _in_order,
+    )
+
+
+def _in_order(views: Views, touched: Touched) -> None:
+    """What needs another of these jobs waits for it."""
+    touched.ids[:] = views.ordered(touched.ids)
+
+
+def _downwards(views: Views, touched: Touched) -> None:
+    own = {job[:32] for job in touched.ids}
+    below = views.downstream(touched.ids, 1 << 30)
+    done = [job for job, state in below.items() if state is State.DONE and job not in own]
+    for at in range(0, len(done), PAGE):
+        touched.add(job for job in views.jobs(done[at : at + PAGE]) if job is not None)
+    _in_order(views, touched)
 
 
 @command("priority", context_settings={"ignore_unknown_options": True})

@@ -188,7 +188,7 @@ def _moment(seconds: float, now: float) -> str:
 
 
 def _done(job: JobView, _progress: Progress | None, _now: float) -> str:
-    if not job.started:
+    if not job.started or job.reason:
         return job.reason
     return f"took {duration(job.ended - job.started)}"
 

@@ -60,6 +60,7 @@ COMMANDS = {
     "hold": _Entry("control", "Keep jobs from starting.", _CHANGE),
     "release": _Entry("control", "Let jobs go that a person or the brake holds.", _CHANGE),
     "retry": _Entry("control", "Run jobs again that failed or were cancelled.", _CHANGE),
+    "rerun": _Entry("control", "Run jobs again that are done.", _CHANGE),
     "priority": _Entry("control", "Set the priority of jobs.", _CHANGE),
     "queue": _Entry("queue", "List queues, pause and resume them.", _PARTS),
     "worker": _Entry("worker", "List workers, start some, have some end.", _PARTS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from xpm.types import Scalar
 from xpm.workspace.attempts import Attempt, Failure, failed_for_good, read_attempts
 from xpm.workspace.code import read_code
 from xpm.workspace.directory import STALE
-from xpm.workspace.results import Record, read_record
+from xpm.workspace.results import RECORD, Record, read_record, unpack_record
 
 if TYPE_CHECKING:
     from xpm.broker.reader import Reader
@@ -45,7 +45,7 @@ class Try:
 
     number: int
     end: str
-    """How it ended: `running`, `done`, or the kind of its failure."""
+    """How it ended: `running`, `done`, `set aside` (done, and its result was replaced), or the kind of its failure."""
     host: str
     worker: str
     started: float
@@ -99,7 +99,7 @@ def read(found: Found, views: Views | None, broker: Reader | None, workspace: Wo
         remarks.append(f"the last attempt ran the project's code, changed since it was submitted: {changed}")
     code = view.code if view is not None and view.code else record.code if record else ""
     state, why = _state(view, views, broker, record, failed)
-    attempts = _attempts(view, record, failed)
+    attempts = _attempts(view, record, failed, found.path)
     if found.path.is_dir() and (untold := _untold(view, attempts)):
         remarks.append(
             f"no note of attempt {untold}: its worker was lost with it, or what it left was removed"
@@ -220,7 +220,9 @@ def _relative_on_disk(workspace: Workspace, job: str, task: str) -> Relative:
     return Relative(job, record.label if record else task, State.DONE.value if record else "unknown")
 
 
-def _attempts(view: JobView | None, record: Record | None, failed: Sequence[Attempt]) -> list[Try]:
+def _attempts(
+    view: JobView | None, record: Record | None, failed: Sequence[Attempt], path: Path
+) -> list[Try]:
     tries = [
         Try(
             one.n,
@@ -236,9 +238,11 @@ def _attempts(view: JobView | None, record: Record | None, failed: Sequence[Atte
     ]
     if record is not None:
         tries.append(Try(record.attempt, "done", record.host, record.worker, record.started, record.ended, 0))
+    for old in _set_aside(path):
+        tries.append(Try(old.attempt, "set aside", old.host, old.worker, old.started, old.ended, 0))
     if view is not None and view.state is State.RUNNING:
         tries.append(Try(view.attempt, "running", _host(view.worker), view.worker, view.started, 0.0))
-    return tries
+    return sorted(tries, key=lambda one: one.number)
 
 
 def _untold(view: JobView | None, tries: Sequence[Try]) -> str:
@@ -295,6 +299,17 @@ def _earlier(directory: Path) -> list[Path]:
     stale = directory / STALE
     numbered = [path for path in stale.iterdir() if path.name.isdecimal()] if stale.is_dir() else []
     return sorted(numbered, key=lambda path: int(path.name))
+
+
+def _set_aside(directory: Path) -> Iterator[Record]:
+    """The records that once were the job's, or came too late to be."""
+    for folder in _earlier(directory):
+        try:
+            record = unpack_record((folder / RECORD).read_bytes())
+        except OSError:
+            continue
+        if record is not None and record.job == directory.name:
+            yield record
 
 
 def _project(workspace: Workspace, code: str) -> str:

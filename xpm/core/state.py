@@ -44,7 +44,7 @@ _PLACES = PENDING
 
 _STOPPED = frozenset({State.CANCELLED})
 _UNDONE = _STOPPED | {State.ERROR}
-"""Where a job can end that somebody asked to stop: cancelled, or killed."""
+"""Where a job can end that somebody asked to stop: cancelled, or killed; one that was done before is DONE again."""
 
 Transitions = Mapping[State | None, frozenset[State]]
 """From a state (None: there was no such job) to those that may follow."""
@@ -65,7 +65,7 @@ _SETTLE: Transitions = {state: _PLACES - {state} for state in _PLACES}
 _GRANT = _table(_SETTLE, {State.READY: frozenset({State.RUNNING})})
 """What a worker's call does that fetches a job."""
 
-_LOSE: Transitions = {State.RUNNING: _PLACES | _UNDONE}
+_LOSE: Transitions = {State.RUNNING: _PLACES | _UNDONE | {State.DONE}}
 
 TRANSITIONS: Mapping[str, Transitions] = {
     # scripts
@@ -78,11 +78,12 @@ TRANSITIONS: Mapping[str, Transitions] = {
     ),
     "drain": _SETTLE,
     # people
-    "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED)),
+    "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED | {State.DONE})),
     "kill": _SETTLE,
     "hold": _table(_SETTLE, {State.SCHEDULED: frozenset({State.HOLD})}),
     "release": _SETTLE,
     "retry": _table(_SETTLE, dict.fromkeys((State.ERROR, State.CANCELLED, State.LOST), _PLACES)),
+    "rerun": _table(_SETTLE, {State.DONE: _PLACES}),
     "priority": _SETTLE,
     "lift": _NONE,
     "pause": _NONE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
-Verb = Literal["cancel", "hold", "kill", "priority", "release", "retry"]
+Verb = Literal["cancel", "hold", "kill", "priority", "release", "rerun", "retry"]
 
 
 class Touch(NamedTuple):
@@ -45,6 +45,10 @@ class Steered(Protocol):
     def retry(self) -> bool:
         """Runs it again with fresh budgets, if it failed, was cancelled or lost."""
         return self._steer("retry")
+
+    def rerun(self) -> bool:
+        """Runs it again though it is done; its result stays until there is a new one, or for good if there is none."""
+        return self._steer("rerun")
 
     def priority(self, value: int) -> bool:
         """Sets its priority, from -4095 to 4095: higher starts first."""

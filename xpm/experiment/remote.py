@@ -261,6 +261,8 @@ class Remote:
 
     def _steered(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
         broker, who = self._link.broker, person()
+        if verb == "rerun":
+            jobs = [JobId(job) for job in self._link.views.ordered(jobs)]
         if verb == "cancel":
             tally: Tally = broker.cancel(self._run.run.serial if self._run else "", jobs, who)._asdict()
         elif verb == "priority":
@@ -270,6 +272,7 @@ class Remote:
                 "hold": broker.hold,
                 "kill": broker.kill,
                 "release": broker.release,
+                "rerun": broker.rerun,
                 "retry": broker.retry,
             }[verb](jobs, who)
         while broker.drain():

@@ -54,6 +54,10 @@ class Steering(Protocol):
         """Runs those again, with fresh budgets, that failed, were cancelled or lost."""
         return self._steer("retry", self._chosen(task, state))
 
+    def rerun(self, task: OF = None, state: State | Collection[State] | None = None) -> int:
+        """Runs those again that are done; each result stays until there is a new one, or for good if there is none."""
+        return self._steer("rerun", self._chosen(task, state))
+
     def priority(self, value: int, task: OF = None, state: State | Collection[State] | None = None) -> int:
         """Sets the priority of those that have not ended, from -4095 to 4095: higher starts first."""
         return self._steer("priority", self._chosen(task, state), value)

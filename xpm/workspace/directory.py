@@ -14,6 +14,7 @@ from contextlib import suppress
 from xpm.errors import WorkspaceError
 from xpm.types import Fence
 from xpm.workspace.carrying import carry
+from xpm.workspace.exchange import exchange
 from xpm.workspace.results import RECORD, Record, complete, read_record
 from xpm.workspace.spares import Spares
 
@@ -35,6 +36,8 @@ _META, _RESULT = RECORD.split("/")
 _SAID = SAID.removeprefix(f"{_META}/")
 _STOP = STOP.removeprefix(f"{_META}/")
 _ASIDE = ".aside"
+_BESIDE = ".rerun-"
+"""Between a job's directory and a fence: where an execution works whose record is to replace another."""
 _DRAFT = ".part"
 _OWN = frozenset({_META, *LOGS})
 """What belongs to one execution, even where the rest goes on to the next."""
@@ -58,10 +61,24 @@ class JobDirectory:
     Its unpublished record lies in `.xpm/<fence>.part` from the first moment on and so names the owner.
     """
 
-    __slots__ = ("_announced", "_draft", "_fence", "_here", "_identity", "_meta", "_part", "_spares", "path")
+    __slots__ = (
+        "_announced",
+        "_draft",
+        "_fence",
+        "_here",
+        "_identity",
+        "_meta",
+        "_part",
+        "_spares",
+        "home",
+        "path",
+    )
 
-    def __init__(self, path: str, fence: Fence, spares: Spares) -> None:
+    def __init__(self, path: str, fence: Fence, spares: Spares, home: str = "") -> None:
         self.path = path
+        """Where it is; moved with it."""
+        self.home = home or path
+        """Where the job's result is, or will be."""
         self._spares = spares
         self._announced = False
         self._fence = fence
@@ -127,6 +144,45 @@ class JobDirectory:
             self.close()
             raise
 
+    @classmethod
+    def take_beside(cls, home: str, fence: Fence, spares: Spares, replaces: str) -> JobDirectory | Record:
+        """A new directory for the execution `fence`, whose record is to replace the one of the fence `replaces`.
+
+        It lies beside that of the job, which stays until the new record is there. Where the job's has another record,
+        that one is given: it was replaced already. Where it has none, this is as `take`.
+
+        Raises:
+            Overtaken: a later execution has the job.
+            OSError: it cannot be made.
+        """
+        _mend(home)
+        if not os.path.isdir(home):
+            return cls.take(home, fence, spares)
+        path = f"{home}{_BESIDE}{fence}"
+        os.mkdir(path)
+        made = cls(path, fence, spares, home)
+        # In this order: an earlier execution whose directory was moved can replace nothing any more.
+        others = [each for each in _beside(home) if each != fence]
+        if any(each > fence for each in others):
+            made._give_up()
+            raise Overtaken(f"a later execution has taken {home}")
+        for each in others:
+            _shelve(f"{home}{_BESIDE}{each}", home)
+        record = read_record(home)
+        if record is not None and record.fence == replaces:
+            return made
+        made._give_up()
+        return record if record is not None else cls.take(home, fence, spares)
+
+    def _give_up(self) -> None:
+        """Nothing was done here."""
+        self._take_back_logs(clean=True)
+        self._remove_draft()
+        self.close()
+        with suppress(OSError):  # a later execution has moved it
+            os.rmdir(f"{self.path}/{_META}")
+            os.rmdir(self.path)
+
     def publish(self, line: bytes, *, durable: bool, clean: bool = True) -> bool:
         """Makes `line` the record; False when there is one already, which stays. Empty logs are removed.
 
@@ -147,15 +203,32 @@ class JobDirectory:
         first = self._link()
         self._remove_draft()
         if not self.in_place():
-            raise _displaced(self.path, self._fence)
+            raise _displaced(self.home, self._fence)
         if durable:
             for folder in (self._meta, self._here):
                 os.fsync(folder)
+        if self.path != self.home:
+            self._replace()
+        if durable:
             _sync_folder(os.path.dirname(self.path))
         return first
 
+    def _replace(self) -> None:
+        """This directory, with its record, becomes the job's, at one stroke; the one before goes into it."""
+        beside = self.path
+        try:
+            exchange(beside, self.home)
+        except FileNotFoundError:
+            if os.path.lexists(self.home) or not os.path.lexists(beside):
+                raise _displaced(self.home, self._fence) from None
+            os.rename(beside, self.home)  # the one before was removed
+        self.path = self.home
+        _shelve(beside, self.home)
+
     def abandon(self, *, clean: bool = True) -> None:
         """Removes the unpublished record and empty logs; the directory stays for those who look into it.
+
+        One that lay beside the job's goes to the stale ones in there.
 
         Args:
             clean: no process of the job is left; else the unpublished record stays as well, and says that one may be.
@@ -163,6 +236,8 @@ class JobDirectory:
         self._take_back_logs(clean=clean)
         if clean:
             self._remove_draft()
+        if self.path != self.home:
+            self.path = _shelve(self.path, self.home) or self.path
 
     def announce(self, stop: bytes) -> None:
         """Leaves word for the job's process why it is to end, before it gets the signal.
@@ -291,12 +366,41 @@ def _displaced(path: str, fence: Fence) -> Overtaken | Removed:
     A job whose directory a later execution has is handed back, uncounted; so only that may pass for it: a task that
     clears its own directory would run for ever.
     """
-    if max(owner(path), complete(path) or "") > fence:
+    if max([owner(path), complete(path) or "", *_beside(path)]) > fence:
         return Overtaken(f"a later execution has taken {path}")
     return Removed(
         "the job's directory was removed or replaced while it ran: a task must leave its own directory in place; "
         f"the next run makes {path} again"
     )
+
+
+def _beside(home: str) -> list[Fence]:
+    """The fences of the executions that work beside the job's directory `home`, or have."""
+    folder, name = os.path.split(home)
+    start = f"{name}{_BESIDE}"
+    return [Fence(each.removeprefix(start)) for each in _entries(folder) if each.startswith(start)]
+
+
+def _shelve(path: str, home: str) -> str | None:
+    """Moves a directory to the stale ones in `home`, and its attempts to those there; None when it isn't there any more."""
+    if not os.path.lexists(path):
+        return None
+    stale = f"{home}/{STALE}"
+    try:
+        os.makedirs(stale, exist_ok=True)
+        _carry_over(f"{path}/{_META}", f"{home}/{_META}", stale)
+        shelved = f"{stale}/{_free(stale)}"
+        os.rename(path, shelved)
+    except FileNotFoundError:  # another has moved it, or the job's directory was removed
+        return None
+    return shelved
+
+
+def _mend(home: str) -> None:
+    """An exchange that was made in two steps, and died between them, is undone."""
+    aside = home + _ASIDE
+    if not os.path.lexists(home) and os.path.lexists(f"{aside}/{RECORD}"):
+        os.rename(aside, home)
 
 
 def _make(path: str) -> None:
@@ -335,13 +439,18 @@ def _adopt(path: str) -> None:
     meta, old = f"{path}/{_META}", f"{path}{_ASIDE}/{_META}"
     stale = f"{path}/{STALE}"
     os.makedirs(stale, exist_ok=True)
+    _carry_over(old, meta, stale)
+    os.rename(path + _ASIDE, f"{stale}/{_free(stale)}")
+
+
+def _carry_over(old: str, meta: str, stale: str) -> None:
+    """What a directory had taken in before, and its attempts, go to another one's."""
     for name in _entries(f"{old}/stale"):
         os.rename(f"{old}/stale/{name}", f"{stale}/{_free(stale)}")
     if attempts := _entries(f"{old}/attempts"):
         os.makedirs(f"{meta}/attempts", exist_ok=True)
         for name in attempts:
             os.rename(f"{old}/attempts/{name}", f"{meta}/attempts/{name}")
-    os.rename(path + _ASIDE, f"{stale}/{_free(stale)}")
 
 
 def _free(stale: str) -> int:

@@ -25,8 +25,9 @@ local words = each(function(id, j)
   end
   local from = j.s
   if held_by_person(j.h) == 1 then count(j.e, 'held', -1) end
-  move(id, j, 'CANCELLED', signed('cancelled'), 't2', now, 'v', '', 'h', '')
-  spread(id, from, 'CANCELLED')
+  if j.rr then restore(id, j, signed('kept: cancelled'), 'v', '', 'h', '')
+  else move(id, j, 'CANCELLED', signed('cancelled'), 't2', now, 'v', '', 'h', '') end
+  spread(id, from, j.s)
   return 'cancelled'
 end)
 for _, word in ipairs(words) do counts[word] = (counts[word] or 0) + 1 end

@@ -57,6 +57,13 @@ local function place(id, j, why, ...)
   spread(id, from, to)
 end
 
+-- A job that was to run again, and does not or has failed: the result that it had stays.
+local function restore(id, j, why, ...)
+  move(id, j, 'DONE', why, 't2', now, 'f', j.rr, ...)
+  call('HDEL', key('j', id), 'rr')
+  call('DEL', key('err', id))
+end
+
 -- The id in the 16 bytes of `data` from `at` on.
 local function hex(data, at)
   local a, b, c, d = struct.unpack('>I4I4I4I4', data, at)

@@ -34,7 +34,10 @@ local function unfinished(id, j, to, why, ...)
       traceback = '' }))
   elseif j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', asked(j, 'cancelled')
   elseif j.st == 'cancel' then to, why = nil, 'wanted again' end
-  if to then
+  if to and j.rr then
+    restore(id, j, 'kept: ' .. why, ...)
+    settle(id, 0, 'DONE')
+  elseif to then
     move(id, j, to, why, 't2', now, ...)
     settle(id, 0, to)
   else
