@@ -93,6 +93,11 @@ def test_json_has_the_documented_fields_and_no_others(lab: Lab):
     failed = lab.job("Slow n=3")["id"]
     assert fields(lab.json("show", failed)) == documented("show JOB --json")
     assert fields(lab.json("logs", failed)) == documented("logs JOB --json")
+    assert fields(lab.json("queue"), "queues") == documented("queue --json")
+    assert fields(lab.json("why", failed)) == documented("why JOB --json")
+    for verb in ("kill", "hold", "release", "retry", "rerun"):
+        said = fields(lab.json(verb, "-e", "demo", "--dry-run"))
+        assert said == documented("kill JOB... --yes --json") - {"priority"}, verb
     status = documented("broker status --json")
     shared = {"append_only_file", "warnings", "unfit"}
     assert fields(lab.json("broker", "status")) == status - shared
