@@ -86,13 +86,13 @@ def facts(state: State, **more: object) -> Facts:
             facts(
                 State.READY,
                 line=Line("q", serving=2, idle=1),
-                needs=[Need("gpu", "2 of 4", ["Fit 5a5a5a5a has 3, for 1 h 00 min"], "Big 99999999, which is first")],
+                needs=[Need("token gpu: 2 of 4, 1 free", ["Fit 5a5a5a5a has 3, for 1 h 00 min"], "Big 99999999")],
             ),
             [
                 "Train lr=1 01234567 is ready to start",
-                "it waits for 2 of 4 of gpu",
+                "it waits for token gpu: 2 of 4, 1 free",
                 "  Fit 5a5a5a5a has 3, for 1 h 00 min",
-                "  what is free is kept for Big 99999999, which is first",
+                "  before it waits Big 99999999, for which what is free may be kept",
             ],
         ),
         (

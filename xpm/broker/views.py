@@ -53,6 +53,7 @@ _FIELDS = (
     "nb",
     "by",
     "st",
+    "rs",
 )
 
 
@@ -93,6 +94,8 @@ class JobView:
     """When."""
     stop: str
     """Asked to stop: `cancel` or `kill`."""
+    needs: str
+    """The tokens and locks that it needs, see `xpm.core.requirement.needs_of`."""
     retried: int = 0
     """Attempts that its policy has granted."""
     policy: str = ""
@@ -535,7 +538,7 @@ class Views:
 
 def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
     text = [(value or b"").decode("utf-8", "replace") for value in row]
-    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb, by, st = text
+    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb, by, st, rs = text
     if not s:
         return None
     asked, _, who = by.partition(" ")
@@ -543,7 +546,7 @@ def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
     return JobView(
         JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
         tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
-        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, who, int(asked or 0) / 1000, st,
+        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, who, int(asked or 0) / 1000, st, rs,
         int(rt or 0), ry, int(nb or 0) / 1000,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
 from xpm.cli.select import find
 from xpm.cli.words import unserved
-from xpm.core.explain import SHOWN, Difference, Facts, Hold, Line, Near, Other, differences, explain
+from xpm.core.explain import SHOWN, Difference, Facts, Hold, Line, Near, Need, Other, differences, explain
 from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, type_keys
 from xpm.core.naming import last_name
@@ -98,6 +98,7 @@ def gather(reach: Reach, job: JobView) -> Facts:
         waits_for=_inputs(views, job, now) if blocked else (),
         holds=[_hold(views, job, kind) for kind in job.holds],
         line=_line(reach, job, now) if job.state is State.READY else None,
+        needs=_needs(reach.reader, job, now) if job.state is State.READY and job.needs else (),
         near=_near(views, reach.reader, job) if job.state is not State.DONE else None,
         retry=f"xpm retry {job.id[:8]}" if job.state in ENDED else "",
     )
@@ -142,6 +143,33 @@ def _hold(views: Views, job: JobView, kind: str) -> Hold:
         text = next((str(brake) for brake in views.brakes() if brake.task == job.task), "")
         return Hold(kind, text=text, cure=f"xpm release --task {last_name(job.task)}")
     return Hold(kind)
+
+
+def _needs(reader: Reader, job: JobView, now: float) -> list[Need]:
+    """The tokens and locks for which a ready job waits; of those that each host has for itself, all."""
+    from xpm.broker.ledger import Ledger
+    from xpm.core.requirement import needs_of
+
+    ledger, found = Ledger(reader), list[Need]()
+    known = {one.need.resource: one for one in ledger.resources()}
+    for need in needs_of(job.needs):
+        resource = known.get(need.resource)
+        if resource is None:
+            continue
+        kind = "lock" if need.kind == "l" else "token"
+        holders = [
+            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} has {one.amount:,} "
+            f"for {duration(now - one.since)}"
+            for one in ledger.holders(need.resource)[:SHOWN]
+        ]
+        free = max(0, resource.capacity - resource.used)
+        first = next(iter(ledger.waiters(need.resource)), None) if free >= need.amount else None
+        if first is not None and first.id == job.id[:32]:
+            first = None
+        if free < need.amount or first is not None or need.kind == "h":
+            wanted = f"{kind} {need.name}: {need.amount:,} of {resource.capacity:,}, {free:,} free"
+            found.append(Need(wanted, holders, first.label if first is not None else ""))
+    return found
 
 
 def _line(reach: Reach, job: JobView, now: float) -> Line:

@@ -50,9 +50,8 @@ class Hold:
 class Need:
     """A token or lock that the job waits for."""
 
-    name: str
     wanted: str
-    """How much of it, as `2 of 4`."""
+    """What, and how much of it: `token gpu: 2 of 4, 1 free`."""
     holders: Sequence[str] = ()
     """Who has it, and for how long already, each in words."""
     reserved: str = ""
@@ -216,10 +215,10 @@ def _ready(facts: Facts) -> list[str]:
 
 
 def _need(need: Need) -> list[str]:
-    lines = [f"it waits for {need.wanted} of {need.name}"]
+    lines = [f"it waits for {need.wanted}"]
     lines += [f"  {holder}" for holder in need.holders]
     if need.reserved:
-        lines.append(f"  what is free is kept for {need.reserved}")
+        lines.append(f"  before it waits {need.reserved}, for which what is free may be kept")
     return lines
 
 
