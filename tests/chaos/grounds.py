@@ -25,6 +25,7 @@ from shapes import TASKS
 from xpm.broker.broker import Broker
 from xpm.broker.connect import open_client
 from xpm.broker.views import Views
+from xpm.errors import BrokerError
 from xpm_workers import tree
 
 LEASE = 2.0
@@ -128,6 +129,18 @@ class Grounds:
                     assert status in GAVE_UP, f"{pool.name} ended with {status}: {self.told()}"
                     pool.ends.append(status)
                 self.start(pool)
+        self._wake_the_sick()
+
+    def _wake_the_sick(self) -> None:
+        """A pool on which jobs died one after the other gets no more until somebody starts it anew."""
+        try:
+            sick = {worker.pool.split(".")[-2] for worker in self.views.workers() if worker.suspects}
+        except BrokerError:
+            return
+        for pool in self.pools:
+            if pool.process is not None and str(pool.pid) in sick:
+                self.note(f"{pool.name} gets no more jobs: it is started anew")
+                pool.process.kill()
 
     def end_pools(self) -> None:
         """Asks all pools to end, and waits until they have."""

@@ -20,9 +20,6 @@ from xpm.types import JobId
 from xpm.workspace.directory import STALE
 from xpm.workspace.results import RECORD, Record, read_record
 
-FREEZING = False
-"""Workers that cannot renew freeze their jobs before the lease ends; without it, overlaps are no fault of the test."""
-
 END = 20.0
 """Seconds that the last processes of a pool get to end after it."""
 
@@ -56,9 +53,8 @@ def complaints(evidence: Evidence) -> list[str]:
     checks: list[Callable[[Evidence], Iterator[str]]] = [
         every_job_done, every_record_of_one_execution, no_record_set_aside, every_result_right,
         files_of_one_execution, nothing_after_done, nothing_left_in_the_broker, no_process_left,
+        no_overlap_under_a_living_supervisor, no_use_beyond_capacity,
     ]  # fmt: skip
-    if FREEZING:
-        checks += [no_overlap_under_a_living_supervisor, no_use_beyond_capacity]
     return [f"{check.__name__}: {each}" for check in checks for each in check(evidence)]
 
 

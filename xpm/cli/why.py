@@ -99,6 +99,7 @@ def gather(reach: Reach, job: JobView) -> Facts:
         holds=[_hold(views, job, kind) for kind in job.holds],
         line=_line(reach, job, now) if job.state is State.READY else None,
         needs=_needs(reach.reader, job, now) if job.state is State.READY and job.needs else (),
+        starts=job.due,
         near=_near(views, reach.reader, job) if job.state is not State.DONE else None,
         retry=f"xpm retry {job.id[:8]}" if job.state in ENDED else "",
     )
