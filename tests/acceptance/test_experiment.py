@@ -411,7 +411,7 @@ def test_a_second_ctrl_c_in_the_block_cancels_and_ends_the_script(script: Script
     assert (process.returncode, out) == (4, "") and "Traceback" not in err
     assert "cancelled 3 jobs, asked 2 running to stop" in err and "go on" not in err, err
     assert "asks: 5 cancelled" in err and re.search(r"python\S* plan.py \w+ +goes on", err), err
-    assert script.ledger == [0, 1], "nothing more was submitted"
+    assert len(script.ledger) == 2, "nothing more was started"
 
 
 def test_who_does_not_wait_until_cancelled_jobs_have_stopped_is_told_nothing_false(script: Script) -> None:

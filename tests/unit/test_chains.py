@@ -57,6 +57,15 @@ def test_ranks_fit_their_bits() -> None:
     assert ranks == sorted(ranks), "a chain gets ahead as it goes on"
 
 
+def test_of_equal_chains_that_went_out_apart_who_came_first_goes_first() -> None:
+    chains = Chains[str]()
+    chains.add([("a", ())])
+    chains.add([("b", ()), ("sum", ("a", "b"))])
+    assert chains.rank("b") > chains.rank("a")
+    assert chains.changes(["a", "b", "sum"]) == {"a": chains.rank("b")}
+    assert chains.rank("a") == chains.rank("b")
+
+
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_longer_is_never_less(one: int, other: int) -> None:
     assert (step(one) <= step(other)) == (one <= other) or step(one) == step(other)

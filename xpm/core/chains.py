@@ -9,6 +9,7 @@ chains before it ends one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from math import log2
 from typing import Generic, TypeVar
 
@@ -70,7 +71,7 @@ class Chains(Generic[Job]):
         orders: dict[int, int] = {}
         same = all(orders.setdefault(self.rank(job), rank) == rank for job, rank in ranks.items())
         finals = [orders[told] for told in sorted(orders)]
-        if same and finals == sorted(finals):
+        if same and all(one < other for one, other in pairwise(finals)):
             return {}
         changed = {job: rank for job, rank in ranks.items() if rank != self.rank(job)}
         self._told.update(changed)
