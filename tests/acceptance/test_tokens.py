@@ -186,3 +186,45 @@ with gpu.acquire(2, timeout=5): print("free")
 """
     path = write(lab, "wait.py", body)
     assert lab.python(str(path)).stdout == "gpu(1): not free within 0.2 s\ninterrupted\nfree\n"
+
+
+IN_JOBS = """
+from xpm import WouldDeadlock
+
+class Inside(Task):
+    n: Param[int]
+    room: Meta[Path]
+
+    def execute(self):
+        with lock("door").write() as held:
+            there = [one.name for one in self.room.iterdir()]
+            mine = self.room / str(self.n)
+            mine.touch()
+            time.sleep(0.05)
+            mine.unlink()
+        return {"alone": not there, "fence": held.fence}
+
+class Holder(Task):
+    def execute(self):
+        import os
+        with lock("door").write() as held, lock("door").read() as again:
+            same = held.fence == again.fence == os.environ["XPM_FENCE"]
+        try:
+            with gpu.acquire(1): return "no"
+        except WouldDeadlock:
+            return same
+"""
+
+
+def test_code_in_jobs_holds_tokens_and_locks_and_knows_what_its_job_requires(lab: Lab) -> None:
+    write(
+        lab,
+        "inside.py",
+        IN_JOBS + "with experiment('inside') as xp:\n"
+        "    for n in range(6): Inside.C(n=tag(n), room=room).submit()\n"
+        "    holder = Holder.C().submit(requires=[lock('door').write(), gpu(1)])\n"
+        "    print(holder.result())\n"
+        "rows = xp.rows(Inside)\n"
+        "print(all(row['result.alone'] for row in rows), len({row['result.fence'] for row in rows}))\n",
+    )
+    assert lab.ok("run", "inside.py") == "True\nTrue 6\n"

@@ -60,6 +60,8 @@ class Request:
     environ: dict[str, str] = field(default_factory=dict[str, str])
     limit: float = 0.0
     """Seconds that it may take; 0: as long as it takes."""
+    needs: str = ""
+    """What it holds of tokens and locks, see `xpm.core.requirement.needs_of`."""
 
     @classmethod
     def of(cls, values: Any) -> Request:

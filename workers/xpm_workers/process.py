@@ -130,7 +130,9 @@ class Execution:
         self._names: list[str] = []
         self._path = request.folder or job_dir(request.workspace, request.task, request.job)
         self._channel = Channel(connected, self._path)
-        self._session = JobSession(request.workspace, request.job, self._path, loader, self._channel.progress)
+        self._session = JobSession(
+            request.workspace, request.job, self._path, loader, self._channel.progress, request.needs
+        )
         self._task = self._session.ahead(self._ref, request.payload, request.types)
 
     @property

@@ -384,6 +384,7 @@ def request_for(claim: Claim, types: Mapping[str, bytes], workspace: str) -> dic
         "workspace": workspace,
         "code": claim.code,
         "limit": claim.limit,
+        "needs": claim.needs,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from xpm.core.config import Task, reference
 from xpm.core.live import bind, deferred
 from xpm.core.message import JobRef, TypeInfo, build, later, references
+from xpm.core.requirement import Need, needs_of
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
@@ -64,9 +66,13 @@ class JobSession:
         path: the directory that it runs in.
         loader: finds the classes of dependencies.
         report: takes progress.
+        needs: what the job holds of tokens and locks, see `xpm.core.requirement.needs_of`.
     """
 
-    def __init__(self, workspace: str, job: JobId, path: str, loader: Loader, report: Report) -> None:
+    def __init__(
+        self, workspace: str, job: JobId, path: str, loader: Loader, report: Report, needs: str = ""
+    ) -> None:
+        self._needs = needs
         self._workspace = workspace
         self._job = job
         self._path = path  # as a text: most tasks need no more, and making a `Path` touches a lot of memory
@@ -85,6 +91,11 @@ class JobSession:
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Refuses: a job's own tasks belong to the script."""
         raise SubmissionError(f"{type(task).__name__}: a job cannot submit tasks; submit it in the script")
+
+    @property
+    def required(self) -> tuple[tuple[Need, ...], str]:
+        """What the job holds of tokens and locks, and under which fence."""
+        return needs_of(self._needs), os.environ["XPM_FENCE"]
 
     def jobpath(self, task: Task) -> Path:
         """The directory of this job or of a dependency."""
