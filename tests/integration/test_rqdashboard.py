@@ -125,9 +125,12 @@ def test_what_the_engine_has_no_word_for_is_refused_with_a_sentence(
     queue = rqnames.queue(broker.namespace, "default")
     before = broker.client.keys("rq:*")
     asked = {
-        f"/job/{rqnames.job(broker.namespace, job('failed'))}/requeue": "retried when",
+        f"/job/{rqnames.job(broker.namespace, job('done'))}/requeue": "xpm rerun",
+        f"/job/{rqnames.job(broker.namespace, job('ready'))}/requeue": "nothing is to be retried",
+        f"/job/{rqnames.job(broker.namespace, job('waiting'))}/requeue": "nothing is to be retried",
+        f"/job/{rqnames.job(broker.namespace, job('running'))}/requeue": "nothing is to be retried",
+        f"/job/{rqnames.job(broker.namespace, job('failed'))}/delete": "deleting its directory",
         f"/job/{rqnames.job(broker.namespace, job('done'))}/delete": "deleting its directory",
-        f"/requeue/{queue}": "retried when",
         f"/queue/{queue}/queued/empty": "xpm cancel",
         f"/queue/{queue}/failed/empty": "xpm cancel",
         f"/queue/{queue}/compact": "repaired",
@@ -139,7 +142,32 @@ def test_what_the_engine_has_no_word_for_is_refused_with_a_sentence(
     assert page.ask(f"/requeue/{queue}")[0] == 409, "a link must not do it either"
     assert sorted(broker.client.keys("rq:*")) == sorted(before)
     gone = JobId("f" * 64)
-    assert page.ask(f"/job/{rqnames.job(broker.namespace, gone)}/delete", "POST")[0] == 404
+    for what in ("delete", "requeue"):
+        assert page.ask(f"/job/{rqnames.job(broker.namespace, gone)}/{what}", "POST")[0] == 404
+
+
+def test_requeue_retries_with_fresh_budgets(page: Page, broker: Broker, world: str, views: Views) -> None:
+    assert button(page, broker, "failed", "requeue") == (200, {"status": "OK"})
+    drain(broker)
+    failed, held = views.jobs([job("failed"), job("held")])
+    assert failed and held
+    assert (failed.state, failed.reason, failed.retried) == (State.READY, "retried by rq-dashboard", 0)
+    assert held.state is State.WAITING
+    assert button(page, broker, "failed", "requeue")[0] == 409, "once is enough"
+
+
+def test_requeue_all_retries_what_failed_of_the_queue(
+    page: Page, broker: Broker, run: Run, views: Views
+) -> None:
+    hands = Hands(Broker(broker.client, broker.namespace, brake=0))
+    broker.submit(run, [entry(n) for n in range(150)])
+    for _ in range(150):
+        hands.fail(hands.claim())
+    broker.submit(run, [entry("elsewhere", queue="other")])
+    hands.fail(hands.claim("v", "other:1"), "v")
+    assert page.ask(f"/requeue/{rqnames.queue(broker.namespace, 'default')}", "POST")[0] == 200
+    counts = views.counts()
+    assert (counts[State.READY], counts[State.ERROR]) == (150, 1)
 
 
 def test_other_applications_keep_their_buttons(page: Page, broker: Broker) -> None:
@@ -230,7 +258,7 @@ def test_it_is_a_configuration_of_the_stock_command(server: Server, broker: Brok
                 time.sleep(0.05)
         (worker,) = page.get("/0/data/workers.json")["workers"]
         assert worker["current_job"]["description"] == "Task running"
-        assert button(page, broker, "failed", "requeue")[0] == 409
+        assert button(page, broker, "done", "requeue")[0] == 409
     finally:
         process.kill()
         process.wait()

@@ -6,8 +6,8 @@ Importing this module, before the dashboard's blueprint is registered, is enough
   run code in it; other applications' pickled jobs are shown as unreadable;
 * mends a page that fails for jobs with RQ's own dependencies;
 * answers the buttons for our jobs from the engine, since the dashboard would only change what RQ shows: Delete gives a
-  job up, and what the engine has no word for is refused with a sentence (409). Other applications' queues stay as they
-  are.
+  job up, Requeue retries it, and what the engine has no word for is refused with a sentence (409). Other applications'
+  queues stay as they are.
 """
 
 from __future__ import annotations
@@ -27,19 +27,29 @@ from werkzeug.serving import make_server
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker
-from xpm.broker.views import JobView, Views
-from xpm.core.state import ENDED
+from xpm.broker.views import Views
+from xpm.core.state import ENDED, State
 from xpm.errors import BrokerError, UsageError
 from xpm.types import Namespace
 
 log = logging.getLogger("xpm.web")
 
 REFUSED = {
-    "requeue": "a failed job is retried when its experiment is submitted again, once by each run: xpm run SCRIPT",
+    "link": "a link doesn't retry jobs: press the button, or type xpm retry",
+    "done": "the job is done; to run it again all the same: xpm rerun JOB",
+    "pending": "the job runs, or is going to: nothing is to be retried",
     "ended": "the job has ended; its result is forgotten by deleting its directory, and made again by the next run",
     "empty": "a queue of xpm is not emptied here; give an experiment up with: xpm cancel -e EXPERIMENT",
     "compact": "a queue of xpm needs no compacting: RQ's list is only shown, and repaired by the workers",
 }
+
+GONE = "there is no such job any more"
+
+WHO = "rq-dashboard"
+"""Who asked, in the words of `xpm show`."""
+
+SHOWN = 10_000
+"""Failed jobs of which RQ's registries show at most so many."""
 
 
 class Reader(rqnames.Serializer):
@@ -80,15 +90,25 @@ def _before() -> Response | None:
     arguments = request.view_args or {}
     button = (request.endpoint or "").rpartition(".")[2]
     if button in ("requeue_all", "empty_queue", "compact_queue"):
-        if rqnames.parse_queue(str(arguments["queue_name"])) is None:
+        queue = rqnames.parse_queue(str(arguments["queue_name"]))
+        if queue is None:
             return None
-        return _answer(409, REFUSED[button.partition("_")[0]])
+        if button != "requeue_all":
+            return _answer(409, REFUSED[button.partition("_")[0]])
+        return _answer(409, REFUSED["link"]) if request.method != "POST" else _asked(_retry_all, *queue)
     if button in ("delete_job_view", "requeue_job_view"):
         place = rqnames.parse_job(str(arguments["job_id"]))
-        if place is None:
-            return None
-        return _answer(409, REFUSED["requeue"]) if button == "requeue_job_view" else _delete(*place)
+        return place and _asked(_delete if button == "delete_job_view" else _retry, *place)
     return None
+
+
+def _asked(act: Callable[[Broker, str], Response], namespace: Namespace, what: str) -> Response:
+    """The engine's answer to a button about a job or queue of ours."""
+    app: Any = current_app
+    try:
+        return act(Broker(app.redis_conn, namespace), what)
+    except BrokerError as error:
+        return _answer(503, str(error))
 
 
 def _same_site() -> bool:
@@ -96,27 +116,32 @@ def _same_site() -> bool:
     return origin is None or urlsplit(origin).netloc == request.host
 
 
-def _delete(namespace: Namespace, id: str) -> Response:
+def _delete(broker: Broker, id: str) -> Response:
     app: Any = current_app
     if app.config.get("RQ_DASHBOARD_DISABLE_DELETE"):
         return jsonify(status="DISABLED")
-    try:
-        broker = Broker(app.redis_conn, namespace)
-        job = Views(broker).job(id)
-        if job is None:
-            return _answer(404, "there is no such job any more")
-        if job.state in ENDED:
-            return _answer(409, REFUSED["ended"])
-        _give_up(broker, job)
-    except BrokerError as error:
-        return _answer(503, str(error))
+    job = Views(broker).job(id)
+    if job is None:
+        return _answer(404, GONE)
+    if job.state in ENDED:
+        return _answer(409, REFUSED["ended"])
+    broker.cancel("", [job.id], WHO)
     return jsonify(status="OK")
 
 
-def _give_up(broker: Broker, job: JobView) -> None:
-    """Nobody wants the job any more: it is cancelled, or asked to stop."""
-    for token in job.runs:
-        broker.cancel(token.partition(".")[0], [job.id])
+def _retry(broker: Broker, id: str) -> Response:
+    (word,) = broker.retry([id], WHO)
+    if word == "unknown":
+        return _answer(404, GONE)
+    return _answer(409, REFUSED[word]) if word in REFUSED else jsonify(status="OK")
+
+
+def _retry_all(broker: Broker, queue: str) -> Response:
+    """What failed of the queue, as far as the page shows it."""
+    views = Views(broker)
+    found = views.jobs(views.listing(State.ERROR, SHOWN))
+    broker.retry([job.id for job in found if job and job.queue == queue], WHO)
+    return jsonify(status="OK")
 
 
 def _answer(status: int, sentence: str) -> Response:
