@@ -267,7 +267,6 @@ def test_a_paused_queue_grants_nothing_and_shows_rq_nothing(
     assert hands.claim("v", both).claim is None
     assert broker.resume(["default", "nothing"]) == ["default"]
     assert hands.woken() == ["v"]
-    broker.refill("default:1")
     assert broker.client.llen(listed) == 3
     assert hands.runs("v", both) == job("a")
 

@@ -22,6 +22,7 @@ from xpm.broker.events import Events
 from xpm.broker.views import JobView, Views
 from xpm.core import session
 from xpm.core.config import reference
+from xpm.core.requirement import needs_text
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.submission import Prepared, prepare
@@ -105,7 +106,10 @@ class Farm:
                     tuple(ref.id for ref in one.dependencies),
                     one.tags,
                     queue,
-                    wishes=wishes_of(how, lambda here: here, resumable=one.resumable),
+                    wishes={
+                        **wishes_of(how, lambda here: here, resumable=one.resumable),
+                        **({"rs": needs_text(how.requires)} if how.requires else {}),
+                    },
                 )
             )
         self._prepared = []

@@ -245,6 +245,7 @@ class Broker(Control):
                 yield (run.token, run.start, run.code, pack([_row(entry) for entry in batch]))
 
         outcomes: list[Outcome] = []
+        parked = set[str]()
         for replies in self._scripts.run_each("submit", calls()):
             if not replies:
                 raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
@@ -253,6 +254,9 @@ class Broker(Control):
             outcomes += became
             if told is not None:
                 told(batch, became)
+            parked.update(f"{entry.queue}:{entry.version}" for entry in batch if entry.wishes.get("rs"))
+        for slot in parked:  # RQ's lists show which of those that wait for tokens may have theirs
+            self.refill(slot)
         return outcomes
 
     def _tell_types(self, types: Mapping[str, bytes]) -> None:
@@ -276,6 +280,13 @@ class Broker(Control):
         return sum(
             int(changed) for changed in self._scripts.run_each("rank", ((pack(part),) for part in parts))
         )
+
+    def resume(self, queues: Sequence[str]) -> list[str]:
+        """Grant jobs of queues again, and show them to RQ; returns those that were paused."""
+        fresh = super().resume(queues)
+        for queue in fresh:
+            self.refill(f"{queue}:1")
+        return fresh
 
     # Workers
 
