@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from rq import get_current_job
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker
 from xpm.broker.views import Views
+from xpm.core.message import PAYLOAD_VERSION
 from xpm.errors import JobFailed, WorkspaceError
 from xpm.settings import load
 from xpm.types import Namespace
 from xpm.workspace.layout import Workspace
+from xpm_workers.commands import obey
 from xpm_workers.nursery import Nursery
 from xpm_workers.orders import Orders
 from xpm_workers.serving import Duty, Serving
@@ -56,14 +60,32 @@ def run(job: str) -> None:
     nursery = Nursery(duty.workspace)
     name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"
     serving = Serving(duty, broker, name, Orders(), nursery.path)
+    listener = _listen(client, serving)
     try:
         outcome = serving.only(job)
     finally:
+        listener.stop()
         serving.close()
         nursery.close()
         broker.depart(serving.name)
+        # A token may be free now, and no worker of ours there to offer it to who waits.
+        broker.refill(f"{queue}:{PAYLOAD_VERSION}")
     if outcome != "done":
         raise JobFailed(f"job {job[:8]}: {outcome}")
+
+
+def _listen(client: Redis, serving: Serving) -> Any:
+    """RQ's commands about the job come to the name of its worker, which here is not the stock worker's own."""
+    untyped: Any = client
+    commands = untyped.pubsub(ignore_subscribe_messages=True)
+    commands.subscribe(**{rqnames.channel(serving.name): partial(obey, serving=serving)})
+    return commands.run_in_thread(sleep_time=1.0, daemon=True, exception_handler=_wait)
+
+
+def _wait(error: Exception, *_: Any) -> None:
+    """A broker that is away comes back, and the subscription with it."""
+    log.debug("RQ's commands are not heard: %s", error)
+    time.sleep(1.0)
 
 
 def _home(broker: Broker, configured: Path, namespace: Namespace) -> Path:

@@ -59,8 +59,8 @@ class Orders:
             self._give(RETURN_NOW if wish is Wish.STOP_NOW else RETURN)
 
     def stop_job(self, job: str) -> None:
-        """Ends the current job, if it is `job` (RQ's id; any, if empty)."""
-        self._give(f"{STOP_JOB} {job}".strip())
+        """Ends the current job, if it is `job` (RQ's id)."""
+        self._give(f"{STOP_JOB} {job}")
 
     def _give(self, order: str) -> None:
         self._waiting.append(order)

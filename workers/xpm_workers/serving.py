@@ -38,6 +38,9 @@ UNREACHED = 3
 DISMISSED = 4
 """Exit status of a worker that was told to end, by name: no other takes its place."""
 
+RQ = "a tool of RQ"
+"""Who killed a job that RQ's commands ended."""
+
 EVERY = "*"
 """In place of queues: all of them, also those to come."""
 
@@ -172,10 +175,12 @@ class Serving:
 
     # One job
 
-    def stop_job(self, job: str = "") -> None:
-        """End the current job, if it is `job` (RQ's id; any, if empty)."""
-        if self._current is not None:  # an order waits for a job to attend to it; this is not for the next
-            self._orders.stop_job(job)
+    def stop_job(self, job: str = "", execution: str = "") -> None:
+        """End the current job, if it is `job`, and in this execution (by RQ's names; empty: any). On any thread."""
+        current = self._current
+        if current is not None and execution in ("", current.fence):
+            # An order waits for a job to attend to it; this is not for the next.
+            self._orders.stop_job(job or rqnames.job(self.duty.namespace, current.id))
 
     def _attend(self, running: Running) -> None:
         for order in self._orders.take():
@@ -185,10 +190,19 @@ class Serving:
                 running.hand_back(grace, "its worker was stopped")
                 continue
             _, _, what = order.partition(" ")
-            if self._current and what in ("", rqnames.job(self.duty.namespace, self._current.id)):
+            if self._current and what == rqnames.job(self.duty.namespace, self._current.id):
                 # Who has told the broker too may want no more than that it ends: the broker knows.
                 wanted = self._ask(self._current, b"")
+                if wanted == "ok":
+                    self._note_kill(self._current)
                 running.cancel() if wanted == "cancel" else running.stop()
+
+    def _note_kill(self, claim: Claim) -> None:
+        """RQ's tools tell nobody but the worker; without the broker's knowledge the wish would end with this process."""
+        try:
+            self.broker.kill([claim.id], RQ)
+        except BrokerError as error:
+            self.trouble(error)
 
     def serve(self, claim: Claim) -> Reply:
         """Run a job to its end and report it; the reply may bring the next."""

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 from redis.exceptions import RedisError
-from rq.command import parse_payload
 from rq.worker import Worker as RQWorker
 
 from xpm.broker import rq as rqnames
@@ -24,6 +23,7 @@ from xpm.broker.connect import open_client
 from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
 from xpm_workers.board import Board
+from xpm_workers.commands import obey
 from xpm_workers.orders import Orders
 from xpm_workers.serving import DISMISSED, EVERY, Duty, Serving
 from xpm_workers.sweeper import Sweeper, Turn
@@ -206,15 +206,9 @@ class Worker(RQWorker):
             raise _Roused
 
     def handle_payload(self, message: Any) -> None:
-        """RQ's commands, on RQ's thread: `stop-job`, `kill-horse`, `shutdown`."""
-        payload = parse_payload(message)
-        command = payload.get("command")
-        if command == "shutdown":
+        """RQ's commands, on RQ's thread."""
+        if obey(message, self._serving) == "shutdown":
             os.kill(os.getpid(), signal.SIGTERM)
-        elif command == "kill-horse":
-            self._serving.stop_job()
-        elif command == "stop-job":
-            self._serving.stop_job(str(payload.get("job_id")))
 
     def _idle(self, due: float | None) -> None:
         """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""

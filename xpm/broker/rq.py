@@ -28,6 +28,11 @@ def job(namespace: Namespace, id: str) -> str:
     return f"{namespace}-{id[:32]}"
 
 
+def channel(worker: str) -> str:
+    """Where a worker hears RQ's commands."""
+    return f"rq:pubsub:{worker}"
+
+
 def parse_queue(name: str) -> tuple[Namespace, str] | None:
     """Namespace and queue of one of our RQ queues; None for a foreign one."""
     kind, _, rest = name.partition("-")

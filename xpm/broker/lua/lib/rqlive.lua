@@ -12,7 +12,8 @@ local function rq_started(id, j, known, since)
   end
   local execution = rq_execution(id, j.f)
   call('ZADD', rq_registry('wip', j.q), '+inf', execution)
-  call('HSET', 'rq:execution:' .. execution, 'created_at', (since or now) / 1000, 'last_heartbeat', now / 1000)
+  call('HSET', 'rq:execution:' .. execution, 'created_at', (since or now) / 1000, 'last_heartbeat', now / 1000,
+    'worker_name', j.u)
 end
 
 local function rq_stopped(id, j)
