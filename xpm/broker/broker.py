@@ -27,6 +27,12 @@ BATCH_JOBS = 100
 BATCH_BYTES = 4 << 20
 """Bytes of payloads that one call submits at most, if it submits more than one job."""
 
+DISK_MS = 1200
+"""How long a submission waits for the server's disk: a little more than the second within which it writes."""
+
+REPLICA_MS = 200
+"""How long it then waits for a replica."""
+
 Known = Literal["no", "removed", "recorded"]
 
 End = Literal["crashed", "lost", "returned"]
@@ -258,6 +264,19 @@ class Broker(Control):
         for slot in parked:  # RQ's lists show which of those that wait for tokens may have theirs
             self.refill(slot)
         return outcomes
+
+    def secure(self) -> None:
+        """Wait until what was submitted is on the server's disk, and at a replica if there are any.
+
+        For a moment at most: a server that is slower, or knows no such wait, is left to itself.
+        """
+        replication = self.ask(lambda: self.client.info("replication"))
+        waits: Any = self.client.pipeline(transaction=False)
+        waits.ping()  # a connection waits for what was written before its last call, by whomever
+        waits.execute_command("WAITAOF", 1, 0, DISK_MS)
+        if int(replication.get("connected_slaves", 0)):
+            waits.execute_command("WAIT", 1, REPLICA_MS)
+        self.ask(lambda: waits.execute(raise_on_error=False))
 
     def _tell_types(self, types: Mapping[str, bytes]) -> None:
         fresh = {key: types[key] for key in types.keys() - self._known_types}

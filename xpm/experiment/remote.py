@@ -90,6 +90,11 @@ class Remote:
         if changes and self._run is not None:
             self._link.ask(lambda: self._link.broker.rank(changes))
 
+    def secure(self) -> None:
+        """What was submitted outlives the broker's machine as far as that can be: nobody is left to submit it again."""
+        if self._run is not None:
+            self._link.ask(lambda: self._link.broker.secure())
+
     def _submit(self, entries: Iterator[Entry]) -> None:
         first = self._run is None
         run = self._run = self._run or self._open()

@@ -148,6 +148,7 @@ class Experiment(Steering):
         if last is not None:
             self._tell_nothing(last)
         if self._outgoing.begun is not None:
+            self._outgoing.begun.secure()
             self._voice.say(f"{self.name}: {jobs(len(self._outgoing.jobs))} submitted")
             self._outgoing.begun.tell_detached()
 
