@@ -106,10 +106,7 @@ class Farm:
                     tuple(ref.id for ref in one.dependencies),
                     one.tags,
                     queue,
-                    wishes={
-                        **wishes_of(how, lambda here: here, resumable=one.resumable),
-                        **({"rs": needs_text(how.requires)} if how.requires else {}),
-                    },
+                    wishes=_wishes(one, how),
                 )
             )
         self._prepared = []
@@ -171,6 +168,11 @@ class Farm:
                 pool.kill()
         self.client.close()
         sys.modules.pop("tasks", None)
+
+
+def _wishes(one: Prepared, how: SubmitOptions) -> dict[str, str | int]:
+    wishes = dict(wishes_of(how, lambda here: here, resumable=one.resumable))
+    return {**wishes, "rs": needs_text(how.requires)} if how.requires else wishes
 
 
 @contextmanager

@@ -9,9 +9,11 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from xpm.core import session
 from xpm.core.message import JobRef
+from xpm.errors import JobError
 from xpm.workspace.code import read_code
 from xpm.workspace.paths import job_dir
 from xpm_workers.frames import Request
@@ -60,7 +62,7 @@ def _run(request: Request, folder: Path) -> int:
     sys.meta_path.insert(0, seeder)
     os.environ["XPM_WORKSPACE"] = request.workspace
     introduce(request)
-    here = JobSession(request.workspace, request.job, str(folder), loader, _tell)
+    here = JobSession(request, str(folder), loader, _Terminal())
     session.adopt(here)
     try:
         types = {key: loader.type(key, packed) for key, packed in request.types.items()}
@@ -74,5 +76,11 @@ def _run(request: Request, folder: Path) -> int:
     return 0
 
 
-def _tell(value: float, desc: str | None, level: int) -> None:
-    sys.stderr.write(f"{'  ' * level}{value:.0%} {desc or ''}\n")
+class _Terminal:
+    """Stands where a job has its worker."""
+
+    def progress(self, value: float, desc: str | None, level: int) -> None:
+        sys.stderr.write(f"{'  ' * level}{value:.0%} {desc or ''}\n")
+
+    def line(self) -> NoReturn:
+        raise JobError("under the debugger a job has no worker: it can neither hold tokens nor submit tasks")

@@ -48,19 +48,23 @@ def run(job: str) -> None:
         raise JobFailed(f"{current.origin} is no queue of xpm")
     namespace, queue = place
     pool: Any = current.connection.connection_pool
-    client = Redis(
-        connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
-    )
     settings = load()
-    broker = Broker(client, namespace, lease=settings.lease, brake=settings.brake)
+
+    def apart() -> Broker:
+        client = Redis(
+            connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
+        )
+        return Broker(client, namespace, lease=settings.lease, brake=settings.brake)
+
+    broker = apart()
     duty = Duty(
         _home(broker, settings.workspace, namespace), namespace, "", (queue,), settings.lease, settings.grace,
         burst=True, pool="rq", freeze_limit=settings.freeze_limit,
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
     name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"
-    serving = Serving(duty, broker, name, Orders(), nursery.path)
-    listener = _listen(client, serving)
+    serving = Serving(duty, broker, name, Orders(), nursery.path, apart=apart)
+    listener = _listen(broker.client, serving)
     try:
         outcome = serving.only(job)
     finally:

@@ -6,6 +6,7 @@
 | worker | `["signal", n]` | send signal n to all processes of the job |
 | worker | `["ask"]` | say that you listen |
 | job | `["progress", value, desc, level]` | dropped when the worker doesn't keep up |
+| job | `["line"]` | with a descriptor: its own connection to the worker, for questions; see `xpm_workers.errands` |
 | job | `["done", {"started", "ended", "result"}]` | the task is done; `result` is the text for its record |
 | job | `["failed", {...}]` | a `Failure`, with "started" and "ended", and "names" of the exception's class and bases |
 | | `"changed"` and `"code"` in either | if files have changed since the job was submitted: which, and what to call the code |
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import os
 import socket
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -37,6 +39,9 @@ _BUFFER = PART + 1024
 # As plain numbers: to join two flags of an enum takes longer than to send a message.
 _NOSIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # where it is missing, Python ignores SIGPIPE anyway
 _AT_ONCE = _NOSIGNAL | int(socket.MSG_DONTWAIT)
+_NOT_INHERITED = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_ROOM = socket.CMSG_SPACE(4 * array("i").itemsize)
 
 _pack = cast(Any, msgpack).Packer(unicode_errors="surrogateescape").pack
 
@@ -61,7 +66,7 @@ class Request:
     limit: float = 0.0
     """Seconds that it may take; 0: as long as it takes."""
     needs: str = ""
-    """What it holds of tokens and locks, see `xpm.core.requirement.needs_of`."""
+    """What its requirements hold for it; see `xpm.core.requirement`."""
 
     @classmethod
     def of(cls, values: Any) -> Request:
@@ -108,18 +113,30 @@ def offer(connected: socket.socket, message: bytes) -> bool:
     return True
 
 
-def receive(connected: socket.socket, parts: list[bytes] | None = None) -> Frame | None:
+def hand(connected: socket.socket, frame: Frame, descriptor: int) -> None:
+    """Sends a short `frame`, and the other side a copy of `descriptor` with it.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    socket.send_fds(connected, [pack(frame)], [descriptor])
+
+
+def receive(
+    connected: socket.socket, parts: list[bytes] | None = None, handed: list[int] | None = None
+) -> Frame | None:
     """Waits for the next frame; None when the other side is gone.
 
     Args:
         connected: the connection.
         parts: keeps what came of a long frame for the next call, if others speak in its middle: threads of the task.
+        handed: gets the descriptors that come along; without it, the kernel closes them.
 
     Raises:
         MessageError: what came is no frame.
     """
     parts = [] if parts is None else parts
-    while message := receive_message(connected):
+    while message := receive_message(connected, handed):
         frame = unpack(message)
         if frame[0] != "part":
             return frame
@@ -131,12 +148,20 @@ def receive(connected: socket.socket, parts: list[bytes] | None = None) -> Frame
     return None
 
 
-def receive_message(connected: socket.socket) -> bytes:
+def receive_message(connected: socket.socket, handed: list[int] | None = None) -> bytes:
     """Waits for the next message; empty when the other side is gone."""
     try:
-        return connected.recv(_BUFFER)
+        if handed is None:
+            return connected.recv(_BUFFER)
+        message, beside, _, _ = connected.recvmsg(_BUFFER, _ROOM, _NOT_INHERITED)
     except ConnectionResetError:
         return b""
+    for level, kind, data in beside:
+        if (level, kind) == _RIGHTS:
+            whole = array("i")
+            whole.frombytes(data[: len(data) - len(data) % whole.itemsize])
+            handed += whole
+    return message
 
 
 def messages(frame: Frame) -> list[bytes]:

@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 from xpm.core import session
 from xpm.core.info import Resumable
 from xpm.core.message import JobRef
-from xpm.errors import GracefulTimeout, ResultError, TaskCancelled
+from xpm.errors import GracefulTimeout, JobError, ResultError, TaskCancelled
 from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code, variant
 from xpm.workspace.directory import (
@@ -103,6 +103,24 @@ class Channel:
         with open(f"{self._path}/{SAID}", "wb") as file:
             file.write(frames.pack(frame))
 
+    def line(self) -> socket.socket:
+        """A connection of its own to the worker, over which it answers.
+
+        Raises:
+            JobError: there is no way to the worker any more.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                if _identity(self._socket.fileno()) == self._identity:
+                    frames.hand(self._socket, ["line"], theirs.fileno())
+                    return ours
+                gone = "the task has closed the connection to it"
+            except OSError as error:
+                gone = str(error)
+        ours.close()
+        raise JobError(f"the job's worker cannot be asked: {gone}")
+
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """Tells how far the task is; dropped when the worker doesn't keep up."""
         try:
@@ -130,9 +148,7 @@ class Execution:
         self._names: list[str] = []
         self._path = request.folder or job_dir(request.workspace, request.task, request.job)
         self._channel = Channel(connected, self._path)
-        self._session = JobSession(
-            request.workspace, request.job, self._path, loader, self._channel.progress, request.needs
-        )
+        self._session = JobSession(request, self._path, loader, self._channel)
         self._task = self._session.ahead(self._ref, request.payload, request.types)
 
     @property

@@ -80,6 +80,8 @@ class Terms:
     """Called before its processes get SIGTERM."""
     memory: Memory = field(default_factory=Memory)
     """Tells what the kernel killed for want of memory from what others killed."""
+    line: Callable[[int], None] = os.close
+    """Takes the descriptor of a connection over which the job asks for something."""
 
 
 class Running:
@@ -118,6 +120,7 @@ class Running:
         self._watch: Stopwatch | None = None
         self._reached = 0.0
         self._parts: list[bytes] = []
+        self._handed: list[int] = []
         self._word: Frame | None = None
         self._kill_at: float | None = None
         self._deaf_at: float | None = None
@@ -207,10 +210,13 @@ class Running:
 
     def _receive(self) -> Frame | None:
         try:
-            return frames.receive(self._channel, self._parts)
+            return frames.receive(self._channel, self._parts, self._handed)
         except (OSError, MessageError) as error:
             log.warning("the zygote is gone: %s", error)
             return None
+        finally:
+            while self._handed:
+                self._terms.line(self._handed.pop(0))
 
     def _patience(self) -> float:
         now = time.monotonic()

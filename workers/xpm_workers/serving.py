@@ -19,6 +19,7 @@ from xpm.workspace.spares import Spares
 from xpm_workers import frames
 from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.channels import Channels
+from xpm_workers.errands import Errands
 from xpm_workers.further import covered
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
 from xpm_workers.lease import Lease
@@ -86,6 +87,7 @@ class Serving:
         revive: called when the broker does not answer.
         meanwhile: called now and then while a job runs.
         board: tells the supervisor of the current job, and this one what the supervisor has done to it.
+        apart: makes a broker with connections of its own, for other threads.
     """
 
     def __init__(
@@ -98,6 +100,8 @@ class Serving:
         revive: Callable[[], None] = lambda: None,
         meanwhile: Callable[[], None] = lambda: None,
         board: Board | None = None,
+        *,
+        apart: Callable[[], Broker],
     ) -> None:
         self.duty = duty
         self.broker = broker
@@ -113,6 +117,7 @@ class Serving:
         self._memory = Memory()
         self._orders = orders
         self._current: Claim | None = None
+        self._errands = Errands(duty.workspace, apart)
 
     # The broker
 
@@ -275,12 +280,18 @@ class Serving:
         except OSError as error:
             self._channels.forget(claim.code)
             return Ended("crashed", text=f"its zygote was gone: {error}")
-        terms = Terms(self.duty.grace, claim.limit, claim.resumable, premises.announce, self._memory)
+        lines = self._errands.serve(claim)
+        terms = Terms(
+            self.duty.grace, claim.limit, claim.resumable, premises.announce, self._memory, lines.take
+        )
         self._memory.begin()
         running = Running(
             channel, self._orders.wake, lease, self.duty.freeze_limit, self._note, self._is_frozen, terms
         )
-        ended = running.follow(self._attend)
+        try:
+            ended = running.follow(self._attend)
+        finally:
+            lines.close()
         if ended.kind == "crashed" or not ended.clean:
             self._channels.forget(claim.code)
         if ended.kind == "crashed" and self._orders.orphaned:

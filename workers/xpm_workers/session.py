@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from xpm.core.config import Task, reference
 from xpm.core.live import bind, deferred
@@ -22,13 +22,25 @@ from xpm.types import JobId
 from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, read_record
 from xpm.workspace.values import decode_result
+from xpm_workers import asking
+from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
 from xpm_workers.moments import Moment
 
 _PAUSE = 0.05
 _NOTHING = "xpm nothing"
 
-Report = Callable[[float, str | None, int], None]
+
+class Worker(Protocol):
+    """The job's way to its worker."""
+
+    def progress(self, value: float, desc: str | None, level: int) -> None:
+        """Takes progress."""
+        ...
+
+    def line(self) -> socket.socket:
+        """A connection over which it can be asked; see `xpm_workers.asking`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +73,19 @@ class JobSession:
     """The session of a running job; needs the workspace and no broker.
 
     Args:
-        workspace: its path.
-        job: the running job.
+        request: the running job.
         path: the directory that it runs in.
         loader: finds the classes of dependencies.
-        report: takes progress.
-        needs: what the job holds of tokens and locks, see `xpm.core.requirement.needs_of`.
+        worker: the way to its worker.
     """
 
-    def __init__(
-        self, workspace: str, job: JobId, path: str, loader: Loader, report: Report, needs: str = ""
-    ) -> None:
-        self._needs = needs
-        self._workspace = workspace
-        self._job = job
+    def __init__(self, request: Request, path: str, loader: Loader, worker: Worker) -> None:
+        self._request = request
+        self._workspace = request.workspace
+        self._job = request.job
         self._path = path  # as a text: most tasks need no more, and making a `Path` touches a lot of memory
         self._loader = loader
-        self._report = report
+        self._worker = worker
         self._records: dict[JobId, Record] = {}
         self._next_report = 0.0
         self._last_desc: str | None = None
@@ -94,8 +102,12 @@ class JobSession:
 
     @property
     def required(self) -> tuple[tuple[Need, ...], str]:
-        """What the job holds of tokens and locks, and under which fence."""
-        return needs_of(self._needs), os.environ["XPM_FENCE"]
+        """What the job's requirements hold for it, and the fence of that."""
+        return needs_of(self._request.needs), self._request.fence
+
+    def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> asking.Grip:
+        """Holds tokens and locks for code of the job; waits until they are free."""
+        return asking.acquire(self._worker.line(), needs, timeout, priority)
 
     def jobpath(self, task: Task) -> Path:
         """The directory of this job or of a dependency."""
@@ -119,7 +131,7 @@ class JobSession:
         now = time.monotonic()
         if now >= self._next_report or desc != self._last_desc or value >= 1:
             self._next_report, self._last_desc = now + _PAUSE, desc
-            self._report(value, desc, level)
+            self._worker.progress(value, desc, level)
 
     def remaining(self) -> float | None:
         """Seconds until the job's time limit; the time for which it was frozen is not known here, and counts."""

@@ -89,7 +89,15 @@ class Worker(RQWorker):
         self._sweeper = Sweeper(self.broker, turn)
         self._orders = Orders(supervisor)
         self._serving = Serving(
-            duty, self.broker, self.name, self._orders, self._zygote, revive, self._duties, board
+            duty,
+            self.broker,
+            self.name,
+            self._orders,
+            self._zygote,
+            revive,
+            self._duties,
+            board,
+            apart=self._apart,
         )
 
     def work(self, *_: Any, **__: Any) -> bool:
@@ -237,6 +245,11 @@ class Worker(RQWorker):
             self._sweeper.sweep()
         except BrokerError as error:
             log.warning("%s", error)
+
+    def _apart(self) -> Broker:
+        client = open_client(self.duty.url, timeout=PATIENCE + 5)
+        client.connection_pool.connection_kwargs["client_name"] = CLIENT
+        return Broker(client, self.duty.namespace, lease=self.duty.lease)
 
     def _zygote(self, code: str) -> str:
         frames.send(self._supervisor, ["zygote", code])

@@ -131,7 +131,7 @@ class Claim:
     replaces: str = ""
     """The fence of a record that stays until there is a new one, and does not count as that; or empty."""
     needs: str = ""
-    """What it holds of tokens and locks, see `xpm.core.requirement.needs_of`."""
+    """What it holds of tokens and locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,11 +403,6 @@ class Broker(Control):
         far = "" if reached is None else round(reached * 1_000_000)
         said = self._scripts.run("renew", worker, short(job), execution, self._lease_ms, progress, far)
         return cast(bytes, said).decode()
-
-    def wait(self, worker: str, timeout: float) -> bool:
-        """Block until the worker's bell rings, or `timeout` seconds have passed."""
-        bell = [f"{self.prefix}bell:{worker}"]
-        return self.block(lambda seconds: self.client.blpop(bell, timeout=seconds), timeout) is not None
 
     # The sweeper
 

@@ -5,7 +5,8 @@ What jobs require is granted in their claim and comes back with their end; see `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,11 @@ from redis import Redis
 from xpm.broker.reader import Reader
 from xpm.broker.scripts import BUDGET, Scripts
 from xpm.broker.wire import pack
+from xpm.errors import BrokerError, JobError, SubmissionError
 from xpm.types import Namespace, short
+
+SHARE = 3
+"""A lease is renewed after this part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,20 @@ class Grant:
     """For `granted`: a number that is larger than that of each earlier grant."""
     resource: str = ""
     """For `over`: of what."""
+
+    @property
+    def fence_or_none(self) -> str | None:
+        """The fence if it was granted, None while it is waited for.
+
+        Raises:
+            SubmissionError: there is not so much of it any more.
+            JobError: the job that asked is not its worker's any more.
+        """
+        if self.outcome == "over":
+            raise SubmissionError(f"{self.resource[2:]}: there is not so much of it any more")
+        if self.outcome == "fenced":
+            raise JobError("this execution of the job is not its worker's any more")
+        return self.fence if self.outcome == "granted" else None
 
 
 class Resources(Reader):
@@ -100,6 +119,30 @@ class Resources(Reader):
         told = rest[0].decode() if rest else ""
         found: Any = outcome.decode()
         return Grant(found, told if found == "granted" else "", told if found == "over" else "")
+
+    def await_grant(self, name: str, ask: Callable[[], str | None], timeout: float | None) -> str | None:
+        """Calls `ask` until it gives a fence; between two times, waits for the bell of the wish `name`.
+
+        Returns:
+            The fence; None when `timeout` seconds are over.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while (fence := ask()) is None:
+            patience = self.lease / SHARE
+            if end is not None:
+                patience = min(patience, end - time.monotonic())
+                if patience <= 0:
+                    return None
+            try:
+                self.wait(f"@{name}", patience)
+            except BrokerError:  # the next question waits for it
+                continue
+        return fence
+
+    def wait(self, name: str, timeout: float) -> bool:
+        """Block until the bell of `name` rings, or `timeout` seconds have passed: a worker's, or `@` and that of a wish."""
+        bell = [f"{self.prefix}bell:{name}"]
+        return self.block(lambda seconds: self.client.blpop(bell, timeout=seconds), timeout) is not None
 
     def keep(self, name: str) -> bool:
         """The holder is alive; returns whether it still holds, or waits."""

@@ -7,11 +7,11 @@ A need is an amount of a resource. Resources have a kind and a name: `t.gpu` is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xpm.errors import ConfigError, WouldDeadlock
+from xpm.errors import ConfigError, SubmissionError, WouldDeadlock
 
 ALL = 1_000_000
 """The capacity of a lock: what a writer takes."""
@@ -145,3 +145,48 @@ def check_order(held: Iterable[Need], wanted: Sequence[Need]) -> None:
         f"{first} is wanted while {last} is held: two that take them in different orders wait for each other for "
         f"ever; take them in the order of names ({first.name}, {last.name}), or both at once"
     )
+
+
+def capacities_of(needs: Iterable[Need]) -> dict[str, int]:
+    """The capacity that each resource is to get if there is none yet; 0: it must exist."""
+    return {need.resource: ALL if need.kind == "l" else need.capacity or 0 for need in needs}
+
+
+def differing(needs: Iterable[Need], there: Mapping[str, int]) -> list[str]:
+    """What to say of tokens that have another capacity than was given.
+
+    Args:
+        needs: with the capacities that were given.
+        there: those that there are.
+    """
+    return [
+        f"token {need.name}: the script gives it {need.capacity}, it has {there[need.resource]}, which holds; "
+        f"'xpm token set {need.name} {need.capacity}' changes it"
+        for need in needs
+        if need.kind != "l" and need.capacity is not None and there[need.resource] != need.capacity
+    ]
+
+
+def refuse_excess(capacities: Mapping[str, int], needs: Iterable[Need], what: str = "") -> None:
+    """Refuses needs beyond what there is.
+
+    Raises:
+        SubmissionError: there is not so much of it, or no such token.
+    """
+    head = f"{what}: " if what else ""
+    for need in needs:
+        there = capacities[need.resource]
+        if there < 0:
+            raise SubmissionError(
+                f"{head}there is no token {need.name!r}: token({need.name!r}, N) or "
+                f"'xpm token set {need.name} N' makes one of capacity N"
+            )
+        if need.amount > there:
+            raise SubmissionError(
+                f"{head}needs {need}, there are {there}; 'xpm token set {need.name} {need.amount}' raises it"
+            )
+
+
+def not_free(needs: Sequence[Need], timeout: float | None) -> str:
+    """What to say when the time to wait is over."""
+    return f"{' and '.join(map(str, needs))}: not free within {timeout:g} s"

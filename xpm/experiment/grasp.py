@@ -10,22 +10,19 @@ import platform
 import secrets
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from xpm.broker.broker import Broker
-from xpm.core.requirement import ALL, Need, needs_text
-from xpm.errors import BrokerError, SubmissionError
+from xpm.broker.resources import SHARE
+from xpm.core.requirement import Need, capacities_of, differing, needs_text, not_free, refuse_excess
+from xpm.errors import BrokerError
 from xpm.experiment.link import Link
 from xpm.experiment.rundir import user
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
 from xpm.settings import Settings, load
 from xpm.workspace.layout import Workspace
-
-SHARE = 3
-"""A lease is renewed after this part of it."""
 
 
 class Grasp:
@@ -57,9 +54,9 @@ class Grasp:
         refuse_excess(declare(broker, needs, self._voice), needs)
         name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            fence = wait_for(lambda: self._ask(name, needs, priority), broker, name, timeout)
+            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority), timeout)
             if fence is None:
-                raise TimeoutError(f"{' and '.join(map(str, needs))}: not free within {timeout:g} s")
+                raise TimeoutError(not_free(needs, timeout))
             return Grip(broker, name, fence)
         except BaseException:
             self._give_up(name)
@@ -76,9 +73,7 @@ class Grasp:
                     facts={"user": user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
                 )
             )
-        if granted.outcome == "over":  # it was lowered meanwhile
-            raise SubmissionError(f"{granted.resource[2:]}: there is not so much of it any more")
-        return granted.fence if granted.outcome == "granted" else None
+        return granted.fence_or_none
 
     def _give_up(self, name: str) -> None:
         try:
@@ -120,62 +115,16 @@ class Grip:
             return
 
 
-def wait_for(ask: Callable[[], str | None], broker: Broker, name: str, timeout: float | None) -> str | None:
-    """Asks for something until it is granted; between two times, waits for the bell.
-
-    Returns:
-        The fence; None when `timeout` seconds are over.
-    """
-    end = None if timeout is None else time.monotonic() + timeout
-    while (fence := ask()) is None:
-        patience = broker.lease / SHARE
-        if end is not None:
-            patience = min(patience, end - time.monotonic())
-            if patience <= 0:
-                return None
-        try:
-            broker.wait(f"@{name}", patience)
-        except BrokerError:  # the next question waits for it
-            continue
-    return fence
-
-
 def declare(broker: Broker, needs: Sequence[Need], voice: Voice) -> dict[str, int]:
     """Makes the tokens and locks that don't exist, and says which have another capacity than the script gives.
 
     Returns:
         The capacity of each resource; -1 for a token that doesn't exist and was given none.
     """
-    wanted = {need.resource: ALL if need.kind == "l" else need.capacity or 0 for need in needs}
-    found = broker.declare(wanted)
-    for need in needs:
-        there = found[need.resource]
-        if need.kind != "l" and need.capacity is not None and there != need.capacity:
-            voice.once(
-                f"token {need.name}: the script gives it {need.capacity}, it has {there}, which holds; "
-                f"'xpm token set {need.name} {need.capacity}' changes it"
-            )
+    found = broker.declare(capacities_of(needs))
+    for told in differing(needs, found):
+        voice.once(told)
     return found
-
-
-def refuse_excess(capacities: dict[str, int], needs: Sequence[Need], what: str = "") -> None:
-    """Refuses needs beyond what there is.
-
-    Raises:
-        SubmissionError: there is not so much of it, or no such token.
-    """
-    head = f"{what}: " if what else ""
-    for need in needs:
-        there = capacities[need.resource]
-        if there < 0:
-            raise SubmissionError(
-                f"{head}there is no token {need.name!r}: token({need.name!r}, N) or "
-                f"'xpm token set {need.name} N' makes one of capacity N"
-            )
-        if need.amount > there:
-            raise SubmissionError(
-                f"{head}needs {need}, there are {there}; 'xpm token set {need.name} {need.amount}' raises it"
-            )
 
 
 @cache

@@ -23,7 +23,7 @@ from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.plan import Plan
-from xpm.core.requirement import Need, needs_text
+from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
@@ -34,7 +34,7 @@ from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import CANCELLED, Left
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
-from xpm.experiment.grasp import declare, refuse_excess
+from xpm.experiment.grasp import declare
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of

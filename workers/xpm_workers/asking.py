@@ -1,0 +1,77 @@
+"""What a job asks of its worker, over a line of its own; the other side is `xpm_workers.errands`."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from xpm import errors
+from xpm.core.requirement import Need, not_free
+from xpm.errors import JobError
+from xpm_workers import frames
+from xpm_workers.frames import Frame
+
+
+class Grip:
+    """What was granted; it comes back when the line is closed, by whatever it is."""
+
+    lost = False
+    """It is taken away with the job alone."""
+
+    def __init__(self, line: socket.socket, fence: str) -> None:
+        self._line = line
+        self.fence = fence
+
+    def free(self) -> None:
+        """Gives it back."""
+        with suppress(OSError):  # the worker has closed it
+            self._line.shutdown(socket.SHUT_RDWR)  # whoever was forked meanwhile has it open too
+        self._line.close()
+
+
+def acquire(line: socket.socket, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
+    """Waits until `needs` are granted.
+
+    Raises:
+        TimeoutError: the time is over.
+        SubmissionError: there is not so much of it, or no such token.
+        JobError: the worker gives no answer.
+    """
+    wanted = [[need.kind, need.name, need.amount, need.capacity] for need in needs]
+    granted = False
+    try:
+        answer = ask(line, ["acquire", wanted, timeout, priority])
+        granted = answer[0] == "granted"
+    finally:
+        if not granted:
+            line.close()
+    if not granted:
+        raise TimeoutError(not_free(needs, timeout))
+    return Grip(line, str(answer[1]))
+
+
+def ask(line: socket.socket, frame: Frame) -> Frame:
+    """The worker's answer; what it has to say meanwhile goes to the log of the job.
+
+    Raises:
+        XpmError: it refuses.
+    """
+    try:
+        frames.send(line, frame)
+        while answer := frames.receive(line):
+            if answer[0] == "refused":
+                raise _error(*answer[1:3])
+            if answer[0] != "note":
+                return answer
+            sys.stderr.write(f"xpm: {answer[1]}\n")
+    except OSError as error:
+        raise JobError(f"the job's worker does not answer: {error}") from None
+    raise JobError("the job's worker does not answer")
+
+
+def _error(kind: str, message: str) -> Exception:
+    cls: Any = getattr(errors, kind, JobError)
+    return cls(message)

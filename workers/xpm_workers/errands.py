@@ -1,0 +1,201 @@
+"""What a worker does for the code of its job while that runs: it holds tokens and locks.
+
+A job asks over a line, a connection of its own that it hands to the worker (see `xpm_workers.frames`). Each line has a
+thread here, and one more while something is waited for, so that its end is heard meanwhile: what it holds comes back then.
+
+| from | frame | meaning |
+| --- | --- | --- |
+| job | `["acquire", needs, timeout, priority]` | hold these until the line is closed |
+| worker | `["granted", fence]`, `["late"]` | they are held; the time is over |
+| worker | `["refused", class of the error, message]` | in place of an answer |
+| worker | `["note", text]` | for the job's log; the answer follows |
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from xpm.broker.broker import Broker, Claim
+from xpm.core.requirement import Need, capacities_of, differing, needs_text, refuse_excess
+from xpm.errors import BrokerError, JobError, MessageError, XpmError
+from xpm_workers import frames
+from xpm_workers.frames import Frame
+
+log = logging.getLogger("xpm.worker")
+
+T = TypeVar("T")
+
+PAUSE = (0.1, 2.0)
+"""The first and the longest pause, in seconds, before a broker that is away is asked again."""
+
+
+class Errands:
+    """A worker's, for one job after the other.
+
+    Args:
+        workspace: its path.
+        apart: makes a broker with connections of its own.
+    """
+
+    def __init__(self, workspace: Path, apart: Callable[[], Broker]) -> None:
+        self.workspace = workspace
+        self._apart = apart
+        self._broker: Broker | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, for threads; made when the first job asks for something."""
+        with self._lock:
+            if self._broker is None:
+                self._broker = self._apart()
+            return self._broker
+
+    def serve(self, claim: Claim) -> Lines:
+        """The lines of a job that begins."""
+        return Lines(self, claim)
+
+
+class Lines:
+    """The lines of one execution of a job."""
+
+    def __init__(self, errands: Errands, claim: Claim) -> None:
+        self._errands = errands
+        self._claim = claim
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self.over = threading.Event()
+        """The execution has ended."""
+
+    def take(self, descriptor: int) -> None:
+        """Serves another line."""
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
+        with self._lock:
+            self._open.add(line)
+        threading.Thread(target=self._serve, args=[line], name="xpm-line", daemon=True).start()
+
+    def _serve(self, line: socket.socket) -> None:
+        errand = _Errand(self._errands, self._claim, line, self.over)
+        try:
+            with line:
+                errand.run()
+        finally:
+            with self._lock:
+                self._open.discard(line)
+
+    def close(self) -> None:
+        """The execution has ended: nothing is done for it any more, and what it holds comes back with its report."""
+        self.over.set()
+        with self._lock:
+            for line in self._open:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+
+
+class _Errand:
+    """What is asked over one line."""
+
+    def __init__(self, errands: Errands, claim: Claim, line: socket.socket, over: threading.Event) -> None:
+        self._errands = errands
+        self._claim = claim
+        self._line = line
+        self._over = over
+        self._left = threading.Event()
+        """The line is closed: nobody waits for an answer."""
+        self._turn = threading.Lock()
+        self._wish = ""
+
+    def run(self) -> None:
+        """Answers until the line is closed."""
+        try:
+            while frame := frames.receive(self._line):
+                self._obey(frame)
+        except (OSError, MessageError) as error:
+            log.debug("a line of job %s: %s", self._claim.id[:8], error)
+        self._left.set()
+        with self._turn:  # a question that is under way comes first: it may be granted
+            if self._wish:
+                self._give_back()
+
+    def _obey(self, frame: Frame) -> None:
+        if frame[0] == "acquire" and not self._wish:
+            self._wish = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+            needs = tuple(Need(*values) for values in frame[1])
+            waiting = threading.Thread(
+                target=self._wait, args=[needs, *frame[2:]], name="xpm-wait", daemon=True
+            )
+            waiting.start()
+            return
+        raise MessageError(f"{frame[0]!r} was not expected")
+
+    def _answer(self, work: Callable[[], Frame]) -> None:
+        with suppress(OSError):  # nobody waits for it any more
+            try:
+                frame = work()
+            except XpmError as error:
+                frame = ["refused", type(error).__name__, str(error)]
+            frames.send(self._line, frame)
+
+    # Tokens and locks
+
+    def _wait(self, needs: Sequence[Need], timeout: float | None, priority: int) -> None:
+        self._answer(lambda: self._acquire(needs, timeout, priority))
+
+    def _acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Frame:
+        broker = self._errands.broker
+        found = self._patiently(lambda: broker.declare(capacities_of(needs)))
+        for told in differing(needs, found):
+            frames.send(self._line, ["note", told])
+        refuse_excess(found, needs)
+        fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority), timeout)
+        return ["late"] if fence is None else ["granted", fence]
+
+    def _ask(self, needs: Sequence[Need], priority: int) -> str | None:
+        claim, broker = self._claim, self._errands.broker
+        granted = self._patiently(
+            lambda: broker.acquire(
+                self._wish,
+                needs_text(needs),
+                priority=priority,
+                host=socket.gethostname(),
+                facts={"what": claim.label},
+                job=claim.id,
+                execution=claim.execution,
+            )
+        )
+        return granted.fence_or_none
+
+    def _give_back(self) -> None:
+        """What the line held is free again; when its job has ended, that is so by itself."""
+        pause = PAUSE[0]
+        while not self._over.is_set():
+            try:
+                self._errands.broker.free(self._wish)
+                return
+            except BrokerError as error:
+                log.warning("%s", error)
+                self._over.wait(pause)
+                pause = min(2 * pause, PAUSE[1])
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Makes a call until the broker has answered it, or nobody waits for the answer."""
+        pause = PAUSE[0]
+        while True:
+            with self._turn:
+                if self._left.is_set() or self._over.is_set():
+                    raise JobError("nobody waits for it any more")
+                try:
+                    return call()
+                except BrokerError as error:
+                    log.warning("%s", error)
+            self._left.wait(pause)
+            pause = min(2 * pause, PAUSE[1])
