@@ -26,9 +26,10 @@ from hypothesis.stateful import (
 from model import FAR, Model
 from servers import Server
 
-from xpm.broker.broker import Broker, Entry, Failure, Reply
+from xpm.broker.broker import Broker, Entry, Execution, Failure, Reply
 from xpm.broker.scripts import source
 from xpm.core.state import TRANSITIONS, State
+from xpm.errors import JobError
 from xpm.types import JobId, Namespace, short
 
 NAMESPACE = Namespace("0123456789ab")
@@ -265,8 +266,22 @@ class Engine(RuleBasedStateMachine):
                 entry = entry._replace(known=known, fence=fence)
             entries.append(entry)
         self.verb = "submit"
-        outcomes = self.broker.submit(self.runs[token], entries, {"abcd": b"type"})
+        by = self._submitter(data)
+        try:
+            outcomes = self.broker.submit(self.runs[token], entries, {"abcd": b"type"}, by=by)
+        except JobError:
+            assert by is not None and entries and not self.model.submits(by)
+            return
+        assert by is None or not entries or self.model.submits(by)
         assert [outcome.action for outcome in outcomes] == self.model.submit(token, entries)
+
+    def _submitter(self, data: st.DataObject) -> Execution | None:
+        """Nobody, mostly; or an execution of a job, that runs or has ended."""
+        begun = sorted(job.id for job in self.model.jobs.values() if job.execution)
+        if not begun or data.draw(st.integers(0, 2)):
+            return None
+        job = data.draw(st.sampled_from(begun))
+        return Execution(JobId(job), self.model.jobs[job].execution - data.draw(st.sampled_from((0, 0, 1))))
 
     @rule(experiment=st.sampled_from("12"), jobs=which_jobs)
     def cancel(self, experiment: str, jobs: set[int]) -> None:

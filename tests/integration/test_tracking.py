@@ -13,11 +13,11 @@ from servers import Server
 from xpm.broker.broker import Entry
 from xpm.errors import RunForgotten
 from xpm.experiment.link import Link
-from xpm.experiment.rundir import Origin, RunDirectory
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
 from xpm.settings import load
 from xpm.workspace.layout import Workspace
+from xpm.workspace.rundir import Origin, RunDirectory
 
 TYPES = {"key": b"packed"}
 

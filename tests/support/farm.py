@@ -26,7 +26,7 @@ from xpm.core.requirement import needs_text
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.submission import Prepared, prepare
-from xpm.experiment.wishes import settled, wishes_of
+from xpm.core.wishes import settled, wishes_of
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.snapshot import snapshot

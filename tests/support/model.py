@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lines import RANK, TURN, Waiter, may
 
-from xpm.broker.broker import Entry
+from xpm.broker.broker import Entry, Execution
 from xpm.core.state import State
 from xpm.types import short
 
@@ -282,6 +282,11 @@ class Model:
             self.names[experiment, name] = token
             self.runs[token] = Run(token, self.time)
         return self.names[experiment, name]
+
+    def submits(self, by: Execution) -> bool:
+        """Whether this execution of a job may submit others: it has not ended."""
+        job = self.jobs[short(by.job)]
+        return job.noted is State.RUNNING and job.execution == by.number
 
     def submit(self, token: str, entries: Sequence[Entry]) -> list[str]:
         return [self._submit(self.runs[token], entry) for entry in entries]

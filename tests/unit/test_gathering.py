@@ -10,10 +10,10 @@ from xpm.core.session import DEFAULTS
 from xpm.core.submission import Prepared
 from xpm.experiment import presence
 from xpm.experiment.gathering import END, End, Gathering, newest, plan_of, read_end
-from xpm.experiment.rundir import RunDirectory
 from xpm.types import Fence, JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import RECORD, Record, pack_record
+from xpm.workspace.rundir import RunDirectory
 
 FENCE = Fence("1" * 26)
 

@@ -12,8 +12,8 @@ from xpm.core.config import Param, Task
 from xpm.core.resumable import ResumableTask
 from xpm.core.retries import Retries
 from xpm.core.session import DEFAULTS, SubmitOptions
+from xpm.core.wishes import RESUMED, settled, wishes_of
 from xpm.errors import SubmissionError
-from xpm.experiment.wishes import RESUMED, settled, wishes_of
 
 
 class Train(Task):

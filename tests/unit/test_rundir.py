@@ -10,8 +10,8 @@ import pytest
 
 from xpm.broker.broker import Entry
 from xpm.errors import WorkspaceError
-from xpm.experiment.rundir import JOBS, Origin, RunDirectory
 from xpm.types import JobId
+from xpm.workspace.rundir import JOBS, Origin, RunDirectory
 
 ENTRIES = [
     Entry(

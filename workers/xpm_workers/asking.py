@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from xpm import errors
 from xpm.core.requirement import Need, not_free
+from xpm.core.session import SubmitOptions
+from xpm.core.state import State
+from xpm.core.submission import Prepared
+from xpm.core.wishes import settled, wishes_of
 from xpm.errors import JobError
+from xpm.types import JobId
 from xpm_workers import frames
 from xpm_workers.frames import Frame
 
@@ -40,10 +46,9 @@ def acquire(line: socket.socket, needs: Sequence[Need], timeout: float | None, p
         SubmissionError: there is not so much of it, or no such token.
         JobError: the worker gives no answer.
     """
-    wanted = [[need.kind, need.name, need.amount, need.capacity] for need in needs]
     granted = False
     try:
-        answer = ask(line, ["acquire", wanted, timeout, priority])
+        answer = ask(line, ["acquire", _told(needs), timeout, priority])
         granted = answer[0] == "granted"
     finally:
         if not granted:
@@ -51,6 +56,45 @@ def acquire(line: socket.socket, needs: Sequence[Need], timeout: float | None, p
     if not granted:
         raise TimeoutError(not_free(needs, timeout))
     return Grip(line, str(answer[1]))
+
+
+def submit(line: socket.socket, prepared: Prepared, options: SubmitOptions) -> None:
+    """Submits a task to the experiments of the job; returns when it is in the graph.
+
+    Raises:
+        SubmissionError: something of it can't be.
+        JobError: this execution of the job has ended, or the worker gives no answer.
+    """
+    wishes = wishes_of(settled(options, time.time()), lambda here: here, resumable=prepared.resumable)
+    asked = {
+        "id": prepared.id,
+        "task": prepared.task,
+        "label": prepared.label,
+        "payload": prepared.payload,
+        "types": {key: info.pack() for key, info in prepared.types.items()},
+        "inputs": [ref.id for ref in prepared.dependencies],
+        "tags": dict(prepared.tags),
+        "queue": options.queue,
+        "priority": options.priority,
+        "needs": _told(options.requires),
+        "wishes": dict(wishes),
+    }
+    with line:
+        ask(line, ["submit", asked])
+
+
+def state(line: socket.socket, job: JobId) -> State:
+    """The state of a job, asked now.
+
+    Raises:
+        JobError: the worker gives no answer.
+    """
+    with line:
+        return State(ask(line, ["state", job])[1])
+
+
+def _told(needs: Sequence[Need]) -> list[list[Any]]:
+    return [[need.kind, need.name, need.amount, need.capacity] for need in needs]
 
 
 def ask(line: socket.socket, frame: Frame) -> Frame:

@@ -27,7 +27,9 @@ class Experiment:
     def __enter__(self) -> NoReturn:
         if loading.get():
             raise ScriptLoaded
-        raise UsageError("a job cannot open an experiment: submit its tasks in the script")
+        raise UsageError(
+            "a job cannot open an experiment: what it submits belongs to its own; leave out the with"
+        )
 
     def __exit__(self, *exception: object) -> None:
         """Never comes about: nothing was opened."""

@@ -1,4 +1,4 @@
-"""What a worker does for the code of its job while that runs: it holds tokens and locks.
+"""What a worker does for the code of its job while that runs: it holds tokens and locks, and submits tasks.
 
 A job asks over a line, a connection of its own that it hands to the worker (see `xpm_workers.frames`). Each line has a
 thread here, and one more while something is waited for, so that its end is heard meanwhile: what it holds comes back then.
@@ -7,6 +7,10 @@ thread here, and one more while something is waited for, so that its end is hear
 | --- | --- | --- |
 | job | `["acquire", needs, timeout, priority]` | hold these until the line is closed |
 | worker | `["granted", fence]`, `["late"]` | they are held; the time is over |
+| job | `["submit", {...}]` | a task for the experiments of the job; see `xpm_workers.offspring.Asked` |
+| worker | `["submitted"]` | it is in the graph |
+| job | `["state", id]` | of a job |
+| worker | `["state", state]` | asked now |
 | worker | `["refused", class of the error, message]` | in place of an answer |
 | worker | `["note", text]` | for the job's log; the answer follows |
 """
@@ -19,16 +23,19 @@ import platform
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from xpm.broker.broker import Broker, Claim
+from xpm.broker.views import Views
 from xpm.core.requirement import Need, capacities_of, differing, needs_text, refuse_excess
+from xpm.core.state import State
 from xpm.errors import BrokerError, JobError, MessageError, XpmError
 from xpm_workers import frames
 from xpm_workers.frames import Frame
+from xpm_workers.offspring import Asked, Offspring
 
 log = logging.getLogger("xpm.worker")
 
@@ -51,6 +58,7 @@ class Errands:
         self._apart = apart
         self._broker: Broker | None = None
         self._lock = threading.Lock()
+        self.offspring = Offspring(workspace, f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
 
     @property
     def broker(self) -> Broker:
@@ -134,8 +142,12 @@ class _Errand:
                 target=self._wait, args=[needs, *frame[2:]], name="xpm-wait", daemon=True
             )
             waiting.start()
-            return
-        raise MessageError(f"{frame[0]!r} was not expected")
+        elif frame[0] == "submit":
+            self._answer(lambda: self._submit(Asked(**frame[1])))
+        elif frame[0] == "state":
+            self._answer(lambda: self._state(frame[1]))
+        else:
+            raise MessageError(f"{frame[0]!r} was not expected")
 
     def _answer(self, work: Callable[[], Frame]) -> None:
         with suppress(OSError):  # nobody waits for it any more
@@ -145,7 +157,23 @@ class _Errand:
                 frame = ["refused", type(error).__name__, str(error)]
             frames.send(self._line, frame)
 
+    # Jobs
+
+    def _submit(self, asked: Asked) -> Frame:
+        broker = self._errands.broker
+        _, needs = self._patiently(lambda: self._errands.offspring.submit(broker, self._claim, asked))
+        self._note(needs, self._patiently(lambda: broker.declare(capacities_of(needs))) if needs else {})
+        return ["submitted"]
+
+    def _state(self, job: str) -> Frame:
+        found = self._patiently(lambda: Views(self._errands.broker).job(job))
+        return ["state", (State.WAITING if found is None else found.state).value]
+
     # Tokens and locks
+
+    def _note(self, needs: Sequence[Need], found: Mapping[str, int]) -> None:
+        for told in differing(needs, found):
+            frames.send(self._line, ["note", told])
 
     def _wait(self, needs: Sequence[Need], timeout: float | None, priority: int) -> None:
         self._answer(lambda: self._acquire(needs, timeout, priority))
@@ -153,8 +181,7 @@ class _Errand:
     def _acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Frame:
         broker = self._errands.broker
         found = self._patiently(lambda: broker.declare(capacities_of(needs)))
-        for told in differing(needs, found):
-            frames.send(self._line, ["note", told])
+        self._note(needs, found)
         refuse_excess(found, needs)
         fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority), timeout)
         return ["late"] if fence is None else ["granted", fence]

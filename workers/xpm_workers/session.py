@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,8 @@ from xpm.core.requirement import Need, needs_of
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
-from xpm.errors import JobError, SubmissionError
+from xpm.core.submission import prepare
+from xpm.errors import JobError
 from xpm.types import JobId
 from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, read_record
@@ -31,7 +32,7 @@ _PAUSE = 0.05
 _NOTHING = "xpm nothing"
 
 
-class Worker(Protocol):
+class _Worker(Protocol):
     """The job's way to its worker."""
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
@@ -43,13 +44,11 @@ class Worker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Handle(Steered):
+class _Seen(Steered):
     """The job of a task, as seen from a job."""
 
     id: JobId
     path: Path
-    state: State
 
     @property
     def stdout(self) -> Path:
@@ -69,8 +68,31 @@ class Handle(Steered):
         raise JobError(f"a job cannot {verb} jobs: do it in the script, or by the command")
 
 
+@dataclass(frozen=True, slots=True)
+class Handle(_Seen):
+    """This job, or that of a dependency."""
+
+    id: JobId
+    path: Path
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Child(_Seen):
+    """A job that this one has submitted."""
+
+    id: JobId
+    path: Path
+    _worker: _Worker = field(repr=False)
+
+    @property
+    def state(self) -> State:
+        """Its state, asked now."""
+        return asking.state(self._worker.line(), self.id)
+
+
 class JobSession:
-    """The session of a running job; needs the workspace and no broker.
+    """The session of a running job; of its dependencies it needs the workspace alone, for the rest it asks its worker.
 
     Args:
         request: the running job.
@@ -79,7 +101,7 @@ class JobSession:
         worker: the way to its worker.
     """
 
-    def __init__(self, request: Request, path: str, loader: Loader, worker: Worker) -> None:
+    def __init__(self, request: Request, path: str, loader: Loader, worker: _Worker) -> None:
         self._request = request
         self._workspace = request.workspace
         self._job = request.job
@@ -90,6 +112,7 @@ class JobSession:
         self._next_report = 0.0
         self._last_desc: str | None = None
         self._until: float | None = None
+        self._children: set[JobId] = set()
 
     def limit(self, seconds: float) -> None:
         """The job may take so long from now on."""
@@ -97,8 +120,10 @@ class JobSession:
         self._began = Moment.now()
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
-        """Refuses: a job's own tasks belong to the script."""
-        raise SubmissionError(f"{type(task).__name__}: a job cannot submit tasks; submit it in the script")
+        """Submits a task to the experiments of this job; returns when it is in the graph."""
+        prepared = prepare(task)
+        asking.submit(self._worker.line(), prepared, options)
+        self._children.add(prepared.id)
 
     @property
     def required(self) -> tuple[tuple[Need, ...], str]:
@@ -113,9 +138,11 @@ class JobSession:
         """The directory of this job or of a dependency."""
         return Path(self._folder(reference(task)))
 
-    def handle(self, task: Task) -> Handle:
-        """This job, or that of a dependency."""
+    def handle(self, task: Task) -> Handle | Child:
+        """This job, that of a dependency, or one that this job has submitted."""
         ref = reference(task)
+        if ref.id in self._children:
+            return Child(ref.id, Path(self._folder(ref)), self._worker)
         state = State.RUNNING if ref.id == self._job else State.DONE
         return Handle(ref.id, Path(self._folder(ref)), state)
 
@@ -124,6 +151,11 @@ class JobSession:
         ref = reference(task)
         if ref.id == self._job:
             raise JobError(f"{ref.task}: a job has no result of its own while it runs")
+        if ref.id in self._children:
+            raise JobError(
+                f"{ref.task} {ref.id[:8]}: a job cannot wait for a job that it has submitted, which may need its "
+                "slot: take the result in the script, or in a task that depends on both"
+            )
         return decode_result(self._record(ref).result, Path(self._folder(ref)))
 
     def progress(self, value: float, desc: str | None, level: int) -> None:

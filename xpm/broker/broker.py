@@ -15,10 +15,11 @@ from redis import Redis
 from xpm.broker.control import Control
 from xpm.broker.line import Call
 from xpm.broker.reader import SCHEMA, refuse_newer
+from xpm.broker.resources import FENCED
 from xpm.broker.scripts import BUDGET, StaleEpoch, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
-from xpm.errors import BrokerError, RunForgotten
+from xpm.errors import BrokerError, JobError, RunForgotten
 from xpm.types import Fence, JobId, Namespace, Scalar, short
 
 BATCH_JOBS = 100
@@ -94,6 +95,13 @@ class Run:
     def serial(self) -> str:
         """The experiment's serial."""
         return self.token.partition(".")[0]
+
+
+class Execution(NamedTuple):
+    """One execution of a job."""
+
+    job: JobId
+    number: int
 
 
 class Input(NamedTuple):
@@ -232,13 +240,15 @@ class Broker(Control):
         entries: Iterable[Entry],
         types: Mapping[str, bytes] | None = None,
         told: Told | None = None,
+        by: Execution | None = None,
     ) -> list[Outcome]:
         """Add jobs to a run, inputs before what needs them; what exists is joined, never doubled.
 
         Entries may be made while earlier ones are on their way, and `types` may grow meanwhile. `told` hears what
-        became of each batch as soon as it is known.
+        became of each batch as soon as it is known. `by` is the execution of a job that submits them.
 
         Raises:
+            JobError: that execution has ended.
             RunForgotten: the broker has lost its memory since the run was opened.
             BrokerError: two identifiers share their first half (the broker's data is damaged).
         """
@@ -248,13 +258,16 @@ class Broker(Control):
             for batch in _batches(entries, self._budget):
                 self._tell_types(types or {})
                 batches.append(batch)
-                yield (run.token, run.start, run.code, pack([_row(entry) for entry in batch]))
+                rows = pack([_row(entry) for entry in batch])
+                yield (run.token, run.start, run.code, rows, *((short(by.job), by.number) if by else ("", 0)))
 
         outcomes: list[Outcome] = []
         parked = set[str]()
         for replies in self._scripts.run_each("submit", calls()):
             if not replies:
                 raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
+            if replies[0] == b"fenced":
+                raise JobError(FENCED)
             batch = batches.popleft()
             became = list(map(_outcome, batch, replies))
             outcomes += became

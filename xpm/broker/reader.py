@@ -73,6 +73,11 @@ class Reader:
             if found or left <= longest:
                 return found
 
+    def now(self) -> float:
+        """What the server's clock shows, in Unix seconds."""
+        second, micros = self.ask(self.client.time)
+        return int(second) + int(micros) / 1e6
+
     def types(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The packed descriptions of classes, by their key."""
         if not keys:

@@ -18,6 +18,9 @@ from xpm.broker.wire import pack
 from xpm.errors import BrokerError, JobError, SubmissionError
 from xpm.types import Namespace, short
 
+FENCED = "this execution of the job has ended: another may run, or has"
+"""What a stale execution is told."""
+
 SHARE = 3
 """A lease is renewed after this part of it."""
 
@@ -44,7 +47,7 @@ class Grant:
         if self.outcome == "over":
             raise SubmissionError(f"{self.resource[2:]}: there is not so much of it any more")
         if self.outcome == "fenced":
-            raise JobError("this execution of the job is not its worker's any more")
+            raise JobError(FENCED)
         return self.fence if self.outcome == "granted" else None
 
 

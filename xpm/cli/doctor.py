@@ -287,7 +287,7 @@ def _runs(reach: Reach) -> Iterator[Finding]:
     if not reach.answered:  # it does not run, or does not answer: that was said
         return
     from xpm.experiment.gathering import newest
-    from xpm.experiment.rundir import RunDirectory
+    from xpm.workspace.rundir import RunDirectory
 
     folders = sorted((reach.workspace.path / "experiments").glob("*"))
     for run in filter(None, map(newest, folders)):

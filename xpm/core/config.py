@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transf
 
 from xpm.core.copying import copy_of
 from xpm.core.cycles import way_back
-from xpm.core.description import maker_of
+from xpm.core.description import described_class, maker_of
 from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm.core.info import (
     HIDDEN,
@@ -24,7 +24,7 @@ from xpm.core.info import (
     own_info,
 )
 from xpm.core.jobpath import in_directory
-from xpm.core.live import instance_of
+from xpm.core.live import author_class, instance_of
 from xpm.core.options import Given, options_of
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
@@ -244,10 +244,22 @@ class Task(Config, Submittable):
         path = _session(self).jobpath(self)
         return in_directory(path, reference(self)) if isinstance(self, Description) else path
 
+    def __xpm_stand_in__(self) -> Self | None:
+        info = info_of(self)
+        return None if info is None or info.ref is None else _stand_in(self, info, info.ref)
+
     @property
     def job(self) -> Job:
         """The task's job: `id`, `path`, `state`, `stdout`, `stderr`."""
         return _session(self).handle(self)
+
+
+def _stand_in(live: Any, info: Info, ref: JobRef) -> Any:
+    description = allocate(described_class(author_class(live)))
+    stands = own_info(description)
+    stands.sealed, stands.digest, stands.total = True, bytes.fromhex(ref.id), {}
+    stands.ref, stands.session = ref, info.session
+    return description
 
 
 def _options(task: Any, given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:

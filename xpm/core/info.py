@@ -33,6 +33,10 @@ class Described:
 class Submittable(Described):
     """Marks the config classes that can be submitted."""
 
+    def __xpm_stand_in__(self) -> Any:
+        """For a live object, a description that stands for its job, as a parameter of other tasks; None if it has none."""
+        return None
+
 
 class Resumable(Submittable):
     """Marks those whose directory is kept between attempts."""

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-from xpm.core.info import Described, Description
+from xpm.core.info import Described, Description, Submittable
 from xpm.core.jobpath import JobPath
 
 NAN = float("nan")
@@ -192,6 +192,10 @@ def _config(cls: type[Any]) -> Kind:
         if isinstance(value, cls) and isinstance(value, Description):
             accepted.add(kind)
             return value
+        if isinstance(value, cls) and isinstance(value, Submittable):
+            description = value.__xpm_stand_in__()
+            if description is not None:
+                return description
         if value is cls or isinstance(value, cls):
             raise Mismatch(f"expected a description, got {shown(value)}; use {cls.__name__}.C(...)")
         raise _mismatch(cls.__name__, value)

@@ -34,6 +34,12 @@ def bind(config: Any, session: Session, ref: JobRef) -> None:
     info.session, info.ref = session, ref
 
 
+def author_class(config: Any) -> type[Any]:
+    """The class of a live object as its author wrote it, be the object filled or not."""
+    classes: tuple[type[Any], ...] = config.__class__.__mro__
+    return next(each for each in classes if not issubclass(each, _Deferred))
+
+
 def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
     """A live object of `cls` that is built when it is first looked into.
 

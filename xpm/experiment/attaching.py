@@ -11,15 +11,16 @@ from xpm.errors import UsageError, WorkspaceError
 from xpm.experiment.ending import status_of
 from xpm.experiment.gathering import newest, plan_of
 from xpm.experiment.link import Link
-from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.summary import Ending, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import watch
 from xpm.settings import Settings
+from xpm.types import JobId
 from xpm.workspace.code import read_code
 from xpm.workspace.layout import Workspace
+from xpm.workspace.rundir import RunDirectory
 
 
 def attach(name: str, settings: Settings) -> int:
@@ -55,14 +56,20 @@ def attach(name: str, settings: Settings) -> int:
         run.count = len(jobs)
         link.serve()
         view = watch(Care(run, link, voice)).view
+        jobs = directory.jobs()  # they may have submitted others meanwhile
         left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
         if not left and _copied(workspace, directory.code):
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)
-            note_end(directory, plan_of(jobs.items()), codes, voice)
+            note_end(directory, plan_of(jobs.items(), children(directory)), codes, voice)
         tell(Ending(name, link.commands, view, time.monotonic() - began), link, left, voice)
         return status_of(view.counts)
     finally:
         link.close()
+
+
+def children(directory: RunDirectory) -> set[JobId]:
+    """The jobs of a run that only running jobs have submitted."""
+    return {child.entry.id for child in directory.children()} - {entry.id for entry in directory.own()}
 
 
 def _copied(workspace: Workspace, code: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +16,12 @@ from xpm.experiment.presence import Presence
 from xpm.types import JobId, Scalar
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Proof
+from xpm.workspace.rundir import END, Child
 
 Item = tuple[Prepared, SubmitOptions]
 
 PART = 1000
 """Tasks whose records are looked for at once."""
-
-END = "end.json"
-"""The file in a run's folder that says that all of its jobs are done."""
 
 
 class Submitted(NamedTuple):
@@ -58,7 +56,11 @@ class Gathering:
     def __init__(self, workspace: Workspace) -> None:
         self._presence = Presence(workspace)
         self.jobs: dict[JobId, Submitted] = {}
-        """All jobs, in the order of their submission."""
+        """All jobs, in the order of their submission; those that running jobs have submitted come later."""
+        self.children: set[JobId] = set()
+        """Those that only running jobs have submitted."""
+        self.anew: set[JobId] = set()
+        """Those that begin anew with this run: what they submit, if anything, is yet to come."""
         self.chains: Chains[JobId] = Chains()
         self.done: list[Done] = []
         """Those with a record that the broker wasn't told of yet."""
@@ -71,7 +73,9 @@ class Gathering:
             prepared = item[0]
             tags = dict(prepared.tags)
             known = jobs.get(prepared.id)
-            if known is not None:
+            if prepared.id in self.children:
+                self.children.discard(prepared.id)
+            elif known is not None:
                 tags = {**known.tags, **tags}
                 if tags == known.tags:
                     continue
@@ -94,6 +98,34 @@ class Gathering:
             self.done += [Done(item, proofs[item[0].id]) for item in items if item[0].id in proofs]
             yield from [item for item in items if item[0].id not in proofs]
 
+    def grow(self, children: Iterable[Child]) -> list[Child]:
+        """Remembers what running jobs have submitted; returns what is new."""
+        fresh: list[Child] = []
+        for child in children:
+            entry = child.entry
+            if entry.id not in self.jobs:
+                self.jobs[entry.id] = Submitted(entry.id, entry.task, entry.label, dict(entry.tags))
+                self.children.add(entry.id)
+                fresh.append(child)
+        return fresh
+
+    def inherited(self, children: Iterable[Child]) -> list[Child]:
+        """Those of an earlier run's that jobs of this one have submitted, which do not run again; with their proofs."""
+        found: list[Child] = []
+        for child in children:
+            if child.parent in self.jobs and child.parent not in self.anew and self.grow([child]):
+                entry = child.entry
+                proof = self._presence.proofs([(entry.task, entry.id)]).get(entry.id)
+                if proof is not None:
+                    entry = entry._replace(known="recorded", fence=proof.fence, code=proof.code)
+                found.append(child._replace(entry=entry))
+        return found
+
+    @property
+    def own(self) -> list[JobId]:
+        """The jobs that the script itself has submitted."""
+        return [job for job in self.jobs if job not in self.children]
+
     def gone(self, job: Submitted) -> bool:
         """Whether a job has no complete record now, whatever anybody believes."""
         return not self._presence.proofs([(job.task, job.id)])
@@ -101,12 +133,16 @@ class Gathering:
     @property
     def plan(self) -> str:
         """What was submitted so far, in a word: see `plan_of`."""
-        return plan_of((job.id, job.tags) for job in self.jobs.values())
+        return plan_of(((job.id, job.tags) for job in self.jobs.values()), self.children)
 
 
-def plan_of(jobs: Iterable[tuple[JobId, Mapping[str, Scalar]]]) -> str:
-    """A hash of jobs and their tags, in their order."""
-    text = repr([(job, sorted(tags.items()) if tags else ()) for job, tags in jobs])
+def plan_of(jobs: Iterable[tuple[JobId, Mapping[str, Scalar]]], children: Collection[JobId] = ()) -> str:
+    """A hash of jobs and their tags, in their order; of those that jobs have submitted, in that of their names."""
+    told = [(job, sorted(tags.items()) if tags else ()) for job, tags in jobs]
+    if children:
+        own = [each for each in told if each[0] not in children]
+        told = [*own, *sorted(each for each in told if each[0] in children)]
+    text = repr(told)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -119,9 +155,9 @@ def read_end(run: Path) -> End | None:
         return None
 
 
-def newest(experiment: Path) -> Path | None:
-    """The folder of the newest run in the folder of an experiment; None when there is none."""
+def newest(experiment: Path, besides: Path | None = None) -> Path | None:
+    """The folder of the newest run in the folder of an experiment, `besides` left out; None when there is none."""
     try:
-        return max((path for path in experiment.iterdir() if path.is_dir()), default=None)
+        return max((path for path in experiment.iterdir() if path.is_dir() and path != besides), default=None)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -18,11 +18,11 @@ from xpm.broker.resources import SHARE
 from xpm.core.requirement import Need, capacities_of, differing, needs_text, not_free, refuse_excess
 from xpm.errors import BrokerError
 from xpm.experiment.link import Link
-from xpm.experiment.rundir import user
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
 from xpm.settings import Settings, load
 from xpm.workspace.layout import Workspace
+from xpm.workspace.rundir import user
 
 
 class Grasp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpm.core.state import State
@@ -12,6 +13,7 @@ from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.gathering import End, Gathering, Item, Submitted, newest, read_end
 from xpm.experiment.outbox import Outbox
 from xpm.types import JobId
+from xpm.workspace.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from xpm.experiment.remote import Remote
@@ -66,6 +68,8 @@ class Outgoing:
     def flush(self) -> None:
         """What was submitted is told to the broker, and what is done of it, if there is anything to run."""
         self._outbox.flush(self._settle_begun)
+        if self._remote is not None:
+            self._remote.look_for_children()
 
     def settle(self) -> None:
         """All of it is told to the broker, in any case."""
@@ -79,17 +83,25 @@ class Outgoing:
             broker is told nothing.
         """
         self._outbox.flush()
-        if self._remote is None:
-            run = newest(self._under.workspace.experiment_dir(self._under.experiment))
+        run = self._earlier()
+        inherited = self._gathering.inherited(RunDirectory(run).children()) if run is not None else []
+        if self._remote is None and all(child.entry.known == "recorded" for child in inherited):
             last = read_end(run) if run is not None else None
             if not self._gathering.jobs:
                 return End("", {})
             if last is not None and last.plan == self._gathering.plan:
                 return last
         self.settle()
+        if run is not None and inherited:
+            self._outbox.flush(lambda: self.remote.inherit(inherited, RunDirectory(run)))
         if self._remote is not None:
             self._remote.rank()
         return None
+
+    def _earlier(self) -> Path | None:
+        """The folder of the run before this one."""
+        folder = self._under.workspace.experiment_dir(self._under.experiment)
+        return newest(folder, besides=self._remote.folder if self._remote is not None else None)
 
     def _send(self, batch: list[Item]) -> None:
         """A batch goes out, on the outbox's thread; what has a record is told last."""

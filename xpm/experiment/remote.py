@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 from xpm.broker.broker import Entry, Outcome
@@ -21,13 +22,14 @@ from xpm.broker.control import CHANGED, Tally
 from xpm.broker.touch import touch
 from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
-from xpm.core.message import PAYLOAD_VERSION
+from xpm.core.message import PAYLOAD_VERSION, type_keys
 from xpm.core.plan import Plan
 from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
 from xpm.core.submission import Prepared
+from xpm.core.wishes import wishes_of
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
@@ -38,18 +40,23 @@ from xpm.experiment.grasp import declare
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
-from xpm.experiment.rundir import Origin, RunDirectory, user
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
-from xpm.experiment.wishes import wishes_of
 from xpm.person import person
 from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
+from xpm.workspace.rundir import Child, Origin, RunDirectory, user
 from xpm.workspace.snapshot import snapshot
+
+INHERITED = "inherited"
+"""Who notes the jobs that jobs have submitted in an earlier run."""
+
+ANEW = ("new", "retried")
+"""What became of jobs that begin anew with this run."""
 
 PART = 100
 """Jobs that are noted and sent while the broker is busy with those before."""
@@ -86,7 +93,7 @@ class Remote:
 
     def rank(self) -> None:
         """Tells which jobs are parts of longer chains than was known when they went out."""
-        changes = self._gathering.chains.changes(self._gathering.jobs)
+        changes = self._gathering.chains.changes(self._gathering.own)
         if changes and self._run is not None:
             self._link.ask(lambda: self._link.broker.rank(changes))
 
@@ -95,22 +102,49 @@ class Remote:
         if self._run is not None:
             self._link.ask(lambda: self._link.broker.secure())
 
+    def inherit(self, children: Sequence[Child], earlier: RunDirectory) -> None:
+        """Submits what jobs of this run have submitted in an earlier one: this one waits for it, too."""
+        self._types |= earlier.types()
+        resources = earlier.resources()
+        if resources:
+            self._link.ask(lambda: self._link.broker.declare(resources))
+        assert self._run is not None, "the jobs that have submitted them were settled before"
+        note = RunDirectory(self._run.directory.path, INHERITED)
+        for child in children:
+            note.add_child(child, {key: self._types[key] for key in type_keys(child.entry.payload)})
+        for resource, capacity in resources.items():
+            note.add_resource(resource, capacity)
+        self._send(self._run, (child.entry for child in children))
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the run, if there is one."""
+        return None if self._run is None else self._run.directory.path
+
+    def look_for_children(self) -> None:
+        """Sees which jobs running jobs have submitted."""
+        if self._run is not None:
+            self._gathering.grow(self._run.directory.children())
+
     def _submit(self, entries: Iterator[Entry]) -> None:
         first = self._run is None
         run = self._run = self._run or self._open()
         if first:
             self._link.fit()
         self._link.serve()
+        self._send(run, self._noted(entries, run.directory))
+        self._link.confirm()
+        if first:
+            run.directory.add_commit(self._origin(run.name))
+
+    def _send(self, run: Tracked, entries: Iterator[Entry]) -> None:
         gone: dict[JobId, Entry] = {}
         try:
-            run.submit(self._noted(entries, run.directory), self._types, partial(self._hear, gone))
+            run.submit(entries, self._types, partial(self._hear, gone))
         finally:
             run.count = len(self._codes)
         if gone:
             run.submit(gone.values(), self._types)
-        self._link.confirm()
-        if first:
-            run.directory.add_commit(self._origin(run.name))
 
     def _noted(self, entries: Iterator[Entry], directory: RunDirectory) -> Iterator[Entry]:
         """The same entries, each noted in the run's directory before the broker hears of it."""
@@ -168,9 +202,12 @@ class Remote:
         for entry, outcome in zip(entries, outcomes, strict=True):
             self._codes[entry.id] = entry.code or outcome.code
             if outcome.state is not State.DONE:
+                if outcome.action in ANEW:
+                    self._gathering.anew.add(entry.id)
                 continue
             if entry.known == "no" and self._gathering.gone(self._gathering.jobs[entry.id]):
                 gone[entry.id] = entry._replace(known="removed")
+                self._gathering.anew.add(entry.id)
             else:
                 self._before.add(entry.id)
 
@@ -214,11 +251,16 @@ class Remote:
         view, given_up = watch(self._care(self._run))
         if given_up:
             self._leave(view)
+        self.look_for_children()
         done = view.counts[State.DONE] == view.total == len(self._gathering.jobs)
         if done and self._code and self._code.copied:  # without a copy, jobs may have run others
-            codes = Counter(self._codes.values())
+            codes = Counter([*self._codes.values(), *self._codes_of_children()])
             note_end(self._run.directory, self._gathering.plan, codes, self._under.voice)
         return view
+
+    def _codes_of_children(self) -> list[str]:
+        ids = [job for job in self._gathering.children if job not in self._codes]
+        return [found[1] for found in self._link.ask(lambda: self._link.views.states(ids)) if found]
 
     def result(self, task: Task, timeout: float | None) -> Any:
         """Waits for the job of `task`, which was submitted, and gives its result.
@@ -256,6 +298,7 @@ class Remote:
 
     def left(self) -> list[Unfinished]:
         """The jobs that are not DONE; what failed first comes first."""
+        self.look_for_children()
         link, ids = self._connected(), list(self._gathering.jobs)
         return link.ask(lambda: unfinished(link.views, self._under.workspace, ids))
 

@@ -18,6 +18,7 @@ from xpm.core.session import PRIORITIES, ScriptLoaded, Session, SubmitOptions
 from xpm.core.state import ENDED, State
 from xpm.core.steering import Touch, Verb
 from xpm.core.submission import prepare
+from xpm.core.wishes import settled
 from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import parting, rows
 from xpm.experiment.circumstances import Circumstances
@@ -29,7 +30,6 @@ from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import name_script
 from xpm.experiment.steering import OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
-from xpm.experiment.wishes import settled
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
 from xpm.standard import open_missing
 from xpm.types import JobId, Namespace

@@ -18,10 +18,10 @@ from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import DEPENDENCY, NO_INPUT
 from xpm.experiment.others import about_others
-from xpm.experiment.rundir import RunDirectory
 from xpm.experiment.voice import Voice, all_jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
+from xpm.workspace.rundir import RunDirectory
 
 LISTED = 5
 """Failed jobs that are named, at most."""

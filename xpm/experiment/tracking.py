@@ -13,9 +13,9 @@ from xpm.broker.views import JobView, RunView
 from xpm.core.state import State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
-from xpm.experiment.rundir import RunDirectory
 from xpm.person import person
 from xpm.types import JobId
+from xpm.workspace.rundir import RunDirectory
 
 LOOK = 1.0
 """Seconds between two looks whether a later run of the experiment has taken the jobs over."""
@@ -56,7 +56,7 @@ class Tracked:
         """Jobs that the broker must know of."""
         self._elsewhere = 0
         """Those among them that a later run of the experiment had listed before this one came to submit them."""
-        self._ids: list[JobId] | None = None
+        self._own: list[JobId] | None = None
         self._looked = 0.0
 
     @property
@@ -148,21 +148,30 @@ class Tracked:
 
         An end is never believed without this look: the jobs that are left to the run may be the done ones.
         """
-        if self._ids is None and (view.ended or time.monotonic() - self._looked >= LOOK):
+        if self._own is None and (view.ended or time.monotonic() - self._looked >= LOOK):
             self._looked = time.monotonic()
             tokens = self._link.views.runs(self.experiment)
             if tokens and tokens[-1] != view.token:
-                self._ids = list(self.directory.jobs())
-        return self._ids is not None
+                self._own = list(self.directory.jobs())
+        return self._own is not None
+
+    @property
+    def _ids(self) -> list[JobId]:
+        """All jobs of the run, with what they have submitted up to now."""
+        children = [child.entry.id for child in self.directory.children()]
+        return list(dict.fromkeys([*(self._own or ()), *children]))
 
     def _counted(self, view: RunView) -> RunView:
         counts = dict.fromkeys(State, 0)
-        found = self._link.views.states(self._ids or ())
+        ids = self._ids
+        found = self._link.views.states(ids)
         counts.update(Counter(one[0] for one in found if one is not None))
-        held = sum("person" in job.holds for job in self._on_hold(found))
+        held = sum("person" in job.holds for job in self._on_hold(ids, found))
         return replace(view, total=len(found), counts=counts, held=held)
 
-    def _on_hold(self, found: Sequence[tuple[State, str, str] | None]) -> list[JobView]:
-        states = zip(self._ids or (), found, strict=True)
+    def _on_hold(
+        self, wanted: Sequence[JobId], found: Sequence[tuple[State, str, str] | None]
+    ) -> list[JobView]:
+        states = zip(wanted, found, strict=True)
         ids = [job for job, one in states if one is not None and one[0] is State.HOLD]
         return [job for job in self._link.views.jobs(ids) if job is not None]

@@ -3,6 +3,7 @@
 `run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of
 it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name;
 `resources.jsonl` has the tokens and locks that jobs require, with the capacities that the script gave; `end.json` is there when all jobs were done.
+What running jobs submit stands in files of the same kinds, one for each worker that notes it: `jobs-<worker>.jsonl`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from xpm import started
 from xpm.broker.broker import Entry
 from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
-from xpm.experiment.gathering import END
 from xpm.types import JobId, Scalar
 
 FORMAT = 1
@@ -32,6 +32,8 @@ TYPES = "types.jsonl"
 RESOURCES = "resources.jsonl"
 FACTS = "run.json"
 DIFF = "code.diff"
+END = "end.json"
+"""The file that says that all jobs of the run are done."""
 
 _text = json.encoder.encode_basestring_ascii
 _line = json.JSONEncoder(separators=(",", ":")).encode
@@ -49,11 +51,26 @@ class Origin:
     script: Path | None
 
 
-class RunDirectory:
-    """The folder of one run."""
+class Child(NamedTuple):
+    """A job that a running job has submitted."""
 
-    def __init__(self, path: Path) -> None:
+    parent: JobId
+    entry: Entry
+    at: float
+    """When, in Unix seconds."""
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    Args:
+        path: the folder.
+        writer: who notes what jobs submit there; nobody else may be called so.
+    """
+
+    def __init__(self, path: Path, writer: str = "") -> None:
         self.path = path
+        self._suffix = f"-{writer}" if writer else ""
         self._jobs: TextIO | None = None
         self._types: set[str] = set()
 
@@ -105,17 +122,39 @@ class RunDirectory:
         """
         try:
             if fresh := types.keys() - self._types:
-                with (self.path / TYPES).open("a", encoding="ascii") as file:
-                    file.writelines(
-                        f'{{"type":"{key}","packed":"{_base64(types[key])}"}}\n' for key in sorted(fresh)
-                    )
-                self._types |= fresh
+                self._add_types({key: types[key] for key in sorted(fresh)})
             if self._jobs is None:
                 self._jobs = (self.path / JOBS).open("a", encoding="ascii")
             self._jobs.write("".join([_job_line(entry) for entry in entries]))
             self._jobs.flush()
         except OSError as error:
             raise WorkspaceError(f"cannot note jobs in {self.path}: {error.strerror or error}") from error
+
+    def add_child(self, child: Child, types: Mapping[str, bytes]) -> None:
+        """Notes a job that a running job is about to submit.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        try:
+            self._add_types(types)
+            line = f'{{"parent":"{child.parent}","at":{child.at},{_job_line(child.entry)[1:]}'
+            with self._file(JOBS).open("a", encoding="ascii") as file:
+                file.write(line)
+        except OSError as error:
+            raise WorkspaceError(f"cannot note a job in {self.path}: {error.strerror or error}") from error
+
+    def _add_types(self, types: Mapping[str, bytes]) -> None:
+        with self._file(TYPES).open("a", encoding="ascii") as file:
+            file.writelines(f'{{"type":"{key}","packed":"{_base64(types[key])}"}}\n' for key in types)
+        self._types |= types.keys()
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{Path(name).stem}{self._suffix}.jsonl"
+
+    def _files(self, name: str) -> list[Path]:
+        stem = Path(name).stem
+        return [self.path / name, *sorted(self.path.glob(f"{stem}-*.jsonl"))]
 
     def add_end(self, plan: str, codes: Mapping[str, int]) -> None:
         """Notes that all jobs of the run are done: the next run of the same plan then has nothing to ask.
@@ -147,24 +186,28 @@ class RunDirectory:
             return ""
 
     def jobs(self) -> dict[JobId, Mapping[str, Scalar]]:
-        """The jobs of the run, in the order of their submission, and their tags."""
+        """The jobs of the run in the order of their submission, then what these have submitted, and their tags."""
         return {entry.id: entry.tags for entry in self.entries()}
 
     def entries(self) -> Iterator[Entry]:
         """The jobs of the run as they were submitted; a line that was cut off is left out."""
-        for values in _lines(self.path / JOBS):
-            yield Entry(
-                JobId(values["job"]),
-                values["task"],
-                values["label"],
-                a2b_base64(values["payload"]),
-                tuple(values["inputs"]),
-                values["tags"],
-                values["queue"],
-                values["version"],
-                values["priority"],
-                wishes=values.get("wishes", {}),
-            )
+        yield from self.own()
+        for child in self.children():
+            yield child.entry
+
+    def own(self) -> Iterator[Entry]:
+        """Those that the script has submitted."""
+        yield from map(_entry, _lines(self.path / JOBS))
+
+    def children(self) -> list[Child]:
+        """Those that running jobs have submitted, in the order of their submission, as they were submitted last."""
+        found: dict[tuple[JobId, JobId], Child] = {}
+        lines = [values for path in self._files(JOBS)[1:] for values in _lines(path)]
+        for values in sorted(lines, key=lambda values: values["at"]):
+            child = Child(JobId(values["parent"]), _entry(values), values["at"])
+            first = found.setdefault((child.parent, child.entry.id), child)
+            found[child.parent, child.entry.id] = child._replace(at=first.at)
+        return list(found.values())
 
     def add_resource(self, resource: str, capacity: int) -> None:
         """Notes a token or lock that jobs require.
@@ -173,18 +216,41 @@ class RunDirectory:
             WorkspaceError: it can't be written.
         """
         try:
-            with (self.path / RESOURCES).open("a", encoding="ascii") as file:
+            with self._file(RESOURCES).open("a", encoding="ascii") as file:
                 file.write(f"{_line({'resource': resource, 'capacity': capacity})}\n")
         except OSError as error:
             raise WorkspaceError(f"cannot note a token in {self.path}: {error.strerror or error}") from error
 
     def resources(self) -> dict[str, int]:
         """The tokens and locks that jobs require, and the capacities that the script gave."""
-        return {values["resource"]: values["capacity"] for values in _lines(self.path / RESOURCES)}
+        return {
+            values["resource"]: values["capacity"]
+            for path in self._files(RESOURCES)
+            for values in _lines(path)
+        }
 
     def types(self) -> dict[str, bytes]:
         """The packed descriptions of the classes that the payloads name."""
-        return {values["type"]: a2b_base64(values["packed"]) for values in _lines(self.path / TYPES)}
+        return {
+            values["type"]: a2b_base64(values["packed"])
+            for path in self._files(TYPES)
+            for values in _lines(path)
+        }
+
+
+def _entry(values: Mapping[str, Any]) -> Entry:
+    return Entry(
+        JobId(values["job"]),
+        values["task"],
+        values["label"],
+        a2b_base64(values["payload"]),
+        tuple(values["inputs"]),
+        values["tags"],
+        values["queue"],
+        values["version"],
+        values["priority"],
+        wishes=values.get("wishes", {}),
+    )
 
 
 def _job_line(entry: Entry) -> str:

@@ -1,0 +1,37 @@
+"""Submission from within a job carries its execution, and is refused when that has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from xpm.broker.broker import Broker, Entry, Execution
+from xpm.core.state import State
+from xpm.errors import JobError
+from xpm.types import JobId
+
+PARENT, CHILD = (JobId(f"{digit}" * 64) for digit in "ab")
+
+
+def test_only_the_execution_that_holds_the_lease_may_submit(broker: Broker) -> None:
+    run = broker.open("e", "r")
+    broker.submit(run, [Entry(PARENT, "T", "parent", b"")])
+    child = Entry(CHILD, "T", "child", b"", (PARENT,))
+    broker.enrol("w", {})
+    claim = broker.claim("w", 1, "default:1").claim
+    assert claim is not None
+    for job, number in (
+        (PARENT, claim.execution + 1),
+        (PARENT, claim.execution - 1),
+        (CHILD, claim.execution),
+    ):
+        with pytest.raises(JobError):
+            broker.submit(run, [child], by=Execution(job, number))
+    by = Execution(PARENT, claim.execution)
+    (outcome,) = broker.submit(run, [child], by=by)
+    assert (outcome.state, outcome.action) == (State.WAITING, "new")
+    (outcome,) = broker.submit(run, [child], by=by)
+    assert (outcome.state, outcome.action) == (State.WAITING, "joined")
+    reply = broker.finish("w", 2, "default:1", PARENT, claim.execution, claim.fence)
+    assert reply.claim is not None and reply.claim.id == CHILD
+    with pytest.raises(JobError):
+        broker.submit(run, [child], by=by)

@@ -1,0 +1,138 @@
+"""What a running job submits, seen from its worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xpm.broker.broker import Broker, Claim, Entry, Execution, Outcome, Run
+from xpm.broker.resources import FENCED
+from xpm.broker.views import JobView, RunView, Views
+from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
+from xpm.core.session import PRIORITIES
+from xpm.core.state import State
+from xpm.errors import JobError, SubmissionError
+from xpm.settings import QUEUE_NAME, is_queue
+from xpm.types import JobId, Scalar
+from xpm.workspace.layout import Workspace
+from xpm.workspace.results import Proof, proof
+from xpm.workspace.rundir import Child, RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A task that a running job submits, as it comes over the line."""
+
+    id: JobId
+    task: str
+    label: str
+    payload: bytes
+    types: Mapping[str, bytes]
+    inputs: Sequence[JobId]
+    tags: Mapping[str, Scalar]
+    queue: str | None
+    priority: int | None
+    needs: Sequence[Sequence[Any]]
+    wishes: Mapping[str, str | int]
+    """Its start time is by the clock of this host."""
+
+
+class Offspring:
+    """Submits what running jobs ask for, to the runs that list them.
+
+    Args:
+        workspace: its path.
+        writer: notes it in the runs' folders; a name that no other process has.
+    """
+
+    def __init__(self, workspace: Path, writer: str) -> None:
+        self._path = workspace
+        self._writer = writer
+        self._noting = threading.Lock()
+
+    def submit(self, broker: Broker, claim: Claim, asked: Asked) -> tuple[Outcome, list[Need]]:
+        """Submits a task; returns what became of it, and the tokens that it needs, for what is to be said of them.
+
+        It is noted before the broker hears of it: one that loses its memory is told again.
+
+        Raises:
+            SubmissionError: something of it can't be.
+            JobError: this execution of the job has ended.
+        """
+        views = Views(broker)
+        parent = views.job(claim.id)
+        if parent is None or parent.state is not State.RUNNING or parent.execution != claim.execution:
+            raise JobError(FENCED)
+        needs = [Need(*each) for each in asked.needs]
+        entry = self._entry(broker, parent, asked, needs)
+        tags, workspace = views.tags(parent), Workspace.open(self._path, create=False)
+        by = Execution(claim.id, claim.execution)
+        outcome: Outcome | None = None
+        for run in self._runs(views, parent):
+            mine = entry._replace(tags={**tags.get(run.token, {}), **asked.tags})
+            self._note(workspace, run, Child(claim.id, mine, time.time()), asked.types, needs)
+            outcome = _send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), claim.code),
+                mine, asked.types, by, self._proof(asked))  # fmt: skip
+        if outcome is None:
+            raise SubmissionError(f"{asked.label}: no experiment wants the job any more that submits it")
+        return outcome, needs
+
+    def _entry(self, broker: Broker, parent: JobView, asked: Asked, needs: Sequence[Need]) -> Entry:
+        queue = parent.queue if asked.queue is None else asked.queue
+        if not is_queue(queue):
+            raise SubmissionError(f"queue {queue!r}: {QUEUE_NAME}")
+        priority = parent.priority if asked.priority is None else asked.priority
+        if priority not in PRIORITIES:
+            raise SubmissionError(
+                f"priority {priority}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
+            )
+        wishes = dict(asked.wishes)
+        if "nb" in wishes:
+            wishes["nb"] = int(wishes["nb"]) + round(1000 * (broker.now() - time.time()))
+        if needs:
+            refuse_excess(broker.declare(capacities_of(needs)), needs, asked.label)
+            wishes["rs"] = needs_text(needs)
+        return Entry(
+            asked.id, asked.task, asked.label, asked.payload, tuple(asked.inputs), asked.tags, queue,
+            priority=priority, wishes=wishes,
+        )  # fmt: skip
+
+    def _runs(self, views: Views, parent: JobView) -> list[RunView]:
+        """The runs that list the job, one of each experiment, the newest last."""
+        found = [run for run in map(views.run, parent.runs) if run is not None]
+        return sorted(found, key=lambda run: int(run.token.partition(".")[2]))
+
+    def _note(
+        self,
+        workspace: Workspace,
+        run: RunView,
+        child: Child,
+        types: Mapping[str, bytes],
+        needs: Sequence[Need],
+    ) -> None:
+        folder = workspace.experiment_dir(run.experiment) / run.name
+        if not folder.is_dir():  # somebody has removed it: from there, nothing will be told again
+            return
+        directory = RunDirectory(folder, self._writer)
+        with self._noting:
+            directory.add_child(child, types)
+            for need in needs:
+                directory.add_resource(need.resource, capacities_of([need])[need.resource])
+
+    def _proof(self, asked: Asked) -> Proof | None:
+        return proof(Workspace.open(self._path, create=False).jobpath(asked.task, asked.id))
+
+
+def _send(
+    broker: Broker, run: Run, entry: Entry, types: Mapping[str, bytes], by: Execution, found: Proof | None
+) -> Outcome:
+    if found is not None:
+        entry = entry._replace(known="recorded", fence=found.fence, code=found.code)
+    (outcome,) = broker.submit(run, [entry], types, by=by)
+    if outcome.state is State.DONE and found is None:  # the broker believes in a result that is gone
+        (outcome,) = broker.submit(run, [entry._replace(known="removed")], types, by=by)
+    return outcome
