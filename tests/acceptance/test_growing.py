@@ -106,7 +106,8 @@ def test_a_script_waits_for_what_its_tasks_submit_and_shows_it(lab: Lab) -> None
     assert len(lines(lab, "leaves")) == 4 and len(lines(lab, "roots")) == 1
 
 
-def test_a_parent_that_is_killed_submits_again_and_doubles_nothing(lab: Lab) -> None:
+@pytest.mark.parametrize("dies", ["job", "worker"])
+def test_a_parent_that_is_killed_submits_again_and_doubles_nothing(lab: Lab, dies: str) -> None:
     go = lab.project / "go"
     write(
         lab,
@@ -115,7 +116,11 @@ def test_a_parent_that_is_killed_submits_again_and_doubles_nothing(lab: Lab) -> 
     )
     lab.ok("run", "--detach", "grow.py")
     until(lambda: len(lines(lab, "roots")) == 1)
-    os.kill(int(lines(lab, "roots")[0]), signal.SIGKILL)
+    pid = int(lines(lab, "roots")[0])
+    if dies == "worker":
+        busy = {each["job"]["label"]: each["pid"] for each in lab.json("worker")["workers"] if each["job"]}
+        pid = busy["Root width=3"]
+    os.kill(pid, signal.SIGKILL)
     until(lambda: len(lines(lab, "roots")) == 2)
     go.touch()
     lab.ok("attach", "grow")

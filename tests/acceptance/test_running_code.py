@@ -11,6 +11,7 @@ import pytest
 from farm import Farm, farm
 from servers import Server
 
+from xpm.broker.ledger import Ledger
 from xpm.core.state import State
 from xpm.workspace.results import read_record
 from xpm.workspace.values import decode_result
@@ -178,6 +179,8 @@ def test_what_is_held_comes_back(lab: Farm, tmp_path: Path, how: str, dies: str)
     lab.send(lab.run(), lab.tasks.Holder.C(how=how, pids=pids, until=until))
     lab.until(lambda: list(pids.iterdir()))
     assert used(lab) == 2
+    if how != "spawned":
+        assert [one.label for one in Ledger(lab.broker).holders("t.gpu")] == [f"Holder how={how}"]
     (first,) = (int(path.name) for path in pids.iterdir())
     if dies == "job":
         os.kill(first, signal.SIGKILL)

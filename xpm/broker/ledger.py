@@ -130,7 +130,9 @@ class Ledger:
             )
             needs, host, facts, since = (value or b"" for value in values)
             about: dict[str, Any] = unpack(facts) if facts else {}
-            label = f"{about.get('what', 'code')} (pid {about.get('pid', '?')}, {about.get('user', '?')})"
+            label = str(about.get("what", "code"))
+            if "pid" in about:  # else it is the code of a job
+                label += f" (pid {about['pid']}, {about.get('user', '?')})"
             return Holding(member, label, 0, int(since or 0) / 1000, host.decode(), needs.decode())
         name = f"{self._prefix}j:{member}"
         values = self._broker.ask(lambda: client.hmget(name, "l", "rs", "tw"))
