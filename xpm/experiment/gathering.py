@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpm.core.chains import Chains
 from xpm.core.session import SubmitOptions
@@ -15,8 +15,11 @@ from xpm.core.submission import Prepared
 from xpm.experiment.presence import Presence
 from xpm.types import JobId, Scalar
 from xpm.workspace.layout import Workspace
+from xpm.workspace.paths import CHILDREN, END
 from xpm.workspace.results import Proof
-from xpm.workspace.rundir import END, Child
+
+if TYPE_CHECKING:
+    from xpm.workspace.rundir import Child
 
 Item = tuple[Prepared, SubmitOptions]
 
@@ -153,6 +156,11 @@ def read_end(run: Path) -> End | None:
         return End(str(values["plan"]), {str(code): int(n) for code, n in values["codes"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def has_grown(run: Path) -> bool:
+    """Whether jobs of the run in the folder `run` have submitted others."""
+    return next(run.glob(CHILDREN), None) is not None
 
 
 def newest(experiment: Path, besides: Path | None = None) -> Path | None:

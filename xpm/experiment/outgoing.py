@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from xpm.core.state import State
 from xpm.experiment.circumstances import Circumstances
-from xpm.experiment.gathering import End, Gathering, Item, Submitted, newest, read_end
+from xpm.experiment.gathering import End, Gathering, Item, Submitted, has_grown, newest, read_end
 from xpm.experiment.outbox import Outbox
 from xpm.types import JobId
-from xpm.workspace.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from xpm.experiment.remote import Remote
+    from xpm.workspace.rundir import RunDirectory
 
 
 class Outgoing:
@@ -84,7 +84,8 @@ class Outgoing:
         """
         self._outbox.flush()
         run = self._earlier()
-        inherited = self._gathering.inherited(RunDirectory(run).children()) if run is not None else []
+        earlier = _directory(run) if run is not None and has_grown(run) else None
+        inherited = self._gathering.inherited(earlier.children()) if earlier is not None else []
         if self._remote is None and all(child.entry.known == "recorded" for child in inherited):
             last = read_end(run) if run is not None else None
             if not self._gathering.jobs:
@@ -92,8 +93,8 @@ class Outgoing:
             if last is not None and last.plan == self._gathering.plan:
                 return last
         self.settle()
-        if run is not None and inherited:
-            self._outbox.flush(lambda: self.remote.inherit(inherited, RunDirectory(run)))
+        if earlier is not None and inherited:
+            self._outbox.flush(lambda: self.remote.inherit(inherited, earlier))
         if self._remote is not None:
             self._remote.rank()
         return None
@@ -156,3 +157,10 @@ class Outgoing:
             if not ended:
                 self._remote.give_up()
             self._remote.close()
+
+
+def _directory(run: Path) -> RunDirectory:
+    """The folder of a run, to be read; loaded late, since it knows the broker's values."""
+    module: Any = importlib.import_module("xpm.workspace.rundir")
+    directory: RunDirectory = module.RunDirectory(run)
+    return directory

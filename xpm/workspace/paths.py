@@ -1,4 +1,4 @@
-"""The names of the folders of jobs."""
+"""The names of the folders of jobs, and of files in those of runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from functools import lru_cache
 
 MARKER = ".xpm/workspace.toml"
 """What makes a folder a workspace, relative to it."""
+
+END = "end.json"
+"""The file in a run's folder that says that all of its jobs are done."""
+
+CHILDREN = "jobs-*.jsonl"
+"""The files there that say what running jobs have submitted."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 120

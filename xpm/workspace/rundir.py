@@ -25,6 +25,7 @@ from xpm.broker.broker import Entry
 from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
 from xpm.types import JobId, Scalar
+from xpm.workspace.paths import CHILDREN, END
 
 FORMAT = 1
 JOBS = "jobs.jsonl"
@@ -32,8 +33,6 @@ TYPES = "types.jsonl"
 RESOURCES = "resources.jsonl"
 FACTS = "run.json"
 DIFF = "code.diff"
-END = "end.json"
-"""The file that says that all jobs of the run are done."""
 
 _text = json.encoder.encode_basestring_ascii
 _line = json.JSONEncoder(separators=(",", ":")).encode
@@ -153,8 +152,11 @@ class RunDirectory:
         return self.path / f"{Path(name).stem}{self._suffix}.jsonl"
 
     def _files(self, name: str) -> list[Path]:
-        stem = Path(name).stem
-        return [self.path / name, *sorted(self.path.glob(f"{stem}-*.jsonl"))]
+        others = sorted(self.path.glob(CHILDREN))
+        return [
+            self.path / name,
+            *(path.with_name(path.name.replace("jobs", Path(name).stem, 1)) for path in others),
+        ]
 
     def add_end(self, plan: str, codes: Mapping[str, int]) -> None:
         """Notes that all jobs of the run are done: the next run of the same plan then has nothing to ask.
