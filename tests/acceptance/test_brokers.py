@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sentinels import until, watched
+from sentinels import watched
 from servers import Server, free_port, redis_binary, valkey_binary
+from waiting import until
 
 from xpm.broker import rq as rqnames
 from xpm.workspace.layout import Workspace

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from commands import XPM, Lab
+from rq.cli import main as rq
 
 from xpm.cli.main import COMMANDS, xpm
 from xpm.cli.words import ago, unserved
@@ -45,7 +46,7 @@ def options(command: click.Command) -> set[str]:
 
 
 def test_the_pages_name_no_option_that_there_is_not():
-    known = {"--help", *options(xpm)}
+    known = {"--help", *options(xpm), *options(rq)}
     for page in ("settings", "cli", "experiments", "operations", "tutorial"):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / f"{page}.md").read_text()))
         assert named <= known, page

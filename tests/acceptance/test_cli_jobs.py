@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from commands import XPM, Lab
-from sentinels import until
+from waiting import until
 
 from xpm.cli.listing import Filter, window
 from xpm.cli.logs import Log

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from sentinels import Watched, until, watched
+from redis.sentinel import MasterNotFoundError, Sentinel
+from sentinels import Watched, watched
 from servers import redis_binary, valkey_binary
+from waiting import until
 
 XPM = (sys.executable, "-m", "xpm.cli")
 
@@ -122,6 +124,15 @@ class Scene:
         self.servers.replica.process.send_signal(signal.SIGCONT)
         with self.servers.replica.client(retry=PATIENT) as replica:
             until(lambda: replica.info("replication")["role"] == "master", 40)
+        until(self._told, 40)
+
+    def _told(self) -> bool:
+        """Sentinel tells of the new master, a while after it became that."""
+        sentinel = Sentinel([("127.0.0.1", self.servers.port)])
+        try:
+            return sentinel.discover_master("main")[1] == self.servers.replica.port
+        except MasterNotFoundError:
+            return False
 
     def check(self, steps: int) -> None:
         """Each step has one record, of its last execution; what was done before the failover ran no more."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from sentinels import Watched, until, watched
+from sentinels import Watched, watched
 from servers import Server, free_port, redis_binary, valkey_binary
+from waiting import until
 
 from xpm.broker.connect import check, open_client, refuse_unsuitable, safe
 from xpm.errors import BrokerUnreachable, BrokerUnsuitable, SettingsError

@@ -67,6 +67,8 @@ def test_a_connection_that_outlived_the_data_it_was_greeted_with_gets_no_fence_t
 
 def follow(replica: object, master: Server) -> None:
     client = replica
+    with master.client() as source:
+        source.config_set("repl-diskless-sync-delay", 0)
     client.replicaof("127.0.0.1", master.port)  # type: ignore[attr-defined]
     until(lambda: client.info("replication").get("master_link_status") == "up")  # type: ignore[attr-defined]
     with master.client() as source:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import redis
 from servers import Server, free_port
+from waiting import until
 
 
 class Watched(NamedTuple):
@@ -55,10 +55,3 @@ def _knows_the_replica(port: int) -> bool:
             return bool(client.execute_command("SENTINEL", "REPLICAS", "main"))
         except redis.ConnectionError:
             return False
-
-
-def until(seen: Callable[[], object], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not seen():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

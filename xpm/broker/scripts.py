@@ -16,7 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.line import Call, Line
@@ -31,6 +31,9 @@ UNDER_WAY = 16
 
 STALE = "STALEEPOCH"
 """How the server's answer begins to a caller that has not greeted it since its data came from another life."""
+
+_READ_ONLY = "a read only replica"
+"""What a master that became a replica says of writes. Redis 6.2 wraps it, so that the client has no class for it."""
 
 _LUA = Path(__file__).with_name("lua")
 _USE = re.compile(r"Use: ([a-z ]+)")
@@ -89,12 +92,9 @@ class Scripts:
             StaleEpoch: the caller must greet the server first.
             BrokerError: the server refused the call.
         """
-        with _told_as_ours(name):
+        with self._told_as_ours(name):
             try:
                 return self._client.execute_command(*self._by_digest(name), *args)
-            except ReadOnlyError:  # no master any more: its successor may have come to its address
-                self._client.connection_pool.disconnect()
-                raise
             except NoScriptError:
                 return self._client.execute_command(
                     "EVAL", source(name, self._budget), 0, self._prefix, *args
@@ -121,7 +121,7 @@ class Scripts:
                 except Exception as error:  # raised below: what is on its way is answered before
                     trouble = error
                     break
-                with _told_as_ours(name):
+                with self._told_as_ours(name):
                     line.send((*self._by_digest(name), *call))
                 if len(line) >= UNDER_WAY:
                     yield self._next(line, name)
@@ -137,22 +137,23 @@ class Scripts:
         if lost or isinstance(reply, NoScriptError):
             return self.run(name, *call[len(self._by_digest(name)) :])
         if isinstance(reply, RedisError):
-            with _told_as_ours(name):
+            with self._told_as_ours(name):
                 raise reply
         return reply
 
     def _by_digest(self, name: str) -> tuple[str | int, ...]:
         return ("EVALSHA", digest(name, self._budget), 0, self._prefix)
 
-
-@contextmanager
-def _told_as_ours(name: str) -> Generator[None]:
-    """The client's errors, made ours."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        raise BrokerUnreachable(f"the broker does not answer: {error}") from error
-    except RedisError as error:
-        if str(error).startswith(STALE):
-            raise StaleEpoch(str(error)) from error
-        raise BrokerError(f"the broker refused '{name}': {error}") from error
+    @contextmanager
+    def _told_as_ours(self, name: str) -> Generator[None]:
+        """The client's errors, made ours."""
+        try:
+            yield
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
+        except RedisError as error:
+            if _READ_ONLY in str(error):  # no master any more: its successor may have come to its address
+                self._client.connection_pool.disconnect()
+            if str(error).startswith(STALE):
+                raise StaleEpoch(str(error)) from error
+            raise BrokerError(f"the broker refused '{name}': {error}") from error
