@@ -6,6 +6,7 @@ import functools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,9 @@ from servers import Server, faketime, redis_binary, valkey_binary
 # A test starts many interpreters; each would compile anew what has changed since somebody last kept it.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Started in the background of a shell, this process would ignore Ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_KEYS = {b"rq:queues", b"rq:workers", b"xpm:epoch", b"xpm:schema"}
 """Keys without a namespace in their name that are nobody's leak."""

@@ -6,7 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
+import psutil
+import pytest
+from waiting import until
+
+from xpm_workers import tree
 from xpm_workers.tree import Children, children
 
 ABOVE = 50
@@ -43,3 +49,37 @@ for pid in made:
 assert here.pids() == []
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+LATE_FORK = """
+import os, signal, sys, time
+much = bytearray(200 << 20)
+for page in range(0, len(much), 4096):
+    much[page] = 1
+print("forks", flush=True)
+os.fork()
+signal.pause()
+"""
+"""A fork that takes milliseconds, since all those pages are noted for the child."""
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_fork_that_is_under_way_when_all_is_stopped_gets_nobody_away(leads: bool) -> None:
+    command = [sys.executable, "-c", LATE_FORK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=leads) as parent:
+        assert parent.stdout and parent.stdout.readline()
+        tree.signal_tree(parent.pid, signal.SIGSTOP)
+        found = tree.descendants(parent.pid)
+        time.sleep(0.1)
+        assert tree.descendants(parent.pid) == found
+        states = [psutil.Process(pid).status() for pid in (parent.pid, *found)]
+        assert set(states) == {psutil.STATUS_STOPPED}
+        tree.signal_tree(parent.pid, signal.SIGKILL)
+        until(lambda: all(_ended(pid) for pid in found))
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

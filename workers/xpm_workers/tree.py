@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -19,8 +20,14 @@ _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _SIGKILL = int(signal.SIGKILL)
 _MUCH, _PART = 1 << 16, 2048
-_QUIET = 3
-_PPID = 1  # in /proc/<pid>/stat, counted from behind the name
+_STATE, _PPID, _THREADS = 0, 1, 17  # in /proc/<pid>/stat, counted from behind the name
+_ENDED = (b"Z", b"X")
+_STILL = (b"T", b"t", *_ENDED)  # stopped, and traced
+
+_SETTLING = 0.5
+"""Seconds after which those are left that don't stand still: the kernel may hold a process in a call for long."""
+
+_LOOK = 0.001
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
@@ -91,11 +98,8 @@ def descendants(pid: int) -> list[int]:
 
 def parent(pid: int) -> int | None:
     """The parent of the process `pid`; None when it is gone, or the system does not tell."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[_PPID])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    found = _stat(pid)
+    return int(found[_PPID]) if found else None
 
 
 def is_child(pid: int, of: Collection[int]) -> bool:
@@ -112,31 +116,92 @@ def send(pid: int, signum: int) -> None:
 def signal_tree(root: int, signum: int) -> None:
     """Sends `signum` to `root` and all that is below it.
 
-    To stop or to kill, all are stopped first, until no new one appears: a process that has a signal pending
-    cannot fork, so none gets away. The kernel may leave out of its list one whose parent dies just then; so it is
-    looked at until nothing new was seen some times in a row.
+    To stop or to kill, all are stopped first, each as soon as it is seen, until a look that began when all stood still
+    finds nothing new. A stop does not end a fork that is under way (only a fatal signal does, since Linux 4.20), so a
+    process may have one more child until it stands still. Where `root` leads a session, groups are stopped and not
+    processes, since that is atomic: of those that fork all the time and end, none is fast enough.
     """
     if signum not in (signal.SIGSTOP, signal.SIGKILL):
         for pid in (root, *descendants(root)):
             send(pid, signum)
         return
-    stopped: set[int] = set()
-    quiet = 0
-    while quiet < _QUIET:
-        found = {root, *descendants(root)} - stopped
-        for pid in found:
-            send(pid, signal.SIGSTOP)
-        stopped |= found
-        quiet = 0 if found else quiet + 1
+    seen = _Seen(root)
+    deadline = time.monotonic() + _SETTLING
+    still = False
+    while (seen.look() or not still) and time.monotonic() < deadline:
+        still = seen.stand_still()
+        if not still:
+            time.sleep(_LOOK)
     if signum == signal.SIGKILL:
-        for pid in stopped:
-            send(pid, signal.SIGKILL)
+        seen.kill()
+
+
+class _Seen:
+    """The processes of a tree that is being stopped."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._stopped: set[int] = set()
+        self._ended: set[int] = set()
+        self._by_groups = _session(root) == root  # then all groups below are of this tree alone
+
+    def look(self) -> bool:
+        """Stops those that are new; whether there was one."""
+        before = len(self._stopped) + len(self._ended)
+        line = [self._root]
+        for pid in line:  # grows as it goes
+            if pid not in self._ended:
+                if pid not in self._stopped:
+                    self._stopped.add(pid)
+                    self._send(pid, signal.SIGSTOP)
+                line += children(pid)
+        return len(self._stopped) + len(self._ended) > before
+
+    def stand_still(self) -> bool:
+        """Whether all do that were stopped. Those that have ended are not looked at again: there may be thousands."""
+        states = [(pid, _stat(pid)) for pid in self._stopped]
+        ended = {pid for pid, stat in states if _has_ended(stat)}
+        self._stopped -= ended
+        self._ended |= ended
+        return all(stat[_STATE] in _STILL for pid, stat in states if pid not in ended)
+
+    def kill(self) -> None:
+        """Ends them; the first in any case, where the system tells of none."""
+        for pid in (self._root, *self._stopped):
+            self._send(pid, signal.SIGKILL)
+
+    def _send(self, pid: int, signum: int) -> None:
+        if self._by_groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(os.getpgid(pid), signum)
+        send(pid, signum)
 
 
 def kill_trees(roots: set[int]) -> None:
     """Kills the trees below `roots`."""
     for root in roots:
         signal_tree(root, signal.SIGKILL)
+
+
+def _session(pid: int) -> int | None:
+    """The session of the process `pid`; None when it is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        return os.getsid(pid)
+    return None
+
+
+def _has_ended(stat: list[bytes]) -> bool:
+    """Whether all of a process has: its first thread alone may have, too."""
+    return not stat or (stat[_STATE] in _ENDED and int(stat[_THREADS]) <= 1)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What the kernel tells of a process, from its state on; nothing when it is gone, or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _parents() -> dict[int, int]:
