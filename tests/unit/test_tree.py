@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -65,9 +67,7 @@ signal.pause()
 
 @pytest.mark.parametrize("leads", [True, False])
 def test_a_fork_that_is_under_way_when_all_is_stopped_gets_nobody_away(leads: bool) -> None:
-    command = [sys.executable, "-c", LATE_FORK]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=leads) as parent:
-        assert parent.stdout and parent.stdout.readline()
+    with started(LATE_FORK, leads) as parent:
         tree.signal_tree(parent.pid, signal.SIGSTOP)
         found = tree.descendants(parent.pid)
         time.sleep(0.1)
@@ -76,6 +76,51 @@ def test_a_fork_that_is_under_way_when_all_is_stopped_gets_nobody_away(leads: bo
         assert set(states) == {psutil.STATUS_STOPPED}
         tree.signal_tree(parent.pid, signal.SIGKILL)
         until(lambda: all(_ended(pid) for pid in found))
+
+
+CHAINS = """
+import os, sys, time
+from xpm_workers import tree
+tree.adopt_orphans()
+last = time.monotonic() + 20
+for _ in range(3):
+    if os.fork() == 0:
+        while time.monotonic() < last:
+            if os.fork():
+                os._exit(0)
+            time.sleep(0.002)
+        os._exit(0)
+print("forks", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("_", range(10))
+def test_processes_that_fork_all_the_time_and_end_are_all_stopped_and_killed(_: int) -> None:
+    with started(CHAINS) as root:
+        tree.signal_tree(root.pid, signal.SIGSTOP)
+        stopped = living(root.pid)
+        assert len(stopped) >= 3, "one that has just forked stands beside its child"
+        time.sleep(0.02)
+        assert living(root.pid) == stopped
+        tree.signal_tree(root.pid, signal.SIGKILL)
+        until(lambda: all(_ended(pid) for pid in stopped))
+
+
+def living(root: int) -> list[int]:
+    return [pid for pid in tree.descendants(root) if not _ended(pid)]
+
+
+@contextmanager
+def started(program: str, leads: bool = True) -> Generator[subprocess.Popen[bytes]]:
+    """A process that has told that it is about to fork."""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=leads) as process:
+        assert process.stdout and process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _ended(pid: int) -> bool:
