@@ -29,7 +29,7 @@ from xpm.workspace.layout import Workspace
 from xpm_workers.commands import obey
 from xpm_workers.nursery import Nursery
 from xpm_workers.orders import Orders
-from xpm_workers.serving import Duty, Serving
+from xpm_workers.serving import Duty, Means, Serving
 
 log = logging.getLogger("xpm.execute")
 
@@ -63,7 +63,7 @@ def run(job: str) -> None:
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
     name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"
-    serving = Serving(duty, broker, name, Orders(), nursery.path, apart=apart)
+    serving = Serving(duty, broker, name, Orders(), Means(nursery.path, apart))
     listener = _listen(broker.client, serving)
     try:
         outcome = serving.only(job)

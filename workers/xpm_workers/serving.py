@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +75,22 @@ class Duty:
         return " ".join(f"{q}:{v}" for q in self.queues for v in range(1, PAYLOAD_VERSION + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker has from those around it."""
+
+    zygote: Callable[[str], str]
+    """Gives the socket of the zygote for a code."""
+    apart: Callable[[], Broker]
+    """Makes a broker with connections of its own, for other threads."""
+    revive: Callable[[], None] = lambda: None
+    """Called when the broker does not answer."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called now and then while a job runs."""
+    board: Board = field(default_factory=Board)
+    """Tells the supervisor of the current job, and the worker what the supervisor has done to it."""
+
+
 class Serving:
     """One worker's calls to the broker and to the zygotes.
 
@@ -83,41 +99,24 @@ class Serving:
         broker: the worker's own.
         name: the worker's name; its life begins with its enrolment.
         orders: what others want of the worker.
-        zygote: gives the socket of the zygote for a code.
-        revive: called when the broker does not answer.
-        meanwhile: called now and then while a job runs.
-        board: tells the supervisor of the current job, and this one what the supervisor has done to it.
-        apart: makes a broker with connections of its own, for other threads.
+        means: what it has from those around it.
     """
 
-    def __init__(
-        self,
-        duty: Duty,
-        broker: Broker,
-        name: str,
-        orders: Orders,
-        zygote: Callable[[str], str],
-        revive: Callable[[], None] = lambda: None,
-        meanwhile: Callable[[], None] = lambda: None,
-        board: Board | None = None,
-        *,
-        apart: Callable[[], Broker],
-    ) -> None:
+    def __init__(self, duty: Duty, broker: Broker, name: str, orders: Orders, means: Means) -> None:
         self.duty = duty
         self.broker = broker
         self.name = name
-        self._revive = revive
-        self._meanwhile = meanwhile
-        self._board = board or Board()
+        self._means = means
+        self._board = means.board
         self._number = 0
         self._sent = Moment.now()
         self._spares = Spares(duty.workspace, name)
         self._types: dict[str, bytes] = {}
-        self._channels = Channels(zygote)
+        self._channels = Channels(means.zygote)
         self._memory = Memory()
         self._orders = orders
         self._current: Claim | None = None
-        self._errands = Errands(duty.workspace, apart)
+        self._errands = Errands(duty.workspace, means.apart)
 
     # The broker
 
@@ -145,7 +144,7 @@ class Serving:
         if not isinstance(error, BrokerUnreachable):
             return
         try:
-            self._revive()
+            self._means.revive()
         except XpmError as failed:
             log.warning("%s", failed)
 
@@ -324,7 +323,7 @@ class Serving:
     def _renew(self, claim: Claim, progress: bytes) -> str:
         answer = self._ask(claim, progress)
         if answer != "away":
-            self._meanwhile()
+            self._means.meanwhile()
         return answer
 
     def _ask(self, claim: Claim, progress: bytes) -> str:

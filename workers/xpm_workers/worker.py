@@ -25,7 +25,7 @@ from xpm_workers import frames
 from xpm_workers.board import Board
 from xpm_workers.commands import obey
 from xpm_workers.orders import Orders
-from xpm_workers.serving import DISMISSED, EVERY, Duty, Serving
+from xpm_workers.serving import DISMISSED, EVERY, Duty, Means, Serving
 from xpm_workers.sweeper import Sweeper, Turn
 
 log = logging.getLogger("xpm.worker")
@@ -93,11 +93,7 @@ class Worker(RQWorker):
             self.broker,
             self.name,
             self._orders,
-            self._zygote,
-            revive,
-            self._duties,
-            board,
-            apart=self._apart,
+            Means(self._zygote, self._apart, revive, self._duties, board),
         )
 
     def work(self, *_: Any, **__: Any) -> bool:
