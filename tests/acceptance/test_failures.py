@@ -12,6 +12,7 @@ import psutil
 import pytest
 from farm import Farm, farm
 from servers import Server
+from waiting import ended
 
 from xpm.broker.broker import Broker
 from xpm.broker.connect import open_client
@@ -215,13 +216,6 @@ def attempts(works: Farm, label: str) -> list[Attempt]:
 def path(works: Farm, label: str) -> Path:
     job = works.job(label)
     return works.workspace.jobpath(job.task, job.id)
-
-
-def ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 # Further attempts
@@ -439,7 +433,7 @@ def test_a_stale_execution_cannot_touch_what_was_carried_over(works: Farm, tmp_p
     os.kill(counting.starts[0][0], signal.SIGCONT)  # the job alone: nobody there can tell it that it is stale
     counting.allow(4)
     works.until(lambda: (counting.path / ".xpm/stale/1/state/step").read_text() == "4")
-    assert counting.reached(4)
+    works.until(lambda: counting.reached(4))
     for each in stopped:
         each.kill()
     counting.allow(5)

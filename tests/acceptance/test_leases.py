@@ -14,7 +14,7 @@ import psutil
 import pytest
 from farm import LEASE, Farm, farm
 from servers import Server, faketime, redis_binary, valkey_binary
-from waiting import until
+from waiting import ended, until
 
 from xpm.core.state import State
 from xpm.workspace.results import read_record
@@ -117,11 +117,7 @@ def still(*pids: int) -> Callable[[], bool]:
 
 
 def gone(*pids: int) -> Callable[[], bool]:
-    return lambda: (
-        not any(
-            psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids
-        )
-    )
+    return lambda: all(map(ended, pids))
 
 
 def stop(*processes: psutil.Process) -> None:

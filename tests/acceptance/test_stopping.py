@@ -12,6 +12,7 @@ import psutil
 import pytest
 from farm import Farm, farm
 from servers import Server
+from waiting import ended
 
 from xpm.core.state import State
 
@@ -207,11 +208,3 @@ def test_a_job_that_is_told_to_end_with_its_pool_is_not_counted(works: Farm, tmp
         each.terminate()
     assert pool.wait(20) == 0
     waiting.given_back()
-
-
-def ended(pid: int) -> bool:
-    """Whether the process is gone, but for its entry."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

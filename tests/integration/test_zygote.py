@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from jobs import Lab
-from waiting import until
+from waiting import ended, until
 
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.values import decode_result
@@ -184,13 +184,6 @@ def do(lab, worker, what, **changes):
     return {frame[0]: frame for frame in frames}, prepared
 
 
-def alive(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_a_job_runs_and_leaves_a_record(lab):
     worker = lab.worker()
     frames = lab.run(worker, lab.module.Add.C(a=1, b=2))
@@ -348,7 +341,7 @@ def test_a_copy_that_the_task_forked_reports_nothing(lab, what):
 def test_what_a_job_left_over_dies_before_its_end_is_told(lab):
     frames, prepared = do(lab, lab.worker(), "leaves_daemons")
     daemons = lab.record(prepared).result
-    assert len(daemons) == 2 and not any(map(alive, daemons))
+    assert len(daemons) == 2 and all(map(ended, daemons))
     assert "done" in frames
     assert not psutil.Process(lab.zygotes[0].pid).children(recursive=True)
 
@@ -362,11 +355,11 @@ def test_a_neighbours_daemons_are_left_alone(lab):
     daemons = [int((lab.path(prepared) / name).read_text()) for name in ("one", "two")]
     frames, failed = do(lab, other, "leaves_daemons_and_fails")
     assert "failed" in frames
-    assert not any(alive(int((lab.path(failed) / name).read_text())) for name in ("one", "two"))
-    assert all(map(alive, daemons))
+    assert all(ended(int((lab.path(failed) / name).read_text())) for name in ("one", "two"))
+    assert not any(map(ended, daemons))
     busy.signal(signal.SIGKILL)
     assert os.WTERMSIG(busy.until("exit")[1]) == signal.SIGKILL
-    assert not any(map(alive, daemons))
+    assert all(map(ended, daemons))
 
 
 @pytest.mark.parametrize("end", ["worker", "pool"])
@@ -376,14 +369,14 @@ def test_a_jobs_processes_end_with_their_worker_and_their_pool(lab, end):
     worker.ask(lab.request(prepared))
     until((lab.path(prepared) / "ready").exists)
     below = psutil.Process(lab.zygotes[0].pid).children(recursive=True)
-    processes = [process for process in below if alive(process.pid)]
+    processes = [process for process in below if not ended(process.pid)]
     assert len(processes) == 4  # the job's own, two daemons, a child
     if end == "worker":
         worker.close()
     else:
         lab.zygotes[0].stdin.close()
         assert lab.zygotes[0].wait(10) == 0
-    until(lambda: not any(alive(process.pid) for process in processes))
+    until(lambda: all(ended(process.pid) for process in processes))
 
 
 def test_a_zygote_that_is_killed_takes_its_jobs_with_it(lab):
@@ -392,7 +385,7 @@ def test_a_zygote_that_is_killed_takes_its_jobs_with_it(lab):
     pid = worker.until("started")[1]
     lab.zygotes[0].kill()
     assert worker.frame() is None
-    until(lambda: not alive(pid))
+    until(lambda: ended(pid))
 
 
 def test_a_retired_zygote_ends_when_its_workers_have_left(lab):

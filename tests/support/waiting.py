@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 LOOK = 0.01
 """Seconds between two looks: what is waited for (a file, a line, a state) rings no bell that a test could hear."""
 
@@ -17,3 +19,11 @@ def until(true: Callable[[], Any], within: float = 60.0) -> Any:
         assert time.monotonic() < deadline, f"not within {within} s"
         time.sleep(LOOK)
     return found
+
+
+def ended(pid: int) -> bool:
+    """Whether the process is gone, but for its entry."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -28,6 +28,7 @@ _SETTLING = 0.5
 """Seconds after which those are left that don't stand still: the kernel may hold a process in a call for long."""
 
 _LOOK = 0.001
+"""Seconds between two looks at whether they do."""
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
@@ -118,8 +119,8 @@ def signal_tree(root: int, signum: int) -> None:
 
     To stop or to kill, all are stopped first, each as soon as it is seen, until a look that began when all stood still
     finds nothing new. A stop does not end a fork that is under way (only a fatal signal does, since Linux 4.20), so a
-    process may have one more child until it stands still. Where `root` leads a session, groups are stopped and not
-    processes, since that is atomic: of those that fork all the time and end, none is fast enough.
+    process may have one more child until it stands still. Where `root` leads a session, whole groups are stopped: the
+    kernel does that in one step, while a process that forks and ends at once is gone before its number is used.
     """
     if signum not in (signal.SIGSTOP, signal.SIGKILL):
         for pid in (root, *descendants(root)):
@@ -131,7 +132,7 @@ def signal_tree(root: int, signum: int) -> None:
     while (seen.look() or not still) and time.monotonic() < deadline:
         still = seen.stand_still()
         if not still:
-            time.sleep(_LOOK)
+            time.sleep(_LOOK)  # the kernel tells only a parent that a process has stopped
     if signum == signal.SIGKILL:
         seen.kill()
 
@@ -148,12 +149,12 @@ class _Seen:
     def look(self) -> bool:
         """Stops those that are new; whether there was one."""
         before = len(self._stopped) + len(self._ended)
-        line = [self._root]
+        line, groups = [self._root], set[int]()
         for pid in line:  # grows as it goes
             if pid not in self._ended:
                 if pid not in self._stopped:
                     self._stopped.add(pid)
-                    self._send(pid, signal.SIGSTOP)
+                    self._send(pid, signal.SIGSTOP, groups)
                 line += children(pid)
         return len(self._stopped) + len(self._ended) > before
 
@@ -167,13 +168,18 @@ class _Seen:
 
     def kill(self) -> None:
         """Ends them; the first in any case, where the system tells of none."""
+        groups: set[int] = set()
         for pid in (self._root, *self._stopped):
-            self._send(pid, signal.SIGKILL)
+            self._send(pid, signal.SIGKILL, groups)
 
-    def _send(self, pid: int, signum: int) -> None:
+    def _send(self, pid: int, signum: int, groups: set[int]) -> None:
+        """To the process, and to its group unless that is among `groups`, which have got the signal."""
         if self._by_groups:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(os.getpgid(pid), signum)
+                group = os.getpgid(pid)
+                if group not in groups:
+                    groups.add(group)
+                    os.killpg(group, signum)
         send(pid, signum)
 
 

@@ -146,7 +146,7 @@ class Scripts:
 
     @contextmanager
     def _told_as_ours(self, name: str) -> Generator[None]:
-        """The client's errors, made ours."""
+        """The client's errors, made ours; a server that is no master any more is left."""
         try:
             yield
         except (RedisConnectionError, RedisTimeoutError) as error:
