@@ -14,8 +14,9 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
-    from xpm.core.config import Config, Dependent, Task
+    from xpm.core.config import Config, Task
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+    from xpm.core.outputs import Dependent
     from xpm.core.resumable import ResumableTask
     from xpm.core.retries import Retries
     from xpm.core.session import progress
@@ -92,7 +93,7 @@ __all__ = [
 _HOMES = {
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
-    "Dependent": "xpm.core.config",
+    "Dependent": "xpm.core.outputs",
     "Meta": "xpm.core.fields",
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from enum import Enum, IntEnum
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Literal
 
 from sessions import Recorder
@@ -71,6 +72,18 @@ class Choice(Config):
     __xpmid__ = "golden.Choice"
 
     x: Param[Literal["a", 1]]
+
+
+class Calling(Config):
+    __xpmid__ = "golden.Calling"
+
+    x: Param[FunctionType]
+
+
+def called() -> None: ...
+
+
+called.__dict__["__xpmid__"] = "golden.called"
 
 
 class Rules(Config):
@@ -173,6 +186,7 @@ def cases() -> Iterator[tuple[str, Any]]:
     yield "float minus zero", Real.C(x=-0.0)
     yield "literal text", Choice.C(x="a")
     yield "literal int", Choice.C(x=1)
+    yield "function", Calling.C(x=called)
     yield "rules", Rules.C(zeta=1)
     yield "rules, default given", Rules.C(zeta=1, alpha=3, ignored=7, items=[1])
     yield "rules, meta changed", Rules.C(zeta=1, threads=9)

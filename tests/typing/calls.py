@@ -13,7 +13,20 @@ from enum import Enum
 from pathlib import Path
 from typing import assert_type
 
-from xpm import Config, Constant, Dependent, Meta, Param, PathGenerator, Retries, Task, field, progress, tag
+from xpm import (
+    Config,
+    Constant,
+    Dependent,
+    Meta,
+    Param,
+    PathGenerator,
+    ResumableTask,
+    Retries,
+    Task,
+    field,
+    progress,
+    tag,
+)
 
 
 class Optimiser(Enum):
@@ -67,6 +80,22 @@ class Pretrain(Task):
     def execute(self) -> None: ...
 
 
+class Long(ResumableTask):
+    steps: Param[int]
+
+    def saved(self, dep: Dependent, step: int) -> Loaded:
+        return dep(Loaded.C(path=self.jobpath / str(step)))
+
+    def execute(self) -> None:
+        self.register_task_output(self.saved, step=1)
+
+
+def follow(train: Train) -> None: ...
+
+
+def look(saved: Loaded) -> None: ...
+
+
 def right() -> None:
     model = Model.C(layers=3, sizes=[1, 2])
     assert_type(model, Model)
@@ -87,6 +116,12 @@ def right() -> None:
     assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
     Train.C(model=Deep.C(depth=1), lr=1)
     train.lr = 0.3
+    assert_type(train.on_completed(follow).submit(), Train)
+    train.on_completed(lambda: print("done"))
+    train.on_completed(lambda train: print(train.lr))
+    long = Long.C(steps=3)
+    assert_type(long.watch_output(long.saved, look), Long)
+    long.watch_output(long.saved, lambda saved: print(saved.path))
     train.job.id.upper()
     train.job.state.lower()
 
@@ -118,6 +153,9 @@ def wrong() -> None:
     model.submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     assert_type(Pretrain.C(seed=1).submit(), Pretrain)  # pyright: ignore[reportAssertTypeFailure]
     field(default=1, default_factory=int)  # pyright: ignore[reportCallIssue]
+    train.on_completed(look)  # pyright: ignore[reportArgumentType]
+    train.on_completed(3)  # pyright: ignore[reportArgumentType]
+    Long.C(steps=1).watch_output(Long.C(steps=1).saved, follow)  # pyright: ignore[reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import msgpack
@@ -10,9 +11,11 @@ import pytest
 from sessions import Recorder
 
 from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field, reference
+from xpm.core.info import own_info
 from xpm.core.live import bind
-from xpm.core.message import JobRef, TypeInfo, build, later, parameters, references, type_keys
-from xpm.core.submission import Prepared
+from xpm.core.message import JobRef, TypeInfo, build, describe, later, parameters, references, type_keys
+from xpm.core.outputs import Output, describe_output, places
+from xpm.core.submission import Prepared, prepare
 from xpm.errors import ConfigError, MessageError
 
 
@@ -66,7 +69,7 @@ class Everything(Task):
     def execute(self) -> None: ...
 
 
-class Output(Config):
+class Given(Config):
     model: Param[Model]
 
 
@@ -74,21 +77,37 @@ class Produce(Task):
     model: Param[Model]
 
     def task_outputs(self, dep: Any) -> Any:
-        return dep(Output.C(model=self.model))
+        return dep(Given.C(model=self.model))
+
+    def latest(self, dep: Any, layers: int) -> Any:
+        assert layers == self.model.layers
+        return Given.C(model=self.model)  # without `dep`, it is marked all the same
 
     def execute(self) -> None: ...
 
 
 class Consume(Task):
-    output: Param[Output]
+    output: Param[Given]
 
     def execute(self) -> None: ...
 
 
-CLASSES = {cls.__name__: cls for cls in (Kind, Model, Source, Everything, Output, Produce, Consume)}
+class Call(Task):
+    function: Param[FunctionType]
+
+    def execute(self) -> None: ...
 
 
-def find_class(info: TypeInfo) -> type[Any]:
+def called() -> int:
+    return 3
+
+
+CLASSES = {
+    cls.__name__: cls for cls in (Kind, Model, Source, Everything, Given, Produce, Consume, Call, called)
+}
+
+
+def find_class(info: TypeInfo) -> Any:
     assert (info.module, info.script) == (__name__, None)
     return CLASSES[info.qualname]
 
@@ -122,7 +141,7 @@ def everything() -> tuple[Prepared, list[JobRef]]:
 def test_round_trip() -> None:
     prepared, refs = everything()
     before = Model.started
-    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, "/j")
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, lambda ref: "/j")
     assert type(live) is Everything
     assert math.isnan(live.nan)
     assert (live.none, live.flag, live.number, live.real) == (None, True, -(2**70), 1.0)
@@ -202,7 +221,7 @@ def test_built_later() -> None:
     with Recorder() as session:
         Source.C(seed=3, model=Model.C(layers=8)).submit()
     prepared, before = session.last, Model.started
-    live = later(prepared.payload, prepared.types, find_class, lambda ref: ref, "/j")
+    live = later(prepared.payload, prepared.types, find_class, lambda ref: ref, lambda ref: "/j")
     assert isinstance(live, Source)
     bind(live, session, JobRef(prepared.id, prepared.task))
     assert live.jobpath == Path("/ws/jobs", prepared.id)
@@ -222,12 +241,14 @@ def test_outputs_of_a_task() -> None:
         Consume.C(output=produce.submit()).submit()
     prepared = session.last
     assert references(prepared.payload) == (reference(produce),)
-    live = build(prepared.payload, prepared.types, find_class, lambda ref: Bound(), "/j")
+    live = build(
+        prepared.payload,
+        prepared.types,
+        find_class,
+        lambda ref: ref,
+        lambda ref: "/j" if ref is None else "/producer",
+    )
     assert live.output.model.file == Path("/producer/out/model/m.bin")
-
-
-class Bound:
-    jobpath = Path("/producer")
 
 
 def test_the_same_task_gives_the_same_bytes() -> None:
@@ -260,3 +281,112 @@ def test_a_set_of_tasks_gives_its_inputs_in_one_order_in_every_process():
             Merge.C(sources=set(sources)).submit()
             orders.add(session.last.dependencies)
     assert len(orders) == 1 and len(orders.pop()) == 8
+
+
+def test_a_function_is_found_by_its_name():
+    with Recorder() as session:
+        Call.C(function=called).submit()
+    prepared = session.last
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, lambda ref: "/j")
+    assert live.function is called and live.function() == 3
+    assert parameters(prepared.payload, prepared.types) == {"function": f"{__name__}.called"}
+    assert [info.function for info in prepared.types.values()] == [False, True]
+    assert all(TypeInfo.unpack(info.pack()) == info for info in prepared.types.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda: 0, "it is a lambda"),
+        (Model, "the class Model"),
+        (3, "got 3"),
+        ([].append, "no function of a module"),
+    ],
+)
+def test_what_no_worker_can_import_is_no_function(given: Any, said: str):
+    with pytest.raises(ConfigError, match=said):
+        Call.C(function=given)
+
+
+def test_the_description_of_a_payload_is_the_submitted_one():
+    prepared, _ = everything()
+    session = Recorder()
+
+    def stand_in(ref: JobRef) -> Any:
+        live = Source.C(seed=0).instance()
+        bind(live, session, ref)
+        return live.__xpm_stand_in__()
+
+    ref = JobRef(prepared.id, prepared.task)
+    again = describe(prepared.payload, prepared.types, find_class, stand_in, ref)
+    own_info(again).session = session
+    assert again.model.file == session.root / prepared.id / "out/model/m.bin"
+    assert again.weights == session.root / prepared.id / "sub/w.npz"
+    own_info(again).digest = None  # it is computed from the values now
+    assert prepare(again) == prepared
+
+
+def test_a_config_that_a_running_job_gave_out_is_no_dependency():
+    with Recorder() as session:
+        produce = Produce.C(model=Model.C(layers=4))
+        hard = produce.submit()
+        soft = describe_output(produce, Output("", "latest", '{"layers": 4}'))
+        assert soft is not hard
+        Consume.C(output=hard).submit()
+        Consume.C(output=soft).submit()
+    waiting, loose = session.prepared[-2:]
+    assert loose.id == waiting.id, "who waits for what makes it no other job"
+    assert (waiting.dependencies, loose.dependencies) == ((reference(produce),), ())
+    assert references(loose.payload) == ()
+    asked: list[JobRef | None] = []
+
+    def folder(ref: JobRef | None) -> str:
+        asked.append(ref)
+        return "/there"
+
+    live = build(loose.payload, loose.types, find_class, lambda ref: pytest.fail("waits"), folder)
+    assert live.output.model.file == Path("/there/out/model/m.bin")
+    assert asked == [reference(produce)]
+
+
+def test_what_a_running_job_gave_out_stays_so_in_what_is_made_of_it():
+    with Recorder() as session:
+        produce = Produce.C(model=Model.C(layers=4))
+        produce.submit()
+        Consume.C(output=describe_output(produce, Output("", "latest", '{"layers": 4}'))).submit()
+        first = session.last
+
+        def stand_in(ref: JobRef) -> Any:
+            assert ref == reference(produce)
+            return produce
+
+        ref = JobRef(first.id, first.task)
+        again = describe(first.payload, first.types, find_class, stand_in, ref)
+        Consume.C(output=again.output).submit()
+    assert session.last == first
+
+
+@pytest.mark.parametrize(("method", "arguments"), [("nothing", "{}"), ("latest", '{"other": 1}')])
+def test_an_output_that_the_task_can_not_describe(method: str, arguments: str):
+    with Recorder():
+        produce = Produce.C(model=Model.C())
+        produce.submit()
+        with pytest.raises((ConfigError, TypeError), match=r"no such method|other"):
+            describe_output(produce, Output("", method, arguments))
+
+
+class Part(Config):
+    n: Param[int]
+
+
+class Holder(Config):
+    one: Param[Part]
+    many: Param[list[Part]]
+    table: Param[dict[str, Part]]
+
+
+def test_a_place_leads_to_a_config_and_back():
+    holder = Holder.C(one=Part.C(n=1), many=[Part.C(n=2)], table={"k": Part.C(n=3)})
+    found = {place: each.n for place, each in places(holder) if place}
+    assert found == {".one": 1, ".many[0]": 2, ".table['k']": 3}
+    assert [place for place, _ in places(holder.instance())] == ["", *found]

@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from xpm import errors
+from xpm.core.message import JobRef
+from xpm.core.outputs import Output
 from xpm.core.requirement import Need, not_free
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
@@ -81,6 +83,29 @@ def submit(line: socket.socket, prepared: Prepared, options: SubmitOptions) -> N
     }
     with line:
         ask(line, ["submit", asked])
+
+
+def tell_outputs(line: socket.socket, outputs: Sequence[Output]) -> None:
+    """Tells what the task has registered; returns when what is to be done for it is in the graph.
+
+    Raises:
+        JobError: this execution of the job has ended, or the worker gives no answer.
+    """
+    with line:
+        ask(line, ["outputs", [list(output) for output in outputs]])
+
+
+def payload(line: socket.socket, ref: JobRef) -> tuple[bytes, dict[str, bytes]]:
+    """The payload of another job, and the packed types that it names.
+
+    Raises:
+        JobError: there is none, or the worker gives no answer.
+    """
+    with line:
+        _, found, types = ask(line, ["payload", ref.id])
+    if not found:
+        raise JobError(f"{ref.task} {ref.id[:8]}: the broker doesn't know it any more")
+    return found, types
 
 
 def state(line: socket.socket, job: JobId) -> State:

@@ -9,6 +9,10 @@ thread here, and one more while something is waited for, so that its end is hear
 | worker | `["granted", fence]`, `["late"]` | they are held; the time is over |
 | job | `["submit", {...}]` | a task for the experiments of the job; see `xpm_workers.offspring.Asked` |
 | worker | `["submitted"]` | it is in the graph |
+| job | `["outputs", [[place, method, arguments], ...]]` | what the task has registered: see `xpm_workers.watchers` |
+| worker | `["told"]` | what is to be done for them is in the graph |
+| job | `["payload", id]` | of a job |
+| worker | `["payload", payload, types]` | empty when there is none any more |
 | job | `["state", id]` | of a job |
 | worker | `["state", state]` | asked now |
 | worker | `["refused", class of the error, message]` | in place of an answer |
@@ -30,12 +34,15 @@ from typing import TypeVar
 
 from xpm.broker.broker import Broker, Claim
 from xpm.broker.views import Views
+from xpm.core.message import type_keys
+from xpm.core.outputs import Output
 from xpm.core.requirement import Need, capacities_of, differing, needs_text, refuse_excess
 from xpm.core.state import State
 from xpm.errors import BrokerError, JobError, MessageError, XpmError
 from xpm_workers import frames
 from xpm_workers.frames import Frame
 from xpm_workers.offspring import Asked, Offspring
+from xpm_workers.watchers import Watchers
 
 log = logging.getLogger("xpm.worker")
 
@@ -81,6 +88,7 @@ class Lines:
         self._claim = claim
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._watchers = Watchers(errands.offspring, claim)
         self.over = threading.Event()
         """The execution has ended."""
 
@@ -92,7 +100,7 @@ class Lines:
         threading.Thread(target=self._serve, args=[line], name="xpm-line", daemon=True).start()
 
     def _serve(self, line: socket.socket) -> None:
-        errand = _Errand(self._errands, self._claim, line, self.over)
+        errand = _Errand(self._errands, self._claim, self._watchers, line, self.over)
         try:
             with line:
                 errand.run()
@@ -112,9 +120,17 @@ class Lines:
 class _Errand:
     """What is asked over one line."""
 
-    def __init__(self, errands: Errands, claim: Claim, line: socket.socket, over: threading.Event) -> None:
+    def __init__(
+        self,
+        errands: Errands,
+        claim: Claim,
+        watchers: Watchers,
+        line: socket.socket,
+        over: threading.Event,
+    ) -> None:
         self._errands = errands
         self._claim = claim
+        self._watchers = watchers
         self._line = line
         self._over = over
         self._left = threading.Event()
@@ -144,6 +160,10 @@ class _Errand:
             waiting.start()
         elif frame[0] == "submit":
             self._answer(lambda: self._submit(Asked(**frame[1])))
+        elif frame[0] == "outputs":
+            self._answer(lambda: self._tell([Output(*each) for each in frame[1]]))
+        elif frame[0] == "payload":
+            self._answer(lambda: self._payload(frame[1]))
         elif frame[0] == "state":
             self._answer(lambda: self._state(frame[1]))
         else:
@@ -164,6 +184,16 @@ class _Errand:
         _, needs = self._patiently(lambda: self._errands.offspring.submit(broker, self._claim, asked))
         self._note(needs, self._patiently(lambda: broker.declare(capacities_of(needs))) if needs else {})
         return ["submitted"]
+
+    def _tell(self, outputs: Sequence[Output]) -> Frame:
+        self._patiently(lambda: self._watchers.tell(self._errands.broker, outputs))
+        return ["told"]
+
+    def _payload(self, job: str) -> Frame:
+        broker = self._errands.broker
+        payload = self._patiently(lambda: Views(broker).payload(job)) or b""
+        types = self._patiently(lambda: broker.types(type_keys(payload))) if payload else {}
+        return ["payload", payload, types]
 
     def _state(self, job: str) -> Frame:
         found = self._patiently(lambda: Views(self._errands.broker).job(job))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from xpm.core.config import Task
@@ -48,8 +48,8 @@ class Loader:
                 os.chdir(folder)
                 return
 
-    def find(self, info: TypeInfo) -> type[Any]:
-        """The class that `info` describes; loads its module or the script.
+    def find(self, info: TypeInfo) -> Any:
+        """The class, or function, that `info` describes; loads its module or the script.
 
         Raises:
             SubmissionError: it isn't there; anything that the user's modules raise comes through.
@@ -89,10 +89,10 @@ class Loader:
 
     def _load(self, info: TypeInfo) -> Any:
         found = _look_up(self._module(info), info.qualname)
-        if not isinstance(found, type):
-            place = info.script or info.module
+        if not isinstance(found, FunctionType if info.function else type):
+            place, kind = info.script or info.module, "function" if info.function else "class"
             raise SubmissionError(
-                f"{place} defines no class {info.qualname} when a worker loads it: define it at the top level, "
+                f"{place} defines no {kind} {info.qualname} when a worker loads it: define it at the top level, "
                 "above 'with experiment(...)' and outside 'if __name__ == \"__main__\"'"
             )
         return found

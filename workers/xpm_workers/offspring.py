@@ -15,6 +15,7 @@ from xpm.broker.views import JobView, RunView, Views
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
 from xpm.core.session import PRIORITIES
 from xpm.core.state import State
+from xpm.core.submission import Prepared
 from xpm.errors import JobError, SubmissionError
 from xpm.settings import QUEUE_NAME, is_queue
 from xpm.types import JobId, Scalar
@@ -40,6 +41,14 @@ class Asked:
     wishes: Mapping[str, str | int]
     """Its start time is by the clock of this host."""
 
+    @classmethod
+    def of(cls, prepared: Prepared, queue: str, priority: int) -> Asked:
+        """A task that depends on nothing, needs nothing and has no tags of its own."""
+        types = {key: info.pack() for key, info in prepared.types.items()}
+        return cls(
+            prepared.id, prepared.task, prepared.label, prepared.payload, types, (), {}, queue, priority, (), {}
+        )  # fmt: skip
+
 
 class Offspring:
     """Submits what running jobs ask for, to the runs that list them.
@@ -63,23 +72,33 @@ class Offspring:
             SubmissionError: something of it can't be.
             JobError: this execution of the job has ended.
         """
-        views = Views(broker)
-        parent = views.job(claim.id)
+        parent = Views(broker).job(claim.id)
         if parent is None or parent.state is not State.RUNNING or parent.execution != claim.execution:
             raise JobError(FENCED)
         needs = [Need(*each) for each in asked.needs]
+        outcome = self.submit_for(broker, claim, asked, parent)
+        if outcome is None:
+            raise SubmissionError(f"{asked.label}: no experiment wants the job any more that submits it")
+        return outcome, needs
+
+    def submit_for(self, broker: Broker, claim: Claim, asked: Asked, parent: JobView) -> Outcome | None:
+        """Submits a task to the runs that list the job `parent`, with its tags and its code; None when there are none.
+
+        Raises:
+            SubmissionError: something of it can't be.
+            JobError: this execution of the job has ended.
+        """
+        views, needs = Views(broker), [Need(*each) for each in asked.needs]
         entry = self._entry(broker, parent, asked, needs)
         tags, workspace = views.tags(parent), Workspace.open(self._path, create=False)
         by = Execution(claim.id, claim.execution)
         outcome: Outcome | None = None
         for run in self._runs(views, parent):
             mine = entry._replace(tags={**tags.get(run.token, {}), **asked.tags})
-            self._note(workspace, run, Child(claim.id, mine, time.time()), asked.types, needs)
-            outcome = _send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), claim.code),
+            self._note(workspace, run, Child(parent.id, mine, time.time()), asked.types, needs)
+            outcome = _send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), parent.code),
                 mine, asked.types, by, self._proof(asked))  # fmt: skip
-        if outcome is None:
-            raise SubmissionError(f"{asked.label}: no experiment wants the job any more that submits it")
-        return outcome, needs
+        return outcome
 
     def _entry(self, broker: Broker, parent: JobView, asked: Asked, needs: Sequence[Need]) -> Entry:
         queue = parent.queue if asked.queue is None else asked.queue

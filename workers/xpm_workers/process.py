@@ -232,7 +232,7 @@ class Execution:
         """Executes the task: what it returned, or how it failed."""
         try:
             session.adopt(self._session)
-            task = self._task = self._task or self._build()
+            task = self._task = self._session.task = self._task or self._build()
             gc.enable()
             self._at_work = True
             value = task.execute()

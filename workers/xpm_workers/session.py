@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from xpm.core.config import Task, reference
+from xpm.core.info import Resumable
 from xpm.core.live import bind, deferred
 from xpm.core.message import JobRef, TypeInfo, build, later, references
+from xpm.core.outputs import Output, output_of
 from xpm.core.requirement import Need, needs_of
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
@@ -20,13 +25,18 @@ from xpm.core.steering import Steered, Touch, Verb
 from xpm.core.submission import prepare
 from xpm.errors import JobError
 from xpm.types import JobId
+from xpm.workspace.outputs import Journal, read_outputs
 from xpm.workspace.paths import job_dir
-from xpm.workspace.results import Record, read_record
+from xpm.workspace.results import Record, complete, read_record
 from xpm.workspace.values import decode_result
 from xpm_workers import asking
+from xpm_workers.describing import Descriptions, Payload
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
 from xpm_workers.moments import Moment
+
+if TYPE_CHECKING:
+    from xpm.core.callbacks import Local
 
 _PAUSE = 0.05
 _NOTHING = "xpm nothing"
@@ -113,6 +123,12 @@ class JobSession:
         self._last_desc: str | None = None
         self._until: float | None = None
         self._children: set[JobId] = set()
+        self.task: Task | None = None
+        """The live task, once its own code runs; not before the fork, where it would be a cycle."""
+
+        self._described: Descriptions | None = None
+        self._journal: Journal | None = None
+        self._registering = threading.Lock()
 
     def limit(self, seconds: float) -> None:
         """The job may take so long from now on."""
@@ -165,6 +181,58 @@ class JobSession:
             self._next_report, self._last_desc = now + _PAUSE, desc
             self._worker.progress(value, desc, level)
 
+    # Callbacks and outputs
+
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
+        """Has a function called by a job when a task that this job has submitted is done."""
+        _callbacks().on_completed(task, callback, _refuse)
+
+    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[..., object]) -> None:
+        """Has a function called by jobs with the outputs of a task that this job has submitted."""
+        _callbacks().watch_output(task, method, callback, _refuse)
+
+    def register(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        """Notes an output of this job, and tells those who watch it."""
+        if not isinstance(self.task, Resumable):
+            raise JobError(
+                f"{self._request.task}: only a ResumableTask registers outputs; derive it from that"
+            )
+        output = output_of(self.task, method, arguments)
+        with self._registering:
+            journal = self._journal = self._journal or Journal(self._path)
+            journal.add(output)
+            known = read_outputs(self._path)
+            if fresh := known[journal.told :]:
+                asking.tell_outputs(self._worker.line(), fresh)
+                journal.told = len(known)
+
+    def outputs(self, task: Task) -> list[Output]:
+        """What a dependency has registered."""
+        return read_outputs(self._folder(reference(task)))
+
+    def describe(self, live: Any) -> Any:
+        """The description of a config of this job's task, or of a dependency's; None for any other."""
+        if self.task is None:
+            return None
+        return self._descriptions().behind(live, self.task, JobRef(self._job, self._request.task))
+
+    def description(self, ref: JobRef) -> Any:
+        """The description of the task of a job, which may still run."""
+        return self._descriptions().of(ref)
+
+    def _descriptions(self) -> Descriptions:
+        if self._described is None:
+            self._described = Descriptions(self._loader, self._payload, self.dependency, self)
+        return self._described
+
+    def _payload(self, ref: JobRef) -> Payload:
+        if ref.id == self._job:
+            return self._request.payload, self._request.types
+        if complete(self._folder(ref)) is not None:
+            record = self._record(ref)
+            return record.payload, record.types
+        return asking.payload(self._worker.line(), ref)
+
     def remaining(self) -> float | None:
         """Seconds until the job's time limit; the time for which it was frozen is not known here, and counts."""
         return None if self._until is None else max(0.0, self._until - self._began.age)
@@ -203,7 +271,9 @@ class JobSession:
     def _by_record(self, ref: JobRef) -> Any:
         """For a class that this job's own code never imported: the record names its module."""
         record = self._record(ref)
-        return later(record.payload, _types(record), self._loader.find, self.dependency, self._folder(ref))
+        return later(
+            record.payload, _types(record), self._loader.find, self.dependency, partial(self._place, ref)
+        )
 
     def _fill(self, bare: Any, ref: JobRef) -> None:
         record = self._record(ref)
@@ -213,7 +283,7 @@ class JobSession:
 
     def _live(self, ref: JobRef, payload: bytes, types: dict[str, TypeInfo]) -> Any:
         make = later if _has_hooks(self._loader.task(ref.task)) else build
-        live = make(payload, types, self._loader.find, self.dependency, self._folder(ref))
+        live = make(payload, types, self._loader.find, self.dependency, partial(self._place, ref))
         bind(live, self, ref)
         if make is later:
             getattr(live, _NOTHING, None)  # fills it: its hooks run now, and find the session in place
@@ -228,8 +298,22 @@ class JobSession:
             self._records[ref.id] = record
         return record
 
+    def _place(self, own: JobRef, ref: JobRef | None) -> str:
+        return self._folder(own if ref is None else ref)
+
     def _folder(self, ref: JobRef) -> str:
         return self._path if ref.id == self._job else job_dir(self._workspace, ref.task, ref.id)
+
+
+def _callbacks() -> Any:
+    return importlib.import_module("xpm.core.callbacks")  # few jobs submit any
+
+
+def _refuse(local: Local) -> NoReturn:
+    raise JobError(
+        f"{local}: no worker can call it ({local.reason}), and this job's process ends with the job: "
+        "give a function of a module"
+    )
 
 
 def _has_hooks(cls: type[Any] | None) -> bool:

@@ -357,6 +357,16 @@ class Views:
             if own in _inputs(inputs)
         ]
 
+    def successors_of(self, job: str, task: str) -> list[JobView]:
+        """The jobs of a task among those that depend on this one."""
+        data = cast(bytes, self._ask(lambda: self._client.get(f"{self._prefix}out:{short(job)}"))) or b""
+        named = list(dict.fromkeys(ShortId(data[at : at + 32].decode()) for at in range(0, len(data), 36)))
+        found: list[JobView] = []
+        for at in range(0, len(named), _CHUNK):
+            part = self.jobs(named[at : at + _CHUNK])
+            found += [each for each in part if each is not None and each.task == task]
+        return found
+
     def downstream(self, jobs: Sequence[str], limit: int) -> dict[ShortId, State]:
         """The jobs that depend on these, directly or not, and their states; at most `limit` are looked for."""
         seen = {short(job) for job in jobs}

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
+from xpm.core.functions import Function
 from xpm.core.info import Description
 from xpm.core.naming import class_name
 from xpm.core.pack import pack_bin
@@ -39,10 +40,11 @@ class Mark(IntEnum):
     CYCLE = 15
     JOB_PATH = 16
     DATA = 17
+    FUNCTION = 18
 
 
 LIST, TUPLE, SET, DICT, ENUM, PATH = 1, 2, 3, 4, 5, 6
-REFERENCE, CONFIG, OUTPUT = 7, 8, 11
+REFERENCE, CONFIG, OUTPUT, FUNCTION = 7, 8, 11, 18
 
 Digest = Callable[[Any], bytes]
 
@@ -69,6 +71,8 @@ def canonical(value: Any, digest: Digest) -> Any:
         return [ENUM, class_name(kind), value.name]
     if isinstance(value, PurePath):
         return [PATH, value.as_posix()]
+    if kind is Function:
+        return [FUNCTION, value.name]
     raise TypeError(f"{kind.__name__} has no canonical form")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +13,11 @@ from xpm.core.cycles import way_back
 from xpm.core.description import described_class, maker_of
 from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm.core.info import (
-    HIDDEN,
     Described,
     Description,
     Info,
     JobRef,
+    Resumable,
     Submittable,
     allocate,
     info_of,
@@ -26,10 +26,11 @@ from xpm.core.info import (
 from xpm.core.jobpath import in_directory
 from xpm.core.live import author_class, instance_of
 from xpm.core.options import Given, options_of
+from xpm.core.outputs import Dependent, outputs_of
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
 from xpm.core.schema import refuse_reserved
-from xpm.core.sealing import Sealing, seal, steps
+from xpm.core.sealing import seal, steps
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
 from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError
@@ -119,13 +120,27 @@ class Config(Described):
         """The live object that it describes, made in this process."""
         return instance_of(_description(self, "instance"))
 
+    def register_task_output(self, method: Callable[..., Any], /, **arguments: Any) -> None:
+        """In a running `ResumableTask`: says that there is something new, for those who `watch_output`.
 
-class Dependent(Protocol):
-    """What `task_outputs` is given: marks a config as something that the task produces."""
+        It returns when they have been told, and does nothing outside of a job. What was registered before, by this
+        attempt or an earlier one, is not told again.
 
-    def __call__(self, config: T, /) -> T:
-        """A copy of the description `config` that makes whoever uses it depend on the task."""
-        ...
+        Args:
+            method: describes what there is: a method of the task, or of a config in it.
+            arguments: for the method; JSON.
+
+        Raises:
+            ConfigError: it is no such method, or an argument is no JSON.
+            JobError: this execution of the job has ended, or its task is no `ResumableTask`.
+        """
+        session = active()
+        if session is not None:
+            session.register(method, arguments)
+
+    def __xpm_stand_in__(self) -> Any:
+        session = active()
+        return None if session is None else session.describe(self)
 
 
 class _Executes(Protocol[T_co]):
@@ -214,9 +229,11 @@ class Task(Config, Submittable):
         options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
         session.submit(self, options)
         info.session = session
+        if info.callbacks:
+            info.callbacks = _called(info.callbacks, session)
         if not hasattr(type(self), "task_outputs"):
             return self
-        info.output = _outputs(self, info)
+        info.output = outputs_of(self)
         return info.output
 
     @overload
@@ -238,13 +255,58 @@ class Task(Config, Submittable):
         """
         return _session(self).result(self, timeout)
 
+    def on_completed(self, callback: Callable[[Self], object] | Callable[[], object]) -> Self:
+        """Calls a function when the task is done, and only then; what it submits belongs to the experiment.
+
+        A function that a worker can import becomes a job, which is run once by any worker, script or no script. A
+        lambda, or what else only this process has, is called by the script while that waits, in each of its runs.
+
+        Args:
+            callback: takes the task, or nothing.
+
+        Returns:
+            The task, submitted or not.
+
+        Raises:
+            ConfigError: it is no function, or takes more arguments.
+            UsageError: only the script could call it, and that doesn't stay.
+        """
+        _refuse_uncallable(f"{type(self).__name__}.on_completed", callback)
+        return _call_back(self, "on_completed", lambda session: session.on_completed(self, callback))
+
+    def watch_output(self, method: Callable[..., T], callback: Callable[[T], object]) -> Self:
+        """Calls a function for each output that the task registers while it runs, as soon as it does.
+
+        A function that a worker can import becomes a job for each output; another is called by the script while that
+        waits, in each of its runs.
+
+        Args:
+            method: as the task names it in `register_task_output`: one of its own methods, or of a config in it.
+                It is called with a marker and the registered arguments, and returns a description.
+            callback: takes what the method returns.
+
+        Returns:
+            The task, submitted or not.
+
+        Raises:
+            ConfigError: the task isn't a `ResumableTask`, or one of the two is not what is expected.
+            UsageError: only the script could call it, and that doesn't stay.
+        """
+        if not isinstance(self, Resumable):
+            raise ConfigError(
+                f"{type(self).__name__}.watch_output: only a ResumableTask keeps its outputs when it is attempted "
+                "again; derive it from that"
+            )
+        _refuse_uncallable(f"{type(self).__name__}.watch_output", callback)
+        return _call_back(self, "watch_output", lambda session: session.watch_output(self, method, callback))
+
     @property
     def jobpath(self) -> Path:
         """The job's directory, known as soon as the task is submitted."""
         path = _session(self).jobpath(self)
         return in_directory(path, reference(self)) if isinstance(self, Description) else path
 
-    def __xpm_stand_in__(self) -> Self | None:
+    def __xpm_stand_in__(self) -> Any:
         info = info_of(self)
         return None if info is None or info.ref is None else _stand_in(self, info, info.ref)
 
@@ -288,6 +350,26 @@ def _session(task: Task) -> Session:
     return info.session
 
 
+def _refuse_uncallable(method: str, callback: object) -> None:
+    if not callable(callback):
+        raise ConfigError(f"{method}: expected a function, got {callback!r}")
+
+
+def _call_back(task: Any, method: str, register: Callable[[Session], None]) -> Any:
+    info = own_info(_description(task, method))
+    if info.session is not None:
+        register(info.session)
+    else:
+        info.callbacks = (*info.callbacks, register)
+    return task
+
+
+def _called(callbacks: Iterable[Callable[[Session], None]], session: Session) -> tuple[()]:
+    for register in callbacks:
+        register(session)
+    return ()
+
+
 def _description(config: Any, method: str) -> Any:
     cls: type[Any] = config.__class__
     if not isinstance(config, Description):
@@ -295,28 +377,3 @@ def _description(config: Any, method: str) -> Any:
             f"{cls.__name__}.{method}: only a description has it, as {cls.__name__}.C(...) makes"
         )
     return config
-
-
-def _outputs(task: Any, info: Info) -> Any:
-    def dep(config: T, /) -> T:
-        return _produced(task, info, config)
-
-    return task.task_outputs(dep)
-
-
-def _produced(task: Any, info: Info, config: Any) -> Any:
-    label = task.__xpm_schema__.label
-    if not isinstance(config, Description) or isinstance(config, Submittable):
-        raise ConfigError(
-            f"{label}.task_outputs: expected a description of a config, got {type(config).__name__}"
-        )
-    Sealing(config, task, "out/outputs")
-    copy = allocate(type(config))
-    copy.__dict__.update(config.__dict__)
-    # The copy shares the sealed values; the task's own config stays without the mark.
-    before = own_info(config)
-    marked = copy.__dict__[HIDDEN] = Info()
-    marked.sealed, marked.generates, marked.home = True, before.generates, before.home
-    marked.producer = info.ref
-    marked.total = {**tags_of(task), **tags_of(config)}
-    return copy

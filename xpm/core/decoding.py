@@ -1,27 +1,28 @@
-"""Reading the payload of a job: as the live task, or as plain values for people."""
+"""Reading the payload of a job: `building` makes objects of it, here it becomes plain values for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, cast
 
 from xpm.core.encoding import (
     CONFIG,
     DICT,
     ENUM,
     FROZENSET,
+    FUNCTION,
     GENERATED,
     JOB,
     JOB_PATH,
     LIST,
+    LOOSE_PATH,
     PATH,
     PAYLOAD_VERSION,
+    PRODUCED,
     SET,
     TUPLE,
 )
-from xpm.core.info import JobRef, allocate
-from xpm.core.live import animate, deferred
+from xpm.core.info import JobRef
 from xpm.core.pack import INTEGER, unpack, unpack_raw
 from xpm.core.typeinfo import TypeInfo
 from xpm.errors import MessageError
@@ -29,9 +30,6 @@ from xpm.types import JobId
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 """What `parameters` gives; NaN and infinities are floats in it."""
-
-FindClass = Callable[[TypeInfo], type[Any]]
-Dependency = Callable[[JobRef], Any]
 
 
 class _Payload:
@@ -79,90 +77,138 @@ def references(payload: bytes) -> tuple[JobRef, ...]:
     return _Payload(payload).refs
 
 
-class _Maker(Protocol):
+class Origin(NamedTuple):
+    """Where a config of a payload comes from."""
+
+    last: bool
+    """It is the task itself."""
+    producer: JobRef | None = None
+    """The job that gave it out."""
+    loose: bool = False
+    """That job isn't waited for."""
+
+
+class Maker(Protocol):
     """What the parts of a payload become."""
 
-    def config(self, info: TypeInfo, values: dict[str, Any], last: bool) -> Any: ...
-    def job(self, ref: JobRef) -> Any: ...
-    def job_path(self, ref: JobRef | None, text: str) -> Any: ...
-    def path(self, text: str) -> Any: ...
-    def enum(self, info: TypeInfo, member: str) -> Any: ...
-    def mapping(self, pairs: list[tuple[Any, Any]]) -> Any: ...
-    def sequence(self, mark: int, values: list[Any]) -> Any: ...
+    def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> Any:
+        """A config, or the task itself."""
+        ...
+
+    def job(self, ref: JobRef) -> Any:
+        """A job that is depended on."""
+        ...
+
+    def job_path(self, ref: JobRef | None, text: str) -> Any:
+        """A generated path in the directory of a job, or with None of this one."""
+        ...
+
+    def path(self, text: str) -> Any:
+        """A path."""
+        ...
+
+    def enum(self, info: TypeInfo, member: str) -> Any:
+        """A member of an enum."""
+        ...
+
+    def function(self, info: TypeInfo) -> Any:
+        """A function."""
+        ...
+
+    def mapping(self, pairs: list[tuple[Any, Any]]) -> Any:
+        """A dict."""
+        ...
+
+    def sequence(self, mark: int, values: list[Any]) -> Any:
+        """A list, tuple or set, as `mark` says."""
+        ...
 
 
-class _Reader:
+class Reader:
     """Goes through the rows of a payload and has a maker make something of each."""
 
-    def __init__(self, payload: bytes, types: Mapping[str, TypeInfo], maker: _Maker) -> None:
-        self.payload = _Payload(payload)
-        self.maker = maker
-        self.made: list[Any] = []
+    def __init__(self, payload: bytes, types: Mapping[str, TypeInfo], maker: Maker) -> None:
+        self._payload = _Payload(payload)
+        self._maker = maker
+        self._made: list[Any] = []
         try:
-            self.types: list[TypeInfo] = [types[key] for key in self.payload.keys]
+            self._types: list[TypeInfo] = [types[key] for key in self._payload.keys]
         except KeyError as wrong:
             raise MessageError(f"the payload names the type {wrong}, which isn't known") from None
 
-    def type(self, place: int) -> TypeInfo:
-        return self.types[place]
+    def _type(self, place: int) -> TypeInfo:
+        return self._types[place]
 
-    def ref(self, place: int) -> JobRef:
-        return self.payload.refs[place]
+    def _ref(self, place: int) -> JobRef:
+        return self._payload.refs[place]
 
     def root(self) -> TypeInfo:
         """The type of the task."""
-        return self.type(self.payload.rows()[-1][0])
+        return self._type(self._payload.rows()[-1][0])
 
     def read(self) -> Any:
         """What the last row, the task, becomes."""
-        rows = self.payload.rows()
+        rows = self._payload.rows()
         for at, (place, *forms) in enumerate(rows):
-            info = self.type(place)
-            values = self.values(info, forms)
-            self.made.append(self.maker.config(info, values, at == len(rows) - 1))
-        return self.made[-1]
+            info = self._type(place)
+            origin = self._origin(forms, at == len(rows) - 1)
+            self._made.append(self._maker.config(info, self._values(info, forms), origin))
+        return self._made[-1]
 
-    def values(self, info: TypeInfo, forms: list[Any]) -> dict[str, Any]:
+    def _origin(self, forms: list[Any], last: bool) -> Origin:
+        """Takes what says so off the end of a row."""
+        if not forms or type(forms[-1]) is not list or forms[-1][0] != PRODUCED:
+            return Origin(last)
+        _, *named = forms.pop()
+        if len(named) == 1:
+            return Origin(last, self._ref(*named))
+        return Origin(last, JobRef(JobId(named[1]), named[0]), loose=True)
+
+    def _values(self, info: TypeInfo, forms: list[Any]) -> dict[str, Any]:
         try:
-            return dict(zip(info.fields, map(self.value, forms), strict=True))
+            return dict(zip(info.fields, map(self._value, forms), strict=True))
         except (IndexError, ValueError, TypeError) as wrong:
             raise MessageError(f"the payload of {info.name} can't be read: {wrong}") from wrong
 
-    def value(self, form: Any) -> Any:
+    def _value(self, form: Any) -> Any:
         if type(form) is not list:
             return form
         mark, *parts = cast("list[Any]", form)
         if mark in (LIST, TUPLE, SET, FROZENSET):
-            return self.maker.sequence(mark, [self.value(part) for part in parts])
+            return self._maker.sequence(mark, [self._value(part) for part in parts])
         if mark == DICT:
-            values = [self.value(part) for part in parts]
-            return self.maker.mapping(list(zip(values[::2], values[1::2], strict=True)))
-        return self.leaf(mark, *parts)
+            values = [self._value(part) for part in parts]
+            return self._maker.mapping(list(zip(values[::2], values[1::2], strict=True)))
+        return self._leaf(mark, *parts)
 
-    def leaf(self, mark: int, first: Any, second: Any = None) -> Any:
-        maker = self.maker
+    def _leaf(self, mark: int, first: Any, second: Any = None, third: Any = None) -> Any:
+        maker = self._maker
         if mark == CONFIG:
-            return self.made[first]
+            return self._made[first]
         if mark == JOB:
-            return maker.job(self.ref(first))
+            return maker.job(self._ref(first))
         if mark == INTEGER:
             return int(first, 16)
         if mark == ENUM:
-            return maker.enum(self.type(first), second)
+            return maker.enum(self._type(first), second)
         if mark == PATH:
             return maker.path(first)
         if mark == GENERATED:
             return maker.job_path(None, first)
         if mark == JOB_PATH:
-            return maker.job_path(self.ref(first), second)
+            return maker.job_path(self._ref(first), second)
+        if mark == LOOSE_PATH:
+            return maker.job_path(JobRef(JobId(second), first), third)
+        if mark == FUNCTION:
+            return maker.function(self._type(first))
         raise ValueError(f"unknown mark {mark}")
 
 
 class _Readable:
     """Makes plain values for people and for JSON."""
 
-    def config(self, info: TypeInfo, values: dict[str, Any], last: bool) -> dict[str, JSON]:
-        return values if last else {"$type": info.name, **values}
+    def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> dict[str, JSON]:
+        return values if origin.last else {"$type": info.name, **values}
 
     def job(self, ref: JobRef) -> JSON:
         return {"$job": ref.id, "$task": ref.task}
@@ -176,6 +222,9 @@ class _Readable:
     def enum(self, info: TypeInfo, member: str) -> JSON:
         return member
 
+    def function(self, info: TypeInfo) -> JSON:
+        return info.name
+
     def mapping(self, pairs: list[tuple[Any, Any]]) -> JSON:
         return {str(key): value for key, value in pairs}
 
@@ -183,43 +232,13 @@ class _Readable:
         return values
 
 
-class _Live:
-    """Makes live objects."""
+def root_of(payload: bytes, types: Mapping[str, TypeInfo]) -> TypeInfo:
+    """The type of the task of `payload`.
 
-    def __init__(self, find_class: FindClass, dependency: Dependency, jobpath: str, into: Any = None) -> None:
-        self.find_class = find_class
-        self.dependency = dependency
-        self.jobpath = jobpath
-        self.into = into
-        self.jobs: dict[JobRef, Any] = {}
-
-    def config(self, info: TypeInfo, values: dict[str, Any], last: bool) -> Any:
-        live = self.into if last and self.into is not None else allocate(self.find_class(info))
-        animate(live, values)
-        return live
-
-    def job(self, ref: JobRef) -> Any:
-        if ref not in self.jobs:
-            self.jobs[ref] = self.dependency(ref)
-        return self.jobs[ref]
-
-    def job_path(self, ref: JobRef | None, text: str) -> Path:
-        return Path(self.jobpath if ref is None else self.job(ref).jobpath) / text
-
-    def path(self, text: str) -> Path:
-        return Path(text)
-
-    def enum(self, info: TypeInfo, member: str) -> Any:
-        return self.find_class(info)[member]  # type: ignore[index]
-
-    def mapping(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-        return dict(pairs)
-
-    def sequence(self, mark: int, values: list[Any]) -> Any:
-        return _SEQUENCES[mark](values)
-
-
-_SEQUENCES: dict[int, Callable[[list[Any]], Any]] = {LIST: list, TUPLE: tuple, SET: set, FROZENSET: frozenset}
+    Raises:
+        MessageError: the payload is damaged, or newer than this xpm.
+    """
+    return Reader(payload, types, _Readable()).root()
 
 
 def parameters(payload: bytes, types: Mapping[str, TypeInfo]) -> dict[str, JSON]:
@@ -230,45 +249,4 @@ def parameters(payload: bytes, types: Mapping[str, TypeInfo]) -> dict[str, JSON]
     Raises:
         MessageError: the payload is damaged, or newer than this xpm.
     """
-    return _Reader(payload, types, _Readable()).read()
-
-
-def build(
-    payload: bytes,
-    types: Mapping[str, TypeInfo],
-    find_class: FindClass,
-    dependency: Dependency,
-    jobpath: str,
-) -> Any:
-    """The live task of a payload.
-
-    Args:
-        payload: as `encode` wrote it.
-        types: the types that it names, by key.
-        find_class: imports a class.
-        dependency: gives the live object for a job that the task depends on; asked once for each.
-        jobpath: the job's directory, for generated paths.
-
-    Raises:
-        MessageError: the payload is damaged, or newer than this xpm.
-    """
-    return _Reader(payload, types, _Live(find_class, dependency, jobpath)).read()
-
-
-def later(
-    payload: bytes,
-    types: Mapping[str, TypeInfo],
-    find_class: FindClass,
-    dependency: Dependency,
-    jobpath: str,
-) -> Any:
-    """The same as `build`, but the object is filled when an attribute of it is first asked for.
-
-    What a worker gives to a task as its dependencies: of their own dependencies, most are never looked at.
-    """
-    root = _Reader(payload, types, _Readable()).root()
-
-    def fill(live: Any) -> None:
-        _Reader(payload, types, _Live(find_class, dependency, jobpath, live)).read()
-
-    return deferred(find_class(root), fill)
+    return Reader(payload, types, _Readable()).read()

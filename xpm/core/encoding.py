@@ -5,6 +5,9 @@
 `rows` is MessagePack inside MessagePack: one row per config, `[type, value, ...]`, those that others refer
 to first and the task last. A value is a plain scalar, or a list that begins with a mark. There are no
 field names and no MessagePack `bin` (Redis' cmsgpack reads none).
+
+The row of a config that a job gave out ends with a mark more: `[PRODUCED, place]` for a dependency, or
+`[PRODUCED, task, id]` for a job that isn't waited for.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from typing import Any, cast
 
 from xpm.core.canonical import PLAIN
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
+from xpm.core.functions import Function
 from xpm.core.identifier import identifier
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, info_of
 from xpm.core.pack import pack_raw
 from xpm.core.schema import Schema
-from xpm.core.typeinfo import TypeInfo, type_info
+from xpm.core.typeinfo import TypeInfo, function_info, type_info
 from xpm.errors import SubmissionError
 
 PAYLOAD_VERSION = 1
@@ -30,7 +34,7 @@ MAX_PAYLOAD = 1 << 20
 """The largest payload, in bytes."""
 
 LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG = 1, 2, 3, 4, 5, 6, 7, 8
-JOB, GENERATED, JOB_PATH = 10, 11, 12
+JOB, GENERATED, JOB_PATH, FUNCTION, PRODUCED, LOOSE_PATH = 10, 11, 12, 13, 14, 15
 
 
 def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
@@ -59,7 +63,7 @@ def _too_large(task: Any, row: list[Any], size: int) -> str:
 class _Encoder:
     """One payload under way."""
 
-    __slots__ = ("digests", "keys", "places", "refs", "rows", "task", "types")
+    __slots__ = ("digests", "keys", "loose", "places", "refs", "rows", "task", "types")
 
     def __init__(self, task: Any) -> None:
         self.task = task
@@ -69,6 +73,8 @@ class _Encoder:
         self.refs: list[JobRef] = []
         self.rows: list[list[Any]] = []
         self.places: dict[int, int] = {}
+        self.loose: list[JobRef] = []
+        """The jobs that gave out the configs on the way here, and aren't waited for."""
         self.config(task)
 
     def payload(self) -> bytes:
@@ -78,7 +84,9 @@ class _Encoder:
         return pack_raw([PAYLOAD_VERSION, self.keys, list(names), places, digests, pack_raw(self.rows)])
 
     def type(self, cls: type[Any]) -> int:
-        key, info = type_info(cls)
+        return self.named(*type_info(cls))
+
+    def named(self, key: str, info: TypeInfo) -> int:
         if key not in self.types:
             self.types[key] = info
             self.keys.append(key)
@@ -106,6 +114,9 @@ class _Encoder:
         if place is not None:
             return place
         schema: Schema = config.__xpm_schema__
+        info = config.__dict__[HIDDEN]
+        if info.loose:
+            self.loose.append(info.producer)
         row = [self.type(schema.cls), *schema.values(config.__dict__)]
         for at in schema.rich_columns:
             value = row[at]
@@ -115,9 +126,11 @@ class _Encoder:
                 row[at] = self.value(value)
         if schema.generated:
             row.extend(self.generated(config, each.name) for each in schema.generated.values())
-        info = config.__dict__[HIDDEN]
-        if info.producer is not None:
-            self.job(info.producer)
+        if info.loose:
+            self.loose.pop()
+            row.append([PRODUCED, info.producer.task, info.producer.id])
+        elif info.producer is not None:
+            row.append([PRODUCED, self.job(info.producer)])
         place = self.places[id(config)] = len(self.rows)
         self.rows.append(row)
         return place
@@ -128,7 +141,9 @@ class _Encoder:
         owner, folder = info.home
         path = f"{folder}/{name}" if folder else name
         ref = _ref(owner)
-        return [GENERATED, path] if ref == _ref(self.task) else [JOB_PATH, self.job(ref), path]
+        if ref == _ref(self.task):
+            return [GENERATED, path]
+        return [LOOSE_PATH, ref.task, ref.id, path] if ref in self.loose else [JOB_PATH, self.job(ref), path]
 
     def value(self, value: Any) -> Any:
         if isinstance(value, Submittable):
@@ -142,6 +157,9 @@ class _Encoder:
             return [ENUM, self.type(kind), value.name]
         if isinstance(value, PurePath):
             return [PATH, value.as_posix()]
+        if kind is Function:
+            info = function_info(value)
+            return [FUNCTION, self.named(info.key, info)]
         if kind is FrozenDict:
             pairs = cast("dict[Any, Any]", value).items()
             return [DICT, *(self.value(part) for pair in pairs for part in pair)]

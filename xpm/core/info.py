@@ -29,13 +29,17 @@ class JobRef(NamedTuple):
 class Described:
     """Marks every config class, for the modules that `Config` itself is built on."""
 
+    def __xpm_stand_in__(self) -> Any:
+        """For a live object, the description that stands for it as a parameter of tasks; None if there is none."""
+        return None
+
 
 class Submittable(Described):
     """Marks the config classes that can be submitted."""
 
-    def __xpm_stand_in__(self) -> Any:
-        """For a live object, a description that stands for its job, as a parameter of other tasks; None if it has none."""
-        return None
+    def __xpm_title__(self) -> str:
+        """What a description calls its job, if not by its class."""
+        return ""
 
 
 class Resumable(Submittable):
@@ -66,7 +70,11 @@ class Info:
     home: tuple[Any, str] | None = None
     """The task, and the folder in its job's directory, that its generated paths lie in."""
     producer: JobRef | None = None
-    """The job whose `task_outputs` gave it out."""
+    """The job that gave it out."""
+    loose: bool = False
+    """Whoever uses it doesn't wait for the end of that job."""
+    callbacks: tuple[Callable[[Session], None], ...] = ()
+    """What is to be registered when it is submitted."""
     output: Any = None
     """What `submit` returned, if that isn't the task (which would be a cycle for the collector)."""
 

@@ -10,9 +10,11 @@ import types
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path, PurePath
+from types import FunctionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-from xpm.core.info import Described, Description, Submittable
+from xpm.core.functions import Function, function_of, why_local
+from xpm.core.info import Described, Description
 from xpm.core.jobpath import JobPath
 
 NAN = float("nan")
@@ -143,6 +145,17 @@ def _path_check(cls: type[PurePath]) -> Check:
     return check
 
 
+def _function(value: Any) -> Function:
+    if isinstance(value, Function):
+        return value
+    if not callable(value) or isinstance(value, type):
+        raise _mismatch("a function", value)
+    reason = why_local(value)
+    if reason is not None:
+        raise Mismatch(f"expected a function that a worker can import, got {shown(value)}: {reason}")
+    return function_of(value)
+
+
 _NONE = Kind("None", _none, type(None), exact=True, plain=True, key=True)
 _SCALARS: dict[Any, Kind] = {
     None: _NONE,
@@ -192,7 +205,7 @@ def _config(cls: type[Any]) -> Kind:
         if isinstance(value, cls) and isinstance(value, Description):
             accepted.add(kind)
             return value
-        if isinstance(value, cls) and isinstance(value, Submittable):
+        if isinstance(value, cls) and isinstance(value, Described):
             description = value.__xpm_stand_in__()
             if description is not None:
                 return description
@@ -367,6 +380,8 @@ def _class(cls: type[Any]) -> Kind:
         return _enum(cls)
     if issubclass(cls, PurePath):
         return Kind("Path", _path_check(cls), type(Path()) if cls is Path else cls, key=True)
+    if cls is FunctionType:
+        return Kind("function", _function, Function)
     if cls in (list, tuple, set, frozenset, dict):
         raise Unsupported(
             f"{cls.__name__} needs the type of its elements, as in {cls.__name__}[{'str, ' * (cls is dict)}int]"

@@ -55,6 +55,11 @@ def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
     return config
 
 
+def is_filled(config: Any) -> bool:
+    """Whether a live object has its attributes already."""
+    return _FILL not in config.__dict__
+
+
 @cache
 def _deferring(cls: type[Any]) -> Any:
     schema_of(cls)  # takes the defaults off the class, where they would be found instead of the values

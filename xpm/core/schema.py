@@ -21,7 +21,19 @@ from xpm.core.naming import class_name
 from xpm.errors import ConfigError
 
 RESERVED = frozenset(
-    {"C", "submit", "result", "job", "jobpath", "tag", "tags", "instance", "copy", "seal", "execute"}
+    {
+        "C",
+        "copy",
+        "execute",
+        "instance",
+        "job",
+        "jobpath",
+        "on_completed",
+        "register_task_output",
+        "result",
+        "seal",
+    }
+    | {"submit", "tag", "tags", "watch_output"}
 )
 """Names that no parameter can have."""
 

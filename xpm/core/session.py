@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from xpm.core.steering import Steered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from xpm.core.config import Task
+    from xpm.core.config import Config, Task
     from xpm.core.requirement import Need
     from xpm.core.retries import Retries
     from xpm.core.state import State
@@ -94,6 +95,22 @@ class Session(Protocol):
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """Notes how far the job of this process is."""
+        ...
+
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
+        """Calls `callback` when the submitted `task` is done."""
+        ...
+
+    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[[Any], object]) -> None:
+        """Calls `callback` with each output of the submitted `task` that `method` describes."""
+        ...
+
+    def register(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        """Notes an output of the job of this process."""
+        ...
+
+    def describe(self, live: Config) -> Any:
+        """The description of a live config of the job of this process; None if it isn't one."""
         ...
 
     def remaining(self) -> float | None:

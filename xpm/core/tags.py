@@ -139,10 +139,11 @@ LABEL_BYTES = 60
 def label_of(task: Any, tags: Mapping[str, Scalar]) -> str:
     """What people read for a job: `Train lr=0.1 layers=3`, its tags or else its scalar parameters."""
     schema: Schema = task.__xpm_schema__
+    title: str = task.__xpm_title__()
     if tags:
-        text = " ".join([schema.label, *(f"{name}={_short(value)}" for name, value in tags.items())])
+        text = " ".join([title or schema.label, *(f"{name}={_short(value)}" for name, value in tags.items())])
     else:
-        text = schema.label_form % schema.shown(task.__dict__)
+        text = title or schema.label_form % schema.shown(task.__dict__)
     if text.isascii():
         return text[:LABEL_BYTES]
     return text.encode("utf-8", "replace")[:LABEL_BYTES].decode("utf-8", "ignore")

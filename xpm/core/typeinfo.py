@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
+from xpm.core.functions import Function
 from xpm.core.info import Submittable
 from xpm.core.naming import class_name, importable, module_of, script_of
 from xpm.core.pack import pack_raw, unpack
@@ -17,7 +18,10 @@ _KEY_DIGITS = 12
 
 
 class TypeInfo(NamedTuple):
-    """A class as payloads mean it: where to find it, and the names of the values that come with it."""
+    """A class as payloads mean it: where to find it, and the names of the values that come with it.
+
+    Or a function, which comes without values.
+    """
 
     name: str
     """Its name in identifiers."""
@@ -28,6 +32,7 @@ class TypeInfo(NamedTuple):
     fields: tuple[str, ...]
     """The parameters, in the order in which a payload has their values; none for an enum."""
     task: bool
+    function: bool = False
 
     @property
     def key(self) -> str:
@@ -37,7 +42,7 @@ class TypeInfo(NamedTuple):
     def pack(self) -> bytes:
         """All this as MessagePack."""
         form = [self.name, self.module, self.qualname, self.script, list(self.fields), self.task]
-        return pack_raw(form)
+        return pack_raw([*form, True] if self.function else form)
 
     @classmethod
     def unpack(cls, data: bytes) -> TypeInfo:
@@ -47,10 +52,17 @@ class TypeInfo(NamedTuple):
             MessageError: `data` is damaged.
         """
         try:
-            name, module, qualname, script, fields, task = cast("list[Any]", unpack(data))
-            return cls(name, module, qualname, script, tuple(fields), task)
+            name, module, qualname, script, fields, *rest = cast("list[Any]", unpack(data))
+            return cls(name, module, qualname, script, tuple(fields), *rest)
         except (ValueError, TypeError) as wrong:
             raise MessageError(f"a type can't be read: {wrong}") from None
+
+
+def function_info(function: Function) -> TypeInfo:
+    """The description of a function."""
+    return TypeInfo(
+        function.name, function.module, function.qualname, function.script, (), task=False, function=True
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -241,14 +241,19 @@ class Remote:
 
     # Waiting
 
-    def wait(self) -> RunView:
+    def wait(self, call_back: Callable[[], bool] | None = None) -> RunView:
         """Waits for all that was submitted.
+
+        Args:
+            call_back: calls what the script is to be called for; whether there was something.
 
         Raises:
             Left: Ctrl-C detached from it, or cancelled it.
         """
         assert self._run is not None, "something was submitted"
-        view, given_up = watch(self._care(self._run))
+        care = self._care(self._run)
+        care.call_back = call_back
+        view, given_up = watch(care)
         if given_up:
             self._leave(view)
         self.look_for_children()

@@ -6,7 +6,7 @@ import importlib
 import os
 import time
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,9 @@ from xpm.workspace.snapshot import Entry as Start
 from xpm.workspace.values import decode_result
 
 if TYPE_CHECKING:
+    from xpm.core.callbacks import Local
     from xpm.core.requirement import Need
+    from xpm.experiment.calls import Calls, States
     from xpm.experiment.grasp import Grasp
     from xpm.experiment.holding import Grip
     from xpm.experiment.summary import Unfinished
@@ -65,6 +67,7 @@ class Experiment(Steering):
         self._token: Token[Session | None] | None = None
         self._began = 0.0
         self._grasp: Grasp | None = None
+        self._calls: Calls | None = None
         self._verbose = False
 
     # The block
@@ -112,12 +115,16 @@ class Experiment(Steering):
                 raise SystemExit(DONE)
             else:
                 self._end()
+        except Left:
+            self._tell_lost_calls()
+            raise
         except PLAIN:
             plainly(whole=self._verbose)
             raise
         except KeyboardInterrupt:
             if not self._settings.dry_run:
                 parting.stop(self._outgoing, self._under)
+                self._tell_lost_calls()
             raise SystemExit(DETACHED) from None
         finally:
             self._outgoing.close()
@@ -131,13 +138,19 @@ class Experiment(Steering):
             raise
 
     def _end(self) -> None:
-        last = self._finish()
-        if last is not None:
-            self._tell_nothing(last)
-        remote = self._outgoing.begun
-        if remote is None:
-            return
-        view = remote.wait()
+        try:
+            self._call_what_is_due()
+            last = self._finish()
+            if last is not None:
+                self._tell_nothing(last)
+            remote = self._outgoing.begun
+            if remote is None:
+                return
+            view = remote.wait(self._calls and self._call_back)
+        except BaseException as error:
+            if self._calls is not None and error is self._calls.failure:
+                self._leave(error)
+            raise
         left = remote.left() if view.failed else []
         remote.tell(view, left, time.monotonic() - self._began)
         if left and self._check:
@@ -160,6 +173,7 @@ class Experiment(Steering):
             plainly(whole=self._verbose)
         if not self._settings.dry_run:
             parting.leave(self._outgoing, self._under, error)
+            self._tell_lost_calls()
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(DETACHED) from None
 
@@ -183,8 +197,7 @@ class Experiment(Steering):
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         """Holds tokens and locks for code of the script."""
         if self._grasp is None:
-            module: Any = importlib.import_module("xpm.experiment.grasp")
-            made: Grasp = module.Grasp(self._workspace, self._settings, self._voice)
+            made: Grasp = _module("xpm.experiment.grasp").Grasp(self._workspace, self._settings, self._voice)
             self._grasp = made
         return self._grasp.acquire(needs, timeout, priority)
 
@@ -208,6 +221,62 @@ class Experiment(Steering):
             self._stop_planning(f"the result of {ref.task} {ref.id[:8]}")
         self._outgoing.settle()
         return self._outgoing.remote.result(task, timeout)
+
+    # Callbacks
+
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
+        """Has a function called when a task is done: by a job, or while the script waits."""
+        _module("xpm.core.callbacks").on_completed(task, callback, self._keep)
+
+    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[..., object]) -> None:
+        """Has a function called with the outputs of a task: by jobs, or while the script waits."""
+        _module("xpm.core.callbacks").watch_output(task, method, callback, self._keep)
+
+    def _keep(self, local: Local) -> None:
+        """Keeps a callback that only the script can call."""
+        calls = _module("xpm.experiment.calls")
+        if self._settings.detach:
+            calls.refuse_detached(local)
+        mine: Calls = self._calls or calls.Calls(self._workspace)
+        self._calls = mine
+        mine.add(local)
+
+    def _call_what_is_due(self) -> None:
+        """Before a broker is asked: what is done already may have nothing more to do."""
+        while self._calls is not None and not self._settings.dry_run:
+            self._outgoing.flush()
+            if self._outgoing.begun is not None or not self._called(self._recorded):
+                return
+
+    def _call_back(self) -> bool:
+        """Calls what is due; whether there was something, and the run may have more jobs now."""
+        if not self._called(self._outgoing.states):
+            return False
+        self._outgoing.finish()
+        return True
+
+    def _called(self, states: States) -> bool:
+        token = session.current.set(self)  # also after the block
+        try:
+            return self._calls is not None and self._calls.call(states)
+        finally:
+            session.current.reset(token)
+
+    def _recorded(self, ids: Sequence[JobId]) -> Mapping[JobId, State]:
+        """The states of jobs as far as records tell."""
+        known = self._outgoing.jobs
+        found = {job: complete(self._workspace.jobpath(known[job].task, job)) for job in ids}
+        return {job: State.WAITING if fence is None else State.DONE for job, fence in found.items()}
+
+    def _tell_lost_calls(self) -> None:
+        if self._calls is not None:
+            self._calls.tell_lost(self._voice)
+
+    def register(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        """A script has no outputs: nothing."""
+
+    def describe(self, live: Any) -> None:
+        """Live objects in a script come from `.instance()`: what stands for them is the description that has it."""
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """A script has no progress of its own: nothing."""
@@ -243,9 +312,10 @@ class Experiment(Steering):
         """
         if self._settings.dry_run:
             self._stop_planning("xp.wait()")
+        self._call_what_is_due()
         self._outgoing.finish()
         if self._outgoing.begun is not None:
-            self._outgoing.begun.wait()
+            self._outgoing.begun.wait(self._calls and self._call_back)
 
     def rows(self, task: type[Task] | str | None = None, params: bool = False) -> list[dict[str, Any]]:
         """The results: one dict per job, with tags, `state`, `result`, `job`, `task` and times.
@@ -324,6 +394,11 @@ class Experiment(Steering):
 
 _NOWHERE = Namespace("")
 """The namespace of a workspace that a dry run didn't make."""
+
+
+def _module(name: str) -> Any:
+    """A module that few scripts need."""
+    return importlib.import_module(name)
 
 
 def _workspace(settings: Settings) -> Workspace:

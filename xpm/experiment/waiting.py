@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,6 +73,8 @@ def wait(care: Care, display: Display) -> RunView:
         try:
             events = Events(care.link.broker)
             view = care.look()
+            if care.call_back is not None and care.call_back():
+                continue  # the run may have more jobs now
             display.show(view, care.running(view) if display.lists_jobs else [])
             if view.ended:
                 return view
@@ -98,6 +101,8 @@ class Care:
         self.voice = voice
         self.open = run.count
         """Jobs that will still move, as far as is known: none of a broker that is away."""
+        self.call_back: Callable[[], bool] | None = None
+        """Calls what the script is to be called for; whether there was something."""
         self._began = time.monotonic()
         self._visited = float("-inf")
         self._unserved = unserved or Unserved(run, link, voice)
@@ -128,7 +133,7 @@ class Care:
     @property
     def patience(self) -> float:
         """Seconds for which nothing has to be seen to while nothing is heard."""
-        return min(QUIET, self._unserved.patience)
+        return min(QUIET if self.call_back is None else LIVE, self._unserved.patience)
 
     def visit(self, *, lost: bool) -> None:
         """Looks and attends to the run, once in a while: for who looks for something else.

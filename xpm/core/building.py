@@ -1,0 +1,175 @@
+"""Building objects from the payload of a job: its live task, or the description that was submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xpm.core.decoding import Origin, Reader, root_of
+from xpm.core.description import described_class
+from xpm.core.encoding import FROZENSET, LIST, SET, TUPLE
+from xpm.core.frozen import freeze
+from xpm.core.functions import Function
+from xpm.core.info import JobRef, allocate, own_info
+from xpm.core.live import animate, deferred
+from xpm.core.schema import schema_of
+from xpm.core.typeinfo import TypeInfo
+
+FindClass = Callable[[TypeInfo], type[Any]]
+Dependency = Callable[[JobRef], Any]
+Folder = Callable[[JobRef | None], str]
+
+
+_SEQUENCES: dict[int, Callable[[list[Any]], Any]] = {LIST: list, TUPLE: tuple, SET: set, FROZENSET: frozenset}
+
+
+class _Values:
+    """Makes what is the same in a live object and in a description."""
+
+    def __init__(self, find_class: FindClass) -> None:
+        self.find_class = find_class
+
+    def path(self, text: str) -> Path:
+        return Path(text)
+
+    def enum(self, info: TypeInfo, member: str) -> Any:
+        return self.find_class(info)[member]  # type: ignore[index]
+
+    def mapping(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        return dict(pairs)
+
+    def sequence(self, mark: int, values: list[Any]) -> Any:
+        return _SEQUENCES[mark](values)
+
+
+class _Live(_Values):
+    """Makes live objects."""
+
+    def __init__(
+        self, find_class: FindClass, dependency: Dependency, folder: Folder, into: Any = None
+    ) -> None:
+        super().__init__(find_class)
+        self.dependency = dependency
+        self.folder = folder
+        self.into = into
+        self.jobs: dict[JobRef, Any] = {}
+
+    def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> Any:
+        live = self.into if origin.last and self.into is not None else allocate(self.find_class(info))
+        animate(live, values)
+        return live
+
+    def job(self, ref: JobRef) -> Any:
+        if ref not in self.jobs:
+            self.jobs[ref] = self.dependency(ref)
+        return self.jobs[ref]
+
+    def job_path(self, ref: JobRef | None, text: str) -> Path:
+        return Path(self.folder(ref), text)
+
+    def function(self, info: TypeInfo) -> Any:
+        return self.find_class(info)
+
+
+class _Path(NamedTuple):
+    """A generated path, on its way into the description that has it."""
+
+    job: JobRef | None
+    text: str
+
+
+class _Descriptions(_Values):
+    """Makes sealed descriptions: what the submitting script had."""
+
+    def __init__(self, find_class: FindClass, stand_in: Dependency, job: Any) -> None:
+        super().__init__(find_class)
+        self.stand_in = stand_in
+        self.task = job
+        self.generates = False
+
+    def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> Any:
+        schema = schema_of(self.find_class(info))
+        config = self.task if origin.last else allocate(described_class(schema.cls))
+        hidden = own_info(config)
+        for name, generator in schema.generated.items():
+            path: _Path = values.pop(name)
+            folder = path.text.removesuffix(generator.name).rstrip("/")
+            hidden.home = (self.task if path.job is None else self.stand_in(path.job), folder)
+        config.__dict__.update({name: freeze(value) for name, value in values.items()})
+        self.generates = self.generates or bool(schema.generated)  # of it, or of one that may be below it
+        hidden.sealed, hidden.generates = True, self.generates
+        hidden.producer, hidden.loose = origin.producer, origin.loose
+        return config
+
+    def job(self, ref: JobRef) -> Any:
+        return self.stand_in(ref)
+
+    def job_path(self, ref: JobRef | None, text: str) -> _Path:
+        return _Path(ref, text)
+
+    def function(self, info: TypeInfo) -> Function:
+        return Function(info.name, info.module, info.qualname, info.script)
+
+
+def build(
+    payload: bytes,
+    types: Mapping[str, TypeInfo],
+    find_class: FindClass,
+    dependency: Dependency,
+    folder: Folder,
+) -> Any:
+    """The live task of a payload.
+
+    Args:
+        payload: as `encode` wrote it.
+        types: the types that it names, by key.
+        find_class: imports a class.
+        dependency: gives the live object for a job that the task depends on; asked once for each.
+        folder: gives the directory of a job, or with None of this one, for generated paths.
+
+    Raises:
+        MessageError: the payload is damaged, or newer than this xpm.
+    """
+    return Reader(payload, types, _Live(find_class, dependency, folder)).read()
+
+
+def later(
+    payload: bytes,
+    types: Mapping[str, TypeInfo],
+    find_class: FindClass,
+    dependency: Dependency,
+    folder: Folder,
+) -> Any:
+    """The same as `build`, but the object is filled when an attribute of it is first asked for.
+
+    What a worker gives to a task as its dependencies: of their own dependencies, most are never looked at.
+    """
+    root = root_of(payload, types)
+
+    def fill(live: Any) -> None:
+        Reader(payload, types, _Live(find_class, dependency, folder, live)).read()
+
+    return deferred(find_class(root), fill)
+
+
+def describe(
+    payload: bytes, types: Mapping[str, TypeInfo], find_class: FindClass, stand_in: Dependency, ref: JobRef
+) -> Any:
+    """The description that the job `ref` was submitted from.
+
+    Args:
+        payload: as `encode` wrote it.
+        types: the types that it names, by key.
+        find_class: imports a class.
+        stand_in: gives the description that stands for another job.
+        ref: the job.
+
+    Raises:
+        MessageError: the payload is damaged, or newer than this xpm.
+    """
+    root = root_of(payload, types)
+    task = allocate(described_class(find_class(root)))
+    info = own_info(task)
+    info.ref, info.digest = ref, bytes.fromhex(ref.id)
+    return Reader(payload, types, _Descriptions(find_class, stand_in, task)).read()
