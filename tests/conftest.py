@@ -26,6 +26,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Started in the background of a shell, this process would ignore Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED_KEYS = {b"rq:queues", b"rq:workers", b"xpm:epoch", b"xpm:schema"}
 """Keys without a namespace in their name that are nobody's leak."""

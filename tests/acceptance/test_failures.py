@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cgroups
@@ -407,7 +408,8 @@ def test_a_task_whose_whole_pool_is_killed_goes_on_elsewhere(works: Farm, tmp_pa
     counting.allow(3)
     works.until(lambda: counting.reached(3))
     for each in (psutil.Process(pool.pid), *psutil.Process(pool.pid).children(recursive=True)):
-        each.kill()
+        with suppress(psutil.NoSuchProcess):  # it has ended with those before it
+            each.kill()
     pool.wait(10)
     before = (counting.path / "state" / "step").stat().st_ino
     works.pool()

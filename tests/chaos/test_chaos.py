@@ -34,19 +34,19 @@ def _run(
 
 
 @pytest.mark.rq
-@pytest.mark.timeout(20 + CALM)
+@pytest.mark.timeout(30 + CALM)
 def test_each_job_is_done_once_whatever_fails(tmp_path: Path, start_server: Callable[..., Server]) -> None:
-    _run(tmp_path, start_server, 1, 20, apart=False)
+    _run(tmp_path, start_server, 1, 30, apart=False)
 
 
 @pytest.mark.root
 @pytest.mark.namespaces
 @pytest.mark.compiler
-@pytest.mark.timeout(20 + CALM)
+@pytest.mark.timeout(30 + CALM)
 def test_each_job_is_done_once_whatever_fails_between_hosts(
     tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
-    _run(tmp_path, start_server, 2, 20, apart=True)
+    _run(tmp_path, start_server, 2, 30, apart=True)
 
 
 @pytest.mark.soak

@@ -117,11 +117,11 @@ def right() -> None:
     Train.C(model=Deep.C(depth=1), lr=1)
     train.lr = 0.3
     assert_type(train.on_completed(follow).submit(), Train)
-    train.on_completed(lambda: print("done"))
-    train.on_completed(lambda train: print(train.lr))
+    train.on_completed(lambda: 0)
+    train.on_completed(lambda train: train.lr)
     long = Long.C(steps=3)
     assert_type(long.watch_output(long.saved, look), Long)
-    long.watch_output(long.saved, lambda saved: print(saved.path))
+    long.watch_output(long.saved, lambda saved: saved.path)
     train.job.id.upper()
     train.job.state.lower()
 

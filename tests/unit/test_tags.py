@@ -9,7 +9,7 @@ from sessions import Recorder
 
 from xpm.core.config import Config, Meta, Param, Task, field
 from xpm.core.identifier import identifier
-from xpm.core.tags import LABEL_BYTES, tag
+from xpm.core.tags import LABEL_BYTES, label_below, tag
 from xpm.errors import ConfigError
 
 
@@ -112,3 +112,18 @@ def test_a_label_is_cut_between_characters() -> None:
     assert LABEL_BYTES - 2 < len(found.encode()) <= LABEL_BYTES
     assert len(label(Train.C(note="e" * 60))) == LABEL_BYTES
     assert "?" in label(Train.C(note="\ud800"))
+
+
+@pytest.mark.parametrize(
+    ("label", "own", "inherited", "whole"),
+    [
+        ("Report", {}, {"lr": 0.1}, "Report lr=0.1"),
+        ("Leaf n=1", {"n": 1}, {"n": 2, "lr": 0.1}, "Leaf n=1 lr=0.1"),
+        ("Leaf n=1", {}, {"n": 2}, "Leaf n=1"),
+        ("Leaf", {}, {}, "Leaf"),
+    ],
+)
+def test_a_label_with_inherited_tags(
+    label: str, own: dict[str, Any], inherited: dict[str, Any], whole: str
+) -> None:
+    assert label_below(label, own, inherited) == whole

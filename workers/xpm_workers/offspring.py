@@ -16,6 +16,7 @@ from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
 from xpm.core.session import PRIORITIES
 from xpm.core.state import State
 from xpm.core.submission import Prepared
+from xpm.core.tags import label_below
 from xpm.errors import JobError, SubmissionError
 from xpm.settings import QUEUE_NAME, is_queue
 from xpm.types import JobId, Scalar
@@ -94,7 +95,9 @@ class Offspring:
         by = Execution(claim.id, claim.execution)
         outcome: Outcome | None = None
         for run in self._runs(views, parent):
-            mine = entry._replace(tags={**tags.get(run.token, {}), **asked.tags})
+            inherited = tags.get(run.token, {})
+            label = label_below(asked.label, asked.tags, inherited)
+            mine = entry._replace(label=label, tags={**inherited, **asked.tags})
             self._note(workspace, run, Child(parent.id, mine, time.time()), asked.types, needs)
             outcome = _send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), parent.code),
                 mine, asked.types, by, self._proof(asked))  # fmt: skip

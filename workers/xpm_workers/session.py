@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import socket
-import threading
 import time
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -128,7 +128,7 @@ class JobSession:
 
         self._described: Descriptions | None = None
         self._journal: Journal | None = None
-        self._registering = threading.Lock()
+        self._registering = allocate_lock()  # `threading` is loaded by tasks that use it
 
     def limit(self, seconds: float) -> None:
         """The job may take so long from now on."""

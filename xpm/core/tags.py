@@ -141,9 +141,23 @@ def label_of(task: Any, tags: Mapping[str, Scalar]) -> str:
     schema: Schema = task.__xpm_schema__
     title: str = task.__xpm_title__()
     if tags:
-        text = " ".join([title or schema.label, *(f"{name}={_short(value)}" for name, value in tags.items())])
-    else:
-        text = title or schema.label_form % schema.shown(task.__dict__)
+        return _labelled(title or schema.label, tags)
+    return _cut(title or schema.label_form % schema.shown(task.__dict__))
+
+
+def label_below(label: str, tags: Mapping[str, Scalar], inherited: Mapping[str, Scalar]) -> str:
+    """The label of a job with these tags that has inherited others from the job that submitted it."""
+    further = {
+        name: value for name, value in inherited.items() if name not in tags and f" {name}=" not in label
+    }
+    return _labelled(label, further)
+
+
+def _labelled(label: str, tags: Mapping[str, Scalar]) -> str:
+    return _cut(" ".join([label, *(f"{name}={_short(value)}" for name, value in tags.items())]))
+
+
+def _cut(text: str) -> str:
     if text.isascii():
         return text[:LABEL_BYTES]
     return text.encode("utf-8", "replace")[:LABEL_BYTES].decode("utf-8", "ignore")
