@@ -35,3 +35,15 @@ def test_only_the_execution_that_holds_the_lease_may_submit(broker: Broker) -> N
     assert reply.claim is not None and reply.claim.id == CHILD
     with pytest.raises(JobError):
         broker.submit(run, [child], by=by)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "kill"])
+def test_a_job_that_is_to_end_submits_nothing_more(broker: Broker, verb: str) -> None:
+    run = broker.open("e", "r")
+    broker.submit(run, [Entry(PARENT, "T", "parent", b"")])
+    broker.enrol("w", {})
+    claim = broker.claim("w", 1, "default:1").claim
+    assert claim is not None
+    broker.kill([PARENT], "ada") if verb == "kill" else broker.cancel(run.serial, [PARENT], "ada")
+    with pytest.raises(JobError, match="asked for the end"):
+        broker.submit(run, [Entry(CHILD, "T", "child", b"")], by=Execution(PARENT, claim.execution))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm.broker.broker import Broker, Claim, Entry, Execution, Outcome, Run
-from xpm.broker.resources import FENCED
+from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.views import JobView, RunView, Views
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
 from xpm.core.session import PRIORITIES
@@ -73,9 +73,7 @@ class Offspring:
             SubmissionError: something of it can't be.
             JobError: this execution of the job has ended.
         """
-        parent = Views(broker).job(claim.id)
-        if parent is None or parent.state is not State.RUNNING or parent.execution != claim.execution:
-            raise JobError(FENCED)
+        parent = refuse_ended(broker, claim)
         needs = [Need(*each) for each in asked.needs]
         outcome = self.submit_for(broker, claim, asked, parent)
         if outcome is None:
@@ -147,6 +145,20 @@ class Offspring:
 
     def _proof(self, asked: Asked) -> Proof | None:
         return proof(Workspace.open(self._path, create=False).jobpath(asked.task, asked.id))
+
+
+def refuse_ended(broker: Broker, claim: Claim) -> JobView:
+    """The job of `claim`, which may submit: before anything is noted, which a refusal by the broker would not take back.
+
+    Raises:
+        JobError: it may not.
+    """
+    job = Views(broker).job(claim.id)
+    if job is None or job.state is not State.RUNNING or job.execution != claim.execution:
+        raise JobError(FENCED)
+    if job.stop:
+        raise JobError(STOPPING)
+    return job
 
 
 def _send(

@@ -183,13 +183,15 @@ class JobSession:
 
     # Callbacks and outputs
 
-    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> Callable[[], None]:
         """Has a function called by a job when a task that this job has submitted is done."""
-        _callbacks().on_completed(task, callback, _refuse)
+        return _callbacks().on_completed(task, callback, _refuse)
 
-    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[..., object]) -> None:
+    def watch_output(
+        self, task: Task, method: Callable[..., Any], callback: Callable[..., object]
+    ) -> Callable[[], None]:
         """Has a function called by jobs with the outputs of a task that this job has submitted."""
-        _callbacks().watch_output(task, method, callback, _refuse)
+        return _callbacks().watch_output(task, method, callback, _refuse)
 
     def register(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
         """Notes an output of this job, and tells those who watch it."""

@@ -13,7 +13,7 @@ from xpm.core.message import JobRef, TypeInfo, parameters, type_keys
 from xpm.core.outputs import Output
 from xpm.core.state import State
 from xpm.core.submission import prepare
-from xpm_workers.offspring import Asked, Offspring
+from xpm_workers.offspring import Asked, Offspring, refuse_ended
 
 
 class Watchers:
@@ -42,6 +42,7 @@ class Watchers:
             self._outputs += [each for each in outputs if each not in known]
             if self._claim.replaces:
                 return
+            refuse_ended(broker, self._claim)
             views = Views(broker)
             for watch in views.successors_of(self._claim.id, WATCH):
                 if watch.state is State.WAITING and self._told.get(watch.id, 0) < len(self._outputs):

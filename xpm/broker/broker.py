@@ -15,7 +15,7 @@ from redis import Redis
 from xpm.broker.control import Control
 from xpm.broker.line import Call
 from xpm.broker.reader import SCHEMA, refuse_newer
-from xpm.broker.resources import FENCED
+from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.scripts import BUDGET, StaleEpoch, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
@@ -248,7 +248,7 @@ class Broker(Control):
         became of each batch as soon as it is known. `by` is the execution of a job that submits them.
 
         Raises:
-            JobError: that execution has ended.
+            JobError: that execution has ended, or somebody has asked for it to end.
             RunForgotten: the broker has lost its memory since the run was opened.
             BrokerError: two identifiers share their first half (the broker's data is damaged).
         """
@@ -266,8 +266,8 @@ class Broker(Control):
         for replies in self._scripts.run_each("submit", calls()):
             if not replies:
                 raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
-            if replies[0] == b"fenced":
-                raise JobError(FENCED)
+            if isinstance(replies[0], bytes):
+                raise JobError(_REFUSED[replies[0]])
             batch = batches.popleft()
             became = list(map(_outcome, batch, replies))
             outcomes += became
@@ -453,6 +453,9 @@ def _batches(entries: Iterable[Entry], budget: int) -> Iterator[Sequence[Entry]]
     if batch:
         yield batch
 
+
+_REFUSED = {b"fenced": FENCED, b"stopping": STOPPING}
+"""Why a job can't submit."""
 
 _STATES = {state.value.encode(): state for state in State}
 

@@ -19,6 +19,7 @@ from xpm.errors import BrokerError, JobError, SubmissionError
 from xpm.types import Namespace, short
 
 FENCED = "this execution of the job has ended: another may run, or has"
+STOPPING = "somebody has asked for the end of this job: what it submits is not taken any more"
 """What a stale execution is told."""
 
 SHARE = 3

@@ -128,39 +128,49 @@ def on_output(function: Any, ref: JobRef, output: Output) -> OnOutput:
     )
 
 
-def on_completed(task: Task, callback: Callable[..., object], here: Callable[[Local], None]) -> None:
-    """Has `callback` called when the submitted `task` is done: by a job, or if that can't be, by `here`.
+Keep = Callable[[Local], Callable[[], None]]
+"""Takes a callback that no worker can call, or refuses it; what it gives has it called."""
+
+
+def on_completed(task: Task, callback: Callable[..., object], keep: Keep) -> Callable[[], None]:
+    """Checks `callback`, and gives what has it called when `task` is done: by a job, or if that can't be, as `keep` says.
 
     Raises:
         ConfigError: it can't be called with the task, and not without.
     """
-    label = f"{_label(task)}.on_completed"
     if not (_takes(callback, 1) or _takes(callback, 0)):
-        raise ConfigError(f"{label}: expected a function of the task, or of nothing, got {_shown(callback)}")
+        raise ConfigError(
+            f"{_label(task)}.on_completed: expected a function of the task, or of nothing, got {_shown(callback)}"
+        )
     reason = why_local(callback)
-    if reason is None:
-        OnCompleted.C(function=cast(FunctionType, callback), task=task).submit()
-    else:
-        here(Local(task, callback, None, reason))
+    if reason is not None:
+        return keep(Local(task, callback, None, reason))
+    return lambda: _go_out(OnCompleted.C(function=cast(FunctionType, callback), task=task))
 
 
 def watch_output(
-    task: Task, method: Callable[..., Any], callback: Callable[..., object], here: Callable[[Local], None]
-) -> None:
-    """Has `callback` called with what `method` of the submitted `task` describes: by jobs, or if that can't be, by `here`.
+    task: Task, method: Callable[..., Any], callback: Callable[..., object], keep: Keep
+) -> Callable[[], None]:
+    """Checks both, and gives what has `callback` called with what `method` of `task` describes.
 
     Raises:
         ConfigError: it can't be called with one argument, or the method isn't the task's.
     """
-    label = f"{_label(task)}.watch_output"
     if not _takes(callback, 1):
-        raise ConfigError(f"{label}: expected a function of one argument, got {_shown(callback)}")
+        raise ConfigError(
+            f"{_label(task)}.watch_output: expected a function of one argument, got {_shown(callback)}"
+        )
     place, name = method_of(task, method)
     reason = why_local(callback)
-    if reason is None:
-        Watch.C(function=cast(FunctionType, callback), task=task, place=place, method=name).submit()
-    else:
-        here(Local(task, callback, (place, name), reason))
+    if reason is not None:
+        return keep(Local(task, callback, (place, name), reason))
+    return lambda: _go_out(
+        Watch.C(function=cast(FunctionType, callback), task=task, place=place, method=name)
+    )
+
+
+def _go_out(task: Task) -> None:
+    task.submit()
 
 
 def call_completed(local: Local) -> None:

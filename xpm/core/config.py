@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -227,10 +227,15 @@ class Task(Config, Submittable):
             raise NoExperiment()
         given = (queue, priority, requires, retries, timeout, not_before)
         options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
+        calls = [
+            check(session) for check in info.callbacks
+        ]  # a wrong one is told before anything is submitted
         session.submit(self, options)
         info.session = session
-        if info.callbacks:
-            info.callbacks = _called(info.callbacks, session)
+        if calls:
+            info.callbacks = ()
+            for register in calls:
+                register()
         if not hasattr(type(self), "task_outputs"):
             return self
         info.output = outputs_of(self)
@@ -355,19 +360,16 @@ def _refuse_uncallable(method: str, callback: object) -> None:
         raise ConfigError(f"{method}: expected a function, got {callback!r}")
 
 
-def _call_back(task: Any, method: str, register: Callable[[Session], None]) -> Any:
+def _call_back(task: Any, method: str, check: Callable[[Session], Callable[[], None]]) -> Any:
     info = own_info(_description(task, method))
     if info.session is not None:
-        register(info.session)
+        check(info.session)()
     else:
-        info.callbacks = (*info.callbacks, register)
+        session = active()
+        if session is not None:
+            check(session)
+        info.callbacks = (*info.callbacks, check)
     return task
-
-
-def _called(callbacks: Iterable[Callable[[Session], None]], session: Session) -> tuple[()]:
-    for register in callbacks:
-        register(session)
-    return ()
 
 
 def _description(config: Any, method: str) -> Any:

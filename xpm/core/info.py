@@ -73,8 +73,8 @@ class Info:
     """The job that gave it out."""
     loose: bool = False
     """Whoever uses it doesn't wait for the end of that job."""
-    callbacks: tuple[Callable[[Session], None], ...] = ()
-    """What is to be registered when it is submitted."""
+    callbacks: tuple[Callable[[Session], Callable[[], None]], ...] = ()
+    """What is to be registered when it is submitted: each is checked first, and gives what registers it."""
     output: Any = None
     """What `submit` returned, if that isn't the task (which would be a cycle for the collector)."""
 

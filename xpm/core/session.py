@@ -97,12 +97,14 @@ class Session(Protocol):
         """Notes how far the job of this process is."""
         ...
 
-    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
-        """Calls `callback` when the submitted `task` is done."""
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> Callable[[], None]:
+        """Checks `callback`; gives what has it called when `task` is done, once that is submitted."""
         ...
 
-    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[[Any], object]) -> None:
-        """Calls `callback` with each output of the submitted `task` that `method` describes."""
+    def watch_output(
+        self, task: Task, method: Callable[..., Any], callback: Callable[[Any], object]
+    ) -> Callable[[], None]:
+        """Checks both; gives what has `callback` called with each output of `task` that `method` describes."""
         ...
 
     def register(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

@@ -224,22 +224,24 @@ class Experiment(Steering):
 
     # Callbacks
 
-    def on_completed(self, task: Task, callback: Callable[..., object]) -> None:
+    def on_completed(self, task: Task, callback: Callable[..., object]) -> Callable[[], None]:
         """Has a function called when a task is done: by a job, or while the script waits."""
-        _module("xpm.core.callbacks").on_completed(task, callback, self._keep)
+        return _module("xpm.core.callbacks").on_completed(task, callback, self._keep)
 
-    def watch_output(self, task: Task, method: Callable[..., Any], callback: Callable[..., object]) -> None:
+    def watch_output(
+        self, task: Task, method: Callable[..., Any], callback: Callable[..., object]
+    ) -> Callable[[], None]:
         """Has a function called with the outputs of a task: by jobs, or while the script waits."""
-        _module("xpm.core.callbacks").watch_output(task, method, callback, self._keep)
+        return _module("xpm.core.callbacks").watch_output(task, method, callback, self._keep)
 
-    def _keep(self, local: Local) -> None:
+    def _keep(self, local: Local) -> Callable[[], None]:
         """Keeps a callback that only the script can call."""
         calls = _module("xpm.experiment.calls")
         if self._settings.detach:
             calls.refuse_detached(local)
         mine: Calls = self._calls or calls.Calls(self._workspace)
         self._calls = mine
-        mine.add(local)
+        return lambda: mine.add(local)
 
     def _call_what_is_due(self) -> None:
         """Before a broker is asked: what is done already may have nothing more to do."""

@@ -5,12 +5,14 @@
 -- code, wishes}; known: 0 nothing, 1 its result was removed (fence: of that result), 2 its record was found (its fence
 -- and code); wishes: pairs of a job's field and its value.
 -- Returns one {state, action, code} an entry; action: new, joined, reused, retried, or clash. Nothing at all if this is
--- not the server, or not the memory, in which the run was opened; {'fenced'} if that execution has ended.
+-- not the server, or not the memory, in which the run was opened; {'fenced'} if that execution has ended, {'stopping'}
+-- if somebody has asked for the job's end.
 local replies = {}
 if call('HGET', key('run', run), 'start') ~= ARGV[3] then return replies end
 if ARGV[6] ~= '' then
-  local v = call('HMGET', key('j', ARGV[6]), 's', 'x')
+  local v = call('HMGET', key('j', ARGV[6]), 's', 'x', 'st')
   if v[1] ~= 'RUNNING' or v[2] ~= ARGV[7] then return { 'fenced' } end
+  if v[3] then return { 'stopping' } end
 end
 for i, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
   local id = string.sub(entry[1], 1, 32)
