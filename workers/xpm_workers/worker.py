@@ -30,8 +30,9 @@ from xpm_workers.sweeper import Sweeper, Turn
 
 log = logging.getLogger("xpm.worker")
 
-PATIENCE = 10.0
-"""Seconds an idle worker waits for its bell before it asks again: its heartbeat."""
+PATIENCE = 12.5
+"""Seconds an idle worker waits for its bell before it asks again: its heartbeat. A thousand of them make a thousand waits
+and as many questions in that time."""
 
 CLIENT = "xpm-worker"
 """The name of workers' connections."""
@@ -82,8 +83,9 @@ class Worker(RQWorker):
         # A call that is not answered must not be tried again for so long that its lease ends meanwhile.
         client = open_client(duty.url, timeout=duty.lease / 6, patience=duty.lease / 30)
         self.broker = Broker(client, duty.namespace, lease=duty.lease, brake=duty.brake)
-        # The wait for the bell is longer than a call may take.
-        self._bell = Broker(open_client(duty.url, timeout=PATIENCE + 5), duty.namespace, lease=duty.lease)
+        # The wait for the bell is longer than a call may take, and is to be one call: see `Reader.block`.
+        self._patience = min(PATIENCE, max(duty.lease / 2.4, 1.0))
+        self._bell = Broker(open_client(duty.url, timeout=2 * self._patience), duty.namespace, lease=duty.lease)
         for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
         self._sweeper = Sweeper(self.broker, turn)
@@ -216,7 +218,7 @@ class Worker(RQWorker):
 
     def _idle(self, due: float | None) -> None:
         """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""
-        longest = min(PATIENCE, max(self.duty.lease / 3, 1.0))
+        longest = self._patience
         try:
             self._wait_for_bell(longest if due is None else min(longest, max(due, 0.005)))
         except _Roused:  # wherever in the wait the signal came
