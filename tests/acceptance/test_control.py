@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import psutil
 import pytest
-from commands import Lab
+from commands import XPM, Lab
 from waiting import until
 
 TASKS = '''
@@ -290,6 +291,30 @@ def test_the_brake_stops_a_bug_and_is_released_once(tmp_path: Path):
         until(lambda: counts(made, "bug").get("DONE") == released)
         assert made.json("retry", "-e", "bug", "--yes")["became"]["retried"] == found["ERROR"]
         assert made.run("attach", "bug").returncode == 0
+    finally:
+        made.close()
+
+
+def test_a_script_that_is_run_again_after_mending_meets_no_brake(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "bug.py").write_text(BUG)
+        mended = tmp_path / "mended"
+        assert made.run("run", "bug.py", str(mended), env={"XPM_BRAKE": "4"}).returncode == 1
+        held = made.json("jobs", "-e", "bug", "--state", "hold")["jobs"][0]["id"]
+        made.ok("hold", held, "--yes")
+        mended.touch()
+        again = subprocess.Popen(
+            [*XPM, "run", "bug.py", str(mended)],
+            env=made.env,
+            cwd=made.project,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: counts(made, "bug") == {"DONE": 11, "HOLD": 1})
+        made.ok("release", held, "--yes")
+        assert "the brake on Bad is off: this run tries its jobs again" in again.communicate()[1]
+        assert again.returncode == 0
     finally:
         made.close()
 

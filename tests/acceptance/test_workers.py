@@ -121,6 +121,10 @@ class Die(Task):
         print("about to die", flush=True)
         if self.how == "exit":
             os._exit(7)
+        if self.how == "pool":
+            import psutil
+            psutil.Process().parent().parent().kill()
+            __import__("time").sleep(60)
         os.kill(os.getpid(), getattr(__import__("signal"), self.how))
 '''
 
@@ -268,6 +272,18 @@ def test_a_job_that_is_always_killed_ends_in_error(works: Farm) -> None:
     assert {(one.failure.kind, one.failure.message) for one in attempts} == {
         ("lost", "its process was ended by SIGKILL")
     }
+
+
+def test_a_job_that_kills_its_pools_ends_in_error(works: Farm) -> None:
+    works.send(works.run(), works.tasks.Die.C(how="pool"))
+    pools = 0
+    while works.job("Die how=pool").state is not State.ERROR:
+        works.pool().wait(20)
+        pools += 1
+        works.until(lambda: works.job("Die how=pool").state is not State.RUNNING)
+    failure = works.views.failure(works.job("Die how=pool").id)
+    assert pools == 10
+    assert failure is not None and failure.type == "HostLost" and "its pool died" in failure.message
 
 
 def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_started_anew(

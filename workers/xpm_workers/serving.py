@@ -294,10 +294,10 @@ class Serving:
         if ended.kind == "crashed" or not ended.clean:
             self._channels.forget(claim.code)
         if ended.kind == "crashed" and self._orders.orphaned:
-            self._orders.obey(
-                Wish.LEAVE
-            )  # the zygote ended with the pool, and the job with it: nobody's crash
-            return Ended("returned", text="its pool died")
+            self._orders.obey(Wish.LEAVE)
+            # The zygote ended with the pool, and the job with it: a loss, and no crash of the job's process. It may have
+            # been the job that killed its pool, so it counts.
+            return Ended("crashed", text="its pool died")
         if ended.kind == "crashed" and self._ends_too():
             return Ended("returned", text="its pool was stopped")
         return ended

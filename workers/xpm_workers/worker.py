@@ -85,7 +85,9 @@ class Worker(RQWorker):
         self.broker = Broker(client, duty.namespace, lease=duty.lease, brake=duty.brake)
         # The wait for the bell is longer than a call may take, and is to be one call: see `Reader.block`.
         self._patience = min(PATIENCE, max(duty.lease / 2.4, 1.0))
-        self._bell = Broker(open_client(duty.url, timeout=2 * self._patience), duty.namespace, lease=duty.lease)
+        self._bell = Broker(
+            open_client(duty.url, timeout=2 * self._patience), duty.namespace, lease=duty.lease
+        )
         for each in (client, self._bell.client, self.connection):
             each.connection_pool.connection_kwargs["client_name"] = CLIENT
         self._sweeper = Sweeper(self.broker, turn)

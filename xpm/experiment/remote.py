@@ -23,6 +23,7 @@ from xpm.broker.touch import touch
 from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
 from xpm.core.message import PAYLOAD_VERSION, type_keys
+from xpm.core.naming import last_name
 from xpm.core.plan import Plan
 from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.session import SubmitOptions
@@ -76,6 +77,8 @@ class Remote:
         self._unserved: Unserved | None = None
         self._codes: dict[JobId, str] = {}
         self._before: set[JobId] = set()
+        self._stood: list[Entry] = []
+        """What had failed before, or was held, of what is submitted now."""
         self._capacities: dict[str, int] = {}
         self._today = Today(under.settings.project, under.workspace)
 
@@ -139,12 +142,28 @@ class Remote:
 
     def _send(self, run: Tracked, entries: Iterator[Entry]) -> None:
         gone: dict[JobId, Entry] = {}
+        self._stood.clear()
         try:
             run.submit(entries, self._types, partial(self._hear, gone))
         finally:
             run.count = len(self._codes)
         if gone:
             run.submit(gone.values(), self._types)
+        if self._stood:
+            self._link.ask(self._lift_brakes)
+
+    def _lift_brakes(self) -> None:
+        """Whoever runs a script again whose jobs have failed wants them to be tried again, those too that a brake holds."""
+        broker, views = self._link.broker, self._link.views
+        tasks = sorted({entry.task for entry in self._stood} & {brake.task for brake in views.brakes()})
+        if tasks:
+            broker.lift(tasks)
+        found = views.jobs([entry.id for entry in self._stood])
+        held = [job.id for job in found if job is not None and job.holds == ("brake",)]
+        if held:
+            broker.release(held, person())
+        for task in tasks:
+            self._under.voice.say(f"the brake on {last_name(task)} is off: this run tries its jobs again")
 
     def _noted(self, entries: Iterator[Entry], directory: RunDirectory) -> Iterator[Entry]:
         """The same entries, each noted in the run's directory before the broker hears of it."""
@@ -202,6 +221,8 @@ class Remote:
         for entry, outcome in zip(entries, outcomes, strict=True):
             self._codes[entry.id] = entry.code or outcome.code
             if outcome.state is not State.DONE:
+                if outcome.action == "retried" or outcome.state is State.HOLD:
+                    self._stood.append(entry)
                 if outcome.action in ANEW:
                     self._gathering.anew.add(entry.id)
                 continue
