@@ -169,6 +169,10 @@ class World:
         serial = self.run(of).serial
         return lambda: self.broker.cancel(serial, [job(name) for name in names])
 
+    def person(self, verb: str, *names: str) -> Call:
+        """What somebody wants with jobs."""
+        return lambda: getattr(self.broker, verb)([job(name) for name in names], "ada")
+
     def depart(self, who: Client, worker: str) -> Call:
         self.departed.add(worker)
         return lambda: self.broker.depart(worker)
@@ -241,6 +245,11 @@ VERBS: dict[str, Callable[..., Call]] = {
     # scripts: the jobs; `cancel` names the script whose wish ends first
     "submit": World.submit,
     "cancel": World.cancel,
+    # people: any of them, on jobs
+    "kill": lambda world, who, *names: world.person("kill", *names),
+    "hold": lambda world, who, *names: world.person("hold", *names),
+    "release": lambda world, who, *names: world.person("release", *names),
+    "retry": lambda world, who, *names: world.person("retry", *names),
     "declare": lambda world, who: lambda: world.broker.declare(CAPACITIES),
     "acquire": lambda world, who, needs: lambda: world.broker.acquire(who.name, needs),
     "free": lambda world, who: lambda: world.broker.free(who.name),
@@ -425,6 +434,48 @@ RACES = [
         "s: submit a b; w: claim, overdue a",
         ["w: obey", "x: look, expire", "k: cancel s a, cancel s b"],
         ["a:CANCELLED b:CANCELLED", "a:DONE b:CANCELLED"],
+    ),
+    race(
+        "a kill races a completion",
+        "s: submit a b; w: claim",
+        ["w: renew, finish", "k: kill a", "wb: claim"],
+        ["a:DONE b:READY", "a:DONE b:RUNNING"],
+    ),
+    race(
+        "a kill races the worker that obeys, and a retry",
+        "s: submit a b; w: claim",
+        ["w: obey, claim", "k: kill a, retry a"],
+        ["a:DONE b:RUNNING", "a:ERROR b:HOLD", "a:READY b:WAITING", "a:RUNNING b:WAITING"],
+    ),
+    race(
+        "a kill races an expiry and a late completion",
+        "s: submit a b; w: claim, overdue a",
+        ["x: look, expire", "k: kill a", "w: finish"],
+        ["a:DONE b:READY", "a:ERROR b:HOLD", "a:READY b:WAITING"],
+    ),
+    race(
+        "a kill races a claim and a submission",
+        "s: submit a b",
+        ["w: claim, finish", "k: kill a", "t: submit a c"],
+        ["a:DONE b:READY c:READY"],
+    ),
+    race(
+        "a hold and its release race a claim",
+        "s: submit a b",
+        ["w: claim, finish", "k: hold a, release a", "wb: claim"],
+        ["a:DONE b:READY", "a:DONE b:RUNNING", "a:READY b:WAITING", "a:RUNNING b:WAITING"],
+    ),
+    race(
+        "a hold of what waits races the completion of its input",
+        "s: submit a b; w: claim",
+        ["w: finish", "k: hold b, release b", "wb: claim"],
+        ["a:DONE b:READY", "a:DONE b:RUNNING"],
+    ),
+    race(
+        "a retry races a submission and another failure",
+        "s: submit a b; w: claim, fail",
+        ["k: retry a", "t: submit a b", "w: claim, fail"],
+        ["a:ERROR b:HOLD", "a:READY b:WAITING"],
     ),
 ]
 
