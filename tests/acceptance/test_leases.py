@@ -203,6 +203,22 @@ def test_a_broker_that_was_killed_and_comes_back_after_three_leases_costs_no_job
     assert beating.starts == [start]
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_broker_that_is_away_for_ten_minutes_costs_no_job(own: tuple[Farm, Server], tmp_path: Path) -> None:
+    works, server = own
+    beating = Beating(works, tmp_path / "beats", count=2)
+    works.pool(slots=2)
+    beating.started(2)
+    server.kill()
+    killed = time.monotonic()
+    until(lambda: time.monotonic() - killed > 600, 700)
+    server.start()
+    assert all(beating.beats(start) for start in beating.starts)
+    beating.ends_once_each()
+    assert len(beating.starts) == 2
+
+
 def test_a_broker_whose_disk_is_full_costs_no_job(
     start_server: Callable[..., Server], tmp_path: Path
 ) -> None:

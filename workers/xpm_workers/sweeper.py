@@ -8,6 +8,7 @@ counts only if the server could write: where it can't, nobody could have renewed
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -83,6 +84,12 @@ class Sweeper:
         self.expire()
         self._broker.revisit()  # and lets start what is due, be all workers busy or not
         self.project()
+
+    @property
+    def rest(self) -> float:
+        """Seconds until a second look at a lease is due; without end while none is overdue."""
+        first = min((look.own for look in self._looks.values()), default=math.inf)
+        return max(0.0, first + self._interval - self._clock())
 
     def expire(self) -> int:
         """Take the leases that were overdue at two looks; returns how many."""

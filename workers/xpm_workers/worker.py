@@ -220,7 +220,7 @@ class Worker(RQWorker):
 
     def _idle(self, due: float | None) -> None:
         """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""
-        longest = self._patience
+        longest = min(self._patience, max(self._sweeper.rest, 0.1))
         try:
             self._wait_for_bell(longest if due is None else min(longest, max(due, 0.005)))
         except _Roused:  # wherever in the wait the signal came
