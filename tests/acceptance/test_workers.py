@@ -319,6 +319,21 @@ def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_starte
     works.until(works.in_state("Note n=1", State.DONE))
 
 
+def test_a_zygote_that_dies_with_three_jobs_stops_no_pool(works: Farm, tmp_path: Path) -> None:
+    run, ledger, gate = works.run(), tmp_path / "ledger", tmp_path / "gate"
+    works.send(run, *[works.tasks.Wait.C(n=n, ledger=ledger, until=gate) for n in range(3)])
+    pool = works.pool(slots=3)
+    works.until(lambda: len(lines(ledger)) == 3)
+    workers = {worker.pid for worker in works.workers(pool)}
+    (zygote,) = [child for child in psutil.Process(pool.pid).children() if child.pid not in workers]
+    zygote.kill()
+    works.until(lambda: len(lines(ledger)) == 6)  # all three run again, there
+    assert not any(worker.suspects for worker in works.views.workers())
+    gate.touch()
+    for n in range(3):
+        assert works.until(works.in_state(f"Wait n={n}", State.DONE)).attempt == 2
+
+
 @pytest.mark.parametrize(("how", "told"), [("exit", "status 7"), ("SIGSEGV", "Segmentation fault")])
 def test_a_job_that_dies_by_its_own_fault_fails_at_once(works: Farm, how: str, told: str) -> None:
     works.send(works.run(), works.tasks.Die.C(how=how))

@@ -175,6 +175,41 @@ def test_a_pool_on_which_three_jobs_crash_in_a_row_gets_no_more(
     assert hosts.claim(HERE).claim is not None
 
 
+def test_a_job_that_still_ends_well_opens_a_pool_that_gets_no_more(
+    broker: Broker, run: Run, hosts: Hosts, hands: Hands, views: Views
+) -> None:
+    workers = ("here.1", "here.2", "here.3", "here.4")
+    broker.submit(run, [entry(n) for n in range(5)])
+    hosts.enrol(*workers)
+    *broken, (other, last) = [(worker, hosts.claim(worker)) for worker in workers]
+    for worker, reply in broken:
+        assert reply.claim
+        hosts.end(worker, reply.claim)
+    assert hosts.claim(HERE).suspects
+    broker.dismiss([other])  # it takes no other job itself
+    hands.finish(last, other)
+    assert not any(one.suspects for one in views.workers())
+    assert hosts.claim(HERE).claim is not None
+
+
+@pytest.mark.parametrize("by", ["its zygote", "its worker"])
+def test_what_dies_with_its_zygote_or_worker_accuses_no_host(
+    broker: Broker, run: Run, hosts: Hosts, hands: Hands, views: Views, by: str
+) -> None:
+    workers = ("here.1", "here.2", "here.3")
+    broker.submit(run, [entry(n) for n in range(3)])
+    hosts.enrol(*workers)
+    for worker, claim in [(worker, hosts.granted(worker)) for worker in workers]:
+        if by == "its zygote":
+            number = hands.number(worker)
+            broker.crash(worker, number, "", claim.id, claim.execution, "its zygote died", alone=False)
+        else:
+            broker.depart(worker)
+    hosts.enrol(*workers)
+    assert not any(one.suspects for one in views.workers())
+    assert all(hosts.claim(worker).claim is not None for worker in workers)
+
+
 def test_no_job_waits_for_a_host_that_gets_no_more(broker: Broker, run: Run, hosts: Hosts) -> None:
     workers = ("here.1", "here.2", "here.3", THERE)
     broker.submit(run, [entry(n) for n in range(4)])

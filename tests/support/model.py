@@ -534,7 +534,7 @@ class Model:
         if job is None:
             return ""
         if end == "crashed":
-            self._crashed(job, life)
+            self._crashed(job, life, alone=False)
         else:
             {"lost": self._lost, "returned": self._returned}[end](job)
         return job.id
@@ -577,9 +577,7 @@ class Model:
         self._unlease(job)
         job.noted, job.ended, job.stop = State.DONE, self.time, ""
         job.afresh()
-        life = self.workers[worker]
-        if not self.sick(life):
-            self.suspects.pop(life.pool, None)
+        self.suspects.pop(self.workers[worker].pool, None)
         job.fence, job.replaces = fence, ""
         self.failing = 0
         return "done"
@@ -601,12 +599,14 @@ class Model:
         job.postponed = job.delayed
         return self._unfinished(job, PENDING)
 
-    def crash(self, worker: str, number: int, id: str, execution: int, what: str, begun: bool) -> str:
+    def crash(
+        self, worker: str, number: int, id: str, execution: int, what: str, begun: bool, alone: bool
+    ) -> str:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
-        return self._crashed(job, self.workers[worker]) if begun else self._lost(job)
+        return self._crashed(job, self.workers[worker], alone) if begun else self._lost(job)
 
     def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
         self.claim(worker, number)
@@ -636,11 +636,11 @@ class Model:
         job.attempts -= 1
         return self._unfinished(job, PENDING)
 
-    def _crashed(self, job: Job, life: Life) -> str:
+    def _crashed(self, job: Job, life: Life, alone: bool) -> str:
         job.crashes += 1
         job.avoids = life.host
         suspects = self.suspects.setdefault(life.pool, [])
-        if job.id not in suspects:
+        if alone and job.id not in suspects:
             suspects.append(job.id)
         limit = CRASHES
         if "lost" in job.policy.split():

@@ -385,7 +385,8 @@ class Serving:
         if ended.kind == "missing":
             return self.broker.miss(me, number, slots, job, execution, ended.text)
         if ended.kind == "crashed":
-            return self.broker.crash(me, number, slots, job, execution, ended.text, begun=bool(ended.pid))
+            begun, alone = bool(ended.pid), ended.alone
+            return self.broker.crash(me, number, slots, job, execution, ended.text, begun, alone)
         if ended.kind == "returned":
             return self.broker.hand_back(me, number, slots, job, execution, ended.text)
         return self.broker.claim(me, number, slots)

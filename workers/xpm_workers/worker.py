@@ -150,8 +150,8 @@ class Worker(RQWorker):
             log.warning("the broker has lost its memory: enrolling again")
             self._serving.patiently(self._enrol_again)
             return self._serving.claim()
-        if reply.suspects and not self._complained:
-            self._complained = True
+        complained, self._complained = self._complained, bool(reply.suspects)
+        if reply.suspects and not complained:
             log.error(
                 "this pool gets no more jobs: %s died one after the other as soon as they had begun; "
                 "mend the host and start the pool anew",

@@ -361,10 +361,21 @@ class Broker(Control):
         return self._report("fail", worker, number, slots, job, execution, *told)
 
     def crash(
-        self, worker: str, number: int, slots: str, job: str, execution: int, what: str, begun: bool = True
+        self,
+        worker: str,
+        number: int,
+        slots: str,
+        job: str,
+        execution: int,
+        what: str,
+        begun: bool = True,
+        alone: bool = True,
     ) -> Reply:
-        """The job's process died without a word, or never came about; it runs again, up to a limit."""
-        return self._report("crash", worker, number, slots, job, execution, what, int(begun))
+        """The job's process died without a word, or never came about (not `begun`); it runs again, up to a limit.
+
+        `alone`: its zygote lives on, so that the job is one of those for which its host may be to blame.
+        """
+        return self._report("crash", worker, number, slots, job, execution, what, int(begun), int(alone))
 
     def hand_back(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
         """Hand a job back, uncounted."""

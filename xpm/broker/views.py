@@ -164,9 +164,11 @@ class WorkerView:
     """Jobs that died one after the other as soon as they had begun, if its pool therefore gets no more."""
 
     def serves(self, queue: str, version: int = 1) -> bool:
-        """Whether it takes jobs of a queue and payload version; `*` serves every queue, up to its version."""
-        if self.suspects:
-            return False
+        """Whether it takes jobs of a queue and payload version, and is given them."""
+        return not self.suspects and self.offers(queue, version)
+
+    def offers(self, queue: str, version: int = 1) -> bool:
+        """Whether it asks for jobs of a queue and payload version; `*` is every queue, up to its version."""
         return f"{queue}:{version}" in self.slots or any(
             slot.startswith("*:") and int(slot[2:]) >= version for slot in self.slots
         )

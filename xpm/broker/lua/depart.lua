@@ -2,11 +2,11 @@
 -- ARGV: 2 worker, 3 why, 4 what that is to the job: 'crashed', 'lost' or 'returned' (see lease). Returns the id of that
 -- job, or ''.
 local worker = ARGV[2]
-local v = call('HMGET', key('w', worker), 'g', 'x', 'i', 'b', 'host', 'pool')
+local v = call('HMGET', key('w', worker), 'g', 'x', 'i', 'b', 'host')
 local id = v[1] or ''
 local j = id ~= '' and held(id, v[2], worker) or nil
 if not j then id = ''
-elseif ARGV[4] == 'crashed' then crashed(id, j, ARGV[3], v[5] or '', v[6] or '')
+elseif ARGV[4] == 'crashed' then crashed(id, j, ARGV[3], v[5] or '')
 elseif ARGV[4] == 'returned' then returned(id, j, ARGV[3])
 else lost(id, j, ARGV[3]) end
 for slot in string.gmatch(v[3] or '', '%S+') do call('ZREM', key('idle', slot), worker) end

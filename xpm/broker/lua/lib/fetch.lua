@@ -83,10 +83,11 @@ local function fetch(outcome)
   end
   local more = drain()
   serve_outside()  -- else this worker would take what is theirs
+  local shut = sick()
   if dismissed() then return answer('dismissed', nil, nil, more, '') end
   slots = open_slots(slots)
   local left, head, j
-  if not sick() then left, head, j = unbraked(best) end
+  if not shut then left, head, j = unbraked(best) end
   more = more or left
   local id, group = head and head.id, head and head.group
   if id then

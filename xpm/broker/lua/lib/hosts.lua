@@ -3,17 +3,21 @@ local SICK = 3  -- so many different jobs that died in a row as soon as they had
 local FEW = 16
 local LOOK = 100  -- workers that are looked at, the last heard of first
 
--- Whether the worker's pool gets nothing any more, until it is started anew. A job that ends well ends the row.
+-- Whether the worker's pool gets nothing any more, until it is started anew. A job that ends well there ends the row, also a
+-- full one: one of several that ran when the last of the row died.
 local function sick()
   local pool = life[10] or ''
   local names = pool ~= '' and call('GET', key('sick', pool))
   if not names then return false end
+  if counter == 'successful_job_count' then
+    call('DEL', key('sick', pool))
+    return false
+  end
   if #names >= SICK * 33 - 1 then
     suspects = names
     call('PEXPIRE', key('sick', pool), DAY)
     return true
   end
-  if counter == 'successful_job_count' then call('DEL', key('sick', pool)) end
   return false
 end
 

@@ -71,11 +71,12 @@ local function suspect(id, j, pool)
   call('SET', key('sick', pool), names == '' and id or names .. ' ' .. id, 'PX', 86400000)
 end
 
--- The job's process ended without a word, or its worker did under a supervisor that lives on: the job runs again, on
--- another host if there is one (see `shunned`), until that has happened too often (see `retry`).
+-- The job's process ended without a word, or with its zygote, or its worker did under a supervisor that lives on: the job
+-- runs again, on another host if there is one (see `shunned`), until that has happened too often (see `retry`). `pool`: of
+-- a process that died alone; one accident of a zygote ends many jobs, and must not pass for as many.
 local function crashed(id, j, why, host, pool)
   local crashes = j.cr + 1
-  suspect(id, j, pool)
+  if pool then suspect(id, j, pool) end
   if survives(j, crashes) then
     unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'nb', j.nb or 0)
   else
