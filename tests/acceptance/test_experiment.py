@@ -644,6 +644,45 @@ def test_a_queue_without_workers_is_told_though_jobs_run_in_another(script: Scri
         pool.wait()
 
 
+BROKEN = """
+import os, signal
+
+class Frail(Task):
+    n: Param[int]
+    home: Meta[Path]
+    def execute(self) -> int:
+        (self.home / f"begun{self.n}").touch()
+        while len(list(self.home.glob("begun*"))) < 3:
+            time.sleep(0.01)
+        if not (self.home / "mended").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.n
+
+if __name__ == "__main__":
+    with experiment("broken") as xp:
+        for n in range(3):
+            Frail.C(n=n, home=HERE).submit()
+"""
+
+
+def test_workers_that_get_no_jobs_are_told_with_the_command_that_ends_it(
+    script: Script, broker: Server
+) -> None:
+    script.write(BROKEN)
+    script.environ["XPM_WORKSPACE"] = str(script.folder / "runs")
+    process = script.start(XPM_WORKERS="3")
+    line = line_after(process, "3 jobs wait in the queue 'default', and the workers on")
+    assert "get no jobs, since" in line and "and this script starts others, with" in line
+    assert process.stderr is not None
+    command = process.stderr.readline().split()
+    (script.folder / "mended").touch()
+    drain = [sys.executable, "-m", "xpm.cli", *command[command.index("worker") :], "--yes"]
+    done = subprocess.run(drain, cwd=script.folder, env=script.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
 def test_workers_that_cannot_read_what_waits_do_not_serve_it(script: Script, broker: Server) -> None:
     process = script.start(3, XPM_WORKERS="0")
     until(lambda: known(broker) == 4)

@@ -312,7 +312,16 @@ def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_starte
     assert looked.returncode == 1
     assert "3 workers on" in looked.stdout and f"get no jobs: {told} died there" in looked.stdout
     assert "ready in queue default that no worker takes" in looked.stdout
-    pool.terminate()
+    explained = subprocess.run(
+        [xpm, "why", works.job("Note n=1").id[:8]], env=environ, capture_output=True, text=True
+    )
+    assert f"get no jobs, since {told} died there" in explained.stdout
+    host = works.views.workers()[0].host
+    assert f"xpm worker drain {host}, then start them anew" in explained.stdout
+    drained = subprocess.run(
+        [xpm, "worker", "drain", host, "--yes"], env=environ, capture_output=True, text=True
+    )
+    assert drained.returncode == 0, drained.stderr
     assert pool.wait(20) == 0
     works.broker.cancel(run.serial, [works.job(f"Die how={how}").id for how in dying])
     works.pool()

@@ -236,7 +236,7 @@ def _clock(reach: Reach) -> Finding:
 
 def _workers(reach: Reach) -> Iterator[Finding]:
     from xpm.broker.silence import clock, silent
-    from xpm.cli.listing import served
+    from xpm.cli.listing import served, struck
     from xpm.core.state import State
 
     views = reach.views
@@ -248,9 +248,9 @@ def _workers(reach: Reach) -> Iterator[Finding]:
     yield Finding("workers", "ok", text if there else "none")
     yield from _silent(gone, now)
     yield from _suspected(there)
-    slots = served(workers, now, lease)
+    slots, barred = served(workers, now, lease), struck(workers, now, lease)
     ready = [job for job in views.jobs(views.listing(State.READY, MANY)) if job is not None]
-    stuck = Counter((job.queue, unserved(job.queue, job.version, slots)) for job in ready)
+    stuck = Counter((job.queue, unserved(job.queue, job.version, slots, barred)) for job in ready)
     for (queue, why), count in sorted(stuck.items()):
         if why:
             more = "at least " if len(ready) >= MANY else ""
@@ -279,7 +279,12 @@ def _suspected(there: list[WorkerView]) -> Iterator[Finding]:
         jobs = ", ".join(job[:8] for job in one.suspects)
         gets = "gets" if count == 1 else "get"
         text = f"{plural(count, 'worker')} on {one.host} {gets} no jobs: {jobs} died there as soon as they had begun"
-        yield Finding("workers", "problem", text, f"mend {one.host}, then end its pool and start it anew")
+        yield Finding(
+            "workers",
+            "problem",
+            text,
+            f"mend {one.host}, then xpm worker drain {one.host}, and start it anew",
+        )
 
 
 def _runs(reach: Reach) -> Iterator[Finding]:

@@ -127,8 +127,9 @@ def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     running = [job.id for job in jobs if job.state is State.RUNNING]
     progress = dict(zip(running, views.progress(running), strict=True))
     ready = any(job.state is State.READY for job in jobs)
-    slots = served(views.workers(), now, broker.lease) if ready else frozenset[str]()
-    return [_row(job, progress.get(job.id), slots, now) for job in jobs]
+    workers = views.workers() if ready else []
+    slots, barred = served(workers, now, broker.lease), struck(workers, now, broker.lease)
+    return [_row(job, progress.get(job.id), slots, barred, now) for job in jobs]
 
 
 def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:
@@ -143,8 +144,17 @@ def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset
     )
 
 
-def _row(job: JobView, progress: Progress | None, slots: Collection[str], now: float) -> Row:
-    why = unserved(job.queue, job.version, slots) if job.state is State.READY else ""
+def struck(workers: Sequence[WorkerView], now: float, lease: float) -> list[WorkerView]:
+    """The workers, of which something was heard lately, that get no jobs since several died there."""
+    from xpm.broker.silence import silent
+
+    return [worker for worker in workers if worker.suspects and not silent(worker, now, lease)]
+
+
+def _row(
+    job: JobView, progress: Progress | None, slots: Collection[str], barred: Sequence[WorkerView], now: float
+) -> Row:
+    why = unserved(job.queue, job.version, slots, barred) if job.state is State.READY else ""
     return Row(job, why or note(job, progress, now), progress, bool(why))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xpm.cli.listing import note, served
+from xpm.cli.listing import note, served, struck
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
@@ -182,7 +182,7 @@ def _line(reach: Reach, job: JobView, now: float) -> Line:
     paused = views.paused().get(job.queue)
     return Line(
         job.queue,
-        unserved(job.queue, job.version, served(workers, now, lease)),
+        unserved(job.queue, job.version, served(workers, now, lease), struck(workers, now, lease)),
         Hold("pause", paused[1], paused[0], cure=f"xpm queue resume {job.queue}") if paused else None,
         views.suspended(),
         len(fitting),

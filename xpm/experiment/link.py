@@ -192,7 +192,7 @@ class Link:
 
     def serve(self) -> None:
         """Sees that there are local workers, where there are to be any: called again and again."""
-        if not self._wants_workers():
+        if not self.wants_workers():
             return
         now = time.monotonic()
         if now - self._looked < POOL_LOOK and self._looked:
@@ -205,12 +205,12 @@ class Link:
 
         A pool that was ending when this script first looked has let its file go by now, or will see what was submitted.
         """
-        if self._wants_workers() and not self._pool().started:
+        if self.wants_workers() and not self._pool().started:
             self._pool().ensure()
 
     def fit(self) -> None:
         """Makes local workers that another script has started fit this one, before it submits."""
-        if self._wants_workers():
+        if self.wants_workers():
             self._pool().fit(lambda: self.ask(self._unused))
         elif self.settings.workers == 0:  # said so, not only by default
             try:
@@ -219,7 +219,8 @@ class Link:
                 return
             pool.dismiss(lambda: self.ask(self._unused))
 
-    def _wants_workers(self) -> bool:
+    def wants_workers(self) -> bool:
+        """Whether this script starts local workers when there are none."""
         workers = self.settings.workers
         return self.embedded if workers is None else workers > 0
 

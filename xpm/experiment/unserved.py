@@ -77,20 +77,33 @@ class Unserved:
         queue, _, version = slot.rpartition(":")
         start = self._link.commands.xpm("worker", "start", "--queue", queue)
         waiting = f"{jobs(count)} {agree(count, 'wait')}"
-        sick = sorted({worker.host for worker in self._workers() if worker.suspects})
-        served = {one.rpartition(":")[0] for worker in self._workers() for one in worker.slots}
-        if sick:
-            what = (
-                f"{waiting} in the queue '{queue}', and the workers on {', '.join(sick)} get no more, "
-                "since jobs died there as soon as they had begun (xpm doctor)"
-            )
-        elif served & {queue, "*"}:
+        workers = self._workers()
+        struck = [worker for worker in workers if worker.suspects and worker.offers(queue, int(version))]
+        if struck:
+            self._tell_struck(queue, waiting, struck)
+            return
+        served = {one.rpartition(":")[0] for worker in workers for one in worker.slots}
+        if served & {queue, "*"}:
             what = (
                 f"no worker of the queue '{queue}', in which {waiting}, reads payloads of version {version}"
             )
         else:
             what = f"no worker serves the queue '{queue}', in which {waiting}"
         self._voice.say(f"{what}: start one with\n    {start}")
+
+    def _tell_struck(self, queue: str, waiting: str, struck: list[WorkerView]) -> None:
+        hosts = sorted({worker.host for worker in struck})
+        died = ", ".join(dict.fromkeys(job[:8] for worker in struck for job in worker.suspects))
+        commands = [self._link.commands.xpm("worker", "drain", *hosts)]
+        if self._link.wants_workers():
+            cure = "end these workers, and this script starts others, with"
+        else:
+            cure = "end these workers, and start others, with"
+            commands.append(self._link.commands.xpm("worker", "start", "--queue", queue))
+        self._voice.say(
+            f"{waiting} in the queue '{queue}', and the workers on {', '.join(hosts)} get no jobs, since {died} died "
+            f"there as soon as they had begun: {cure}\n    " + "\n    ".join(commands)
+        )
 
 
 def _serves(worker: WorkerView, slot: str) -> bool:
