@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Lab
+from commands import XPM, Lab
 from waiting import until
 
 PLAN = """
@@ -89,6 +90,29 @@ def test_people_see_who_holds_and_who_waits_and_change_how_much_there_is(lab: La
     assert [job["holds"] for job in held] == [["capacity"]]
     lab.ok("token", "set", "gpu", "1")
     lab.ok("attach", "held")
+
+
+def test_a_script_waits_for_a_capacity_that_somebody_has_lowered(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "low.py",
+        "with experiment('low'):\n"
+        f"    for n in range(3): Use.C(n=tag(n), room=room, until={str(go)!r}).submit(requires=[gpu(2)])\n",
+    )
+    script = subprocess.Popen(
+        [*XPM, "run", "low.py"], env=lab.env, cwd=lab.project, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: len(list(lab.project.glob("room/*"))) == 1)
+    lab.ok("token", "set", "gpu", "1")
+    go.touch()
+    until(lambda: len(lab.json("jobs", "--state", "HOLD")["jobs"]) == 2)
+    assert script.stderr is not None
+    while "token set gpu 2" not in (line := script.stderr.readline()):
+        assert line, "it has ended"
+    lab.ok("token", "set", "gpu", "2")
+    assert script.wait(30) == 0
+    script.stderr.close()
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def check_runs(graph: Graph) -> None:
         assert len({run.partition(".")[0] for run in runs}) == len(runs) > 0, f"{id}: {runs}"
         for run in runs:
             counts[run][job["s"]] += 1
-            counts[run]["held"] += "person" in job.get("h", "")
+            counts[run]["held"] += bool({"person", "capacity"} & set(job.get("h", "").split()))
     for token, fields in graph.hashes("run:").items():
         names = (*State, "held")
         found = {name: int(fields.get(name, 0)) for name in names}

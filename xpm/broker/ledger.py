@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from xpm.broker.reader import Reader
+from xpm.broker.views import Views
 from xpm.broker.wire import unpack
 from xpm.core.requirement import Need, needs_of
 
@@ -56,6 +57,21 @@ class Ledger:
         found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         names = sorted(name.decode() for name in found)
         return [self._view(name) for name in names]
+
+    def short(self) -> list[Need]:
+        """The tokens of which jobs on hold need more than there is, with the most that one of some such jobs needs."""
+        client: Any = self._broker.client
+        found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
+        short: list[Need] = []
+        for resource in sorted(name.decode() for name in found):
+            over = f"{self._prefix}over:{resource}"
+            ids: list[bytes] = self._broker.ask(lambda over=over: client.srandmember(over, SHOWN))
+            jobs = Views(self._broker).jobs([job.decode() for job in ids])
+            held = [job for job in jobs if job is not None and "capacity" in job.holds]
+            needs = [need for job in held for need in needs_of(job.needs) if need.resource == resource]
+            if needs:
+                short.append(max(needs, key=lambda need: need.amount))
+        return short
 
     def _view(self, resource: str) -> ResourceView:
         client: Any = self._broker.client

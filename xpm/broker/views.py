@@ -124,7 +124,7 @@ class RunView:
     total: int
     counts: Mapping[State, int]
     held: int
-    """Jobs that a person holds."""
+    """Jobs that a person holds, or that need more of a token than there is until somebody raises it."""
     settling: bool
     """The broker still spreads news through the graph: counts may change without any job running."""
 
@@ -136,7 +136,7 @@ class RunView:
 
     @property
     def ended(self) -> bool:
-        """Every job is DONE, ERROR, CANCELLED, or on HOLD behind one of these; not while a person holds one."""
+        """Every job is DONE, ERROR, CANCELLED, or on HOLD behind one of these; not while a person is to let one go."""
         return self.open == 0 and self.held == 0 and not self.settling
 
     @property

@@ -17,6 +17,9 @@ from xpm.person import person
 from xpm.types import JobId
 from xpm.workspace.rundir import RunDirectory
 
+AWAITED = frozenset({"person", "capacity"})
+"""Reasons of HOLD that somebody will take away: by a release, or by raising a capacity."""
+
 LOOK = 1.0
 """Seconds between two looks whether a later run of the experiment has taken the jobs over."""
 
@@ -166,7 +169,7 @@ class Tracked:
         ids = self._ids
         found = self._link.views.states(ids)
         counts.update(Counter(one[0] for one in found if one is not None))
-        held = sum("person" in job.holds for job in self._on_hold(ids, found))
+        held = sum(not AWAITED.isdisjoint(job.holds) for job in self._on_hold(ids, found))
         return replace(view, total=len(found), counts=counts, held=held)
 
     def _on_hold(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xpm.broker.events import Events
+from xpm.broker.ledger import Ledger
 from xpm.broker.views import RunView
 from xpm.core.naming import last_name
 from xpm.core.state import State
@@ -152,12 +153,23 @@ class Care:
             while self.link.broker.drain():
                 pass
         if view.held:
-            release = self.link.commands.xpm("release", "-e", self.run.experiment)
-            self.voice.once(f"jobs that a person holds are waited for; to let them go:\n    {release}")
+            self._tell_held()
         if view.counts[State.READY]:
             self._unserved.look()
         else:
             self._unserved.forget()
+
+    def _tell_held(self) -> None:
+        """Says once what has to be done for jobs that somebody is to let go."""
+        short = Ledger(self.link.broker).short()
+        for need in short:
+            told = self.link.commands.xpm("token", "set", need.name, str(need.amount))
+            self.voice.once(
+                f"jobs wait on hold for more of token {need.name} than there is; to raise it:\n    {told}"
+            )
+        if not short:
+            release = self.link.commands.xpm("release", "-e", self.run.experiment)
+            self.voice.once(f"jobs that a person holds are waited for; to let them go:\n    {release}")
 
     def running(self, view: RunView) -> list[RunningJob]:
         """The running jobs of the run with their own progress."""

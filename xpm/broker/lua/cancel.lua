@@ -24,7 +24,7 @@ local words = each(function(id, j)
     return 'stopping'
   end
   local from = j.s
-  if held_by_person(j.h) == 1 then count(j.e, 'held', -1) end
+  if awaited(j.h) == 1 then count(j.e, 'held', -1) end
   if j.rr then restore(id, j, signed('kept: cancelled'), 'v', '', 'h', '')
   else move(id, j, 'CANCELLED', signed('cancelled'), 't2', now, 'v', '', 'h', '') end
   spread(id, from, j.s)

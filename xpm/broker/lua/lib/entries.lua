@@ -9,7 +9,7 @@ local WISHES = { 'rs', 'ch', 'nb', 'ry', 'to', 'ru' }  -- the fields that a subm
 -- The run `token` counts the job (`by` 1), or no longer (-1).
 local function count_in(token, j, by)
   count(token, j.s, by)
-  if held_by_person(j.h) == 1 then count(token, 'held', by) end
+  if awaited(j.h) == 1 then count(token, 'held', by) end
 end
 
 -- The run lists the job, and its experiment wants it. An older run of the experiment counts the job no longer; where a

@@ -44,6 +44,8 @@ end
 local function place(id, j, why, ...)
   local from, to, h = j.s, place_of(id, j)
   if h ~= j.h then
+    local by = awaited(h) - awaited(j.h)
+    if by ~= 0 then count(j.e, 'held', by) end
     call('HSET', key('j', id), 'h', h)
     if to == 'HOLD' and j.b == 0 then why = h end
   end

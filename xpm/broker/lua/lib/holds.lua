@@ -2,12 +2,12 @@
 
 -- The job has the reasons of HOLD `holds` from now on, and those that its needs give it.
 local function hold_for(id, j, holds, why, ...)
-  local by = held_by_person(holds) - held_by_person(j.h)
+  local by = awaited(holds) - awaited(j.h)
   if by ~= 0 then count(j.e, 'held', by) end
   j.h = holds
   call('HSET', key('j', id), 'h', holds, ...)
   place(id, j, why)
   if j.m ~= why and j.s == 'HOLD' then
-    call('HSET', key('j', id), 'm', j.h == '' and 'dependency' or held_by_person(j.h) == 1 and why or j.h)
+    call('HSET', key('j', id), 'm', j.h == '' and 'dependency' or held_by_person(j.h) and why or j.h)
   end
 end
