@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xpm.core.resumable import ResumableTask
     from xpm.core.retries import Retries
     from xpm.core.session import progress
+    from xpm.core.state import State
     from xpm.core.tags import tag
     from xpm.errors import (
         BrokerError,
@@ -75,6 +76,7 @@ __all__ = [
     "RunForgotten",
     "SealedError",
     "SettingsError",
+    "State",
     "SubmissionError",
     "Task",
     "TaskCancelled",
@@ -103,6 +105,7 @@ _HOMES = {
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
     "lock": "xpm.experiment.tokens",
+    "State": "xpm.core.state",
     "progress": "xpm.core.session",
     "tag": "xpm.core.tags",
     "token": "xpm.experiment.tokens",

@@ -319,6 +319,49 @@ def test_a_script_that_is_run_again_after_mending_meets_no_brake(tmp_path: Path)
         made.close()
 
 
+LINKS = """
+from pathlib import Path
+from xpm import Meta, Param, State, Task, UsageError, experiment
+
+class Link(Task):
+    before: Param["Link | None"] = None
+    ledger: Meta[Path]
+    def execute(self):
+        with open(self.ledger, "a") as file:
+            file.write("x")
+
+if __name__ == "__main__":
+    import sys
+    ledger = Path(sys.argv[1])
+    with experiment("again") as xp:
+        first = Link.C(ledger=ledger).submit()
+        last = Link.C(before=first, ledger=ledger).submit()
+        xp.wait()
+        print(last.job.rerun(), len(ledger.read_text()) >= 2)
+        xp.wait()
+        print(first.job.rerun(with_dependents=True), xp.retry(state="done"), xp.hold(state=[State.ERROR]))
+        xp.wait()
+        print(len(ledger.read_text()), xp.rerun(Link, "DONE", with_dependents=True))
+        xp.wait()
+        print(len(ledger.read_text()))
+        try:
+            xp.retry(state="FOO")
+        except UsageError as error:
+            print(error)
+"""
+
+
+def test_a_script_reruns_jobs_with_what_depends_on_them(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "links.py").write_text(LINKS)
+        said = made.ok("run", "links.py", str(tmp_path / "ledger")).splitlines()
+        assert said[:4] == ["True True", "True 0 0", "5 2", "7"]
+        assert said[4].startswith("no state 'FOO'; there are WAITING, READY")
+    finally:
+        made.close()
+
+
 def test_why_says_what_is_in_the_way(lab: Lab, gate: Path):
     started(lab, "why", 4, gate)
     running, ready = (

@@ -21,6 +21,9 @@ def test_needs_are_kept_in_the_order_of_resources() -> None:
 
 def test_of_a_token_that_is_named_twice_the_sum_counts() -> None:
     assert needs_text(collected([GPU(1), GPU(2)])) == "t.gpu=3"
+    assert needs_text(collected(GPU(2))) == "t.gpu=2"
+    with pytest.raises(ConfigError, match="expected amounts of tokens and locks, got 3"):
+        collected(3)
     assert needs_text(collected([INDEX.read(), INDEX.write(), INDEX.read()])) == f"l.index={ALL}"
     with pytest.raises(ConfigError, match="requires=: gpu: 6 are wanted, there are 4"):
         collected([GPU(3), GPU(3)])

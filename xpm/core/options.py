@@ -16,7 +16,7 @@ from xpm.errors import SubmissionError
 NAMES = SubmitOptions._fields
 
 
-Given = tuple[str | None, int | None, Sequence[Need], object, object, object]
+Given = tuple[str | None, int | None, Need | Sequence[Need], object, object, object]
 """What was given for each of `NAMES`."""
 
 

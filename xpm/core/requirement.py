@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from xpm.errors import ConfigError, SubmissionError, WouldDeadlock
 
@@ -78,7 +78,7 @@ def checked_amount(amount: Any, what: str, most: int | None) -> int:
     return amount
 
 
-def collected(needs: Iterable[Any]) -> tuple[Need, ...]:
+def collected(needs: object) -> tuple[Need, ...]:
     """All needs of a job, in the order of their resources; of one token that is named twice, the sum.
 
     Args:
@@ -88,9 +88,11 @@ def collected(needs: Iterable[Any]) -> tuple[Need, ...]:
         ConfigError: something else, a lock both read and written, or more of a token than there is.
     """
     found: dict[str, Need] = {}
-    for need in needs:
+    if isinstance(needs, Need) or not isinstance(needs, Iterable):
+        needs = (needs,)
+    for need in cast("Iterable[Any]", needs):
         if not isinstance(need, Need):
-            hint = ": call it with an amount, gpu(1)" if callable(need) else ""
+            hint = f": call it with an amount, {getattr(need, 'name', 'gpu')}(1)" if callable(need) else ""
             raise ConfigError(f"requires=: expected amounts of tokens and locks, got {need!r}{hint}")
         need = Need(need.kind, need.name, need.amount, need.capacity)
         before = found.get(need.resource)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from xpm.errors import UsageError
+
 
 class State(StrEnum):
     """Where a job is; every job is in exactly one state."""
@@ -31,6 +33,18 @@ class State(StrEnum):
     """No experiment wants it any more."""
     LOST = "LOST"
     """Done, but its only outputs are gone."""
+
+    @classmethod
+    def of(cls, name: str) -> State:
+        """The state of that name, in small or capital letters.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = cls.__members__.get(str(name).upper())
+        if found is None:
+            raise UsageError(f"no state {name!r}; there are {', '.join(cls)}")
+        return found
 
 
 ENDED = frozenset({State.DONE, State.ERROR, State.CANCELLED, State.LOST})

@@ -46,9 +46,13 @@ class Steered(Protocol):
         """Runs it again with fresh budgets, if it failed, was cancelled or lost."""
         return self._steer("retry")
 
-    def rerun(self) -> bool:
-        """Runs it again though it is done; its result stays until there is a new one, or for good if there is none."""
-        return self._steer("rerun")
+    def rerun(self, *, with_dependents: bool = False) -> bool:
+        """Runs it again though it is done; its result stays until there is a new one, or for good if there is none.
+
+        Args:
+            with_dependents: also what depends on it, directly or not, and is done.
+        """
+        return self._steer("rerun", int(with_dependents))
 
     def priority(self, value: int) -> bool:
         """Sets its priority, from -4095 to 4095: higher starts first."""

@@ -336,7 +336,10 @@ class Remote:
     def _steered(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
         broker, who = self._link.broker, person()
         if verb == "rerun":
-            jobs = [JobId(job) for job in self._link.views.ordered(jobs)]
+            views = self._link.views
+            below = views.downstream(jobs, 1 << 30) if value else {}
+            done = [job for job, state in below.items() if state is State.DONE]
+            jobs = [JobId(job) for job in views.ordered([*jobs, *done])]
         if verb == "cancel":
             tally: Tally = broker.cancel(self._run.run.serial if self._run else "", jobs, who)._asdict()
         elif verb == "priority":

@@ -347,12 +347,12 @@ class Experiment(Steering):
 
     # What users do to jobs
 
-    def _chosen(self, task: OF, state: State | Collection[State] | None) -> Sequence[JobId]:
+    def _chosen(self, task: OF, state: str | Collection[str] | None) -> Sequence[JobId]:
         self._outgoing.flush()
         ids = [job.id for job in rows.selected(self._outgoing.jobs.values(), task)]
         if state is None:
             return ids
-        states = {state} if isinstance(state, State) else set(state)
+        states = {State.of(each) for each in ([state] if isinstance(state, str) else state)}
         found = self._outgoing.states(ids)
         return [job for job in ids if found[job] in states]
 
