@@ -51,4 +51,5 @@ def test_case(case: str, tmp_path: Path) -> None:
 def test_the_documentation_has_a_place_for_each_case() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     places = re.findall(r"<!-- (\w+) -->\n.*?<!-- /(\w+) -->", text, re.DOTALL)
-    assert places == [(case, case) for case in CASES]
+    known = [*CASES, "t11"]  # which listens for a minute, and is not run here
+    assert places == [(case, case) for case in sorted(known, key=lambda case: int(case[1:]))]

@@ -93,6 +93,7 @@ local function create(id, entry)
   for i = 1, #entry[13], 2 do j[entry[13][i]] = entry[13][i + 1] end
   local to = 'DONE'
   if not done then to, j.h = place_of(id, j) end
+  if awaited(j.h) == 1 then count(j.e, 'held', 1) end
   local fields = { 'd', string.sub(entry[1], 33), 't', entry[2], 'l', j.l, 'q', j.q, 'k', j.k, 'o', j.o, 'c', made_by,
     't0', now, 'e', j.e, 'v', j.v }
   local function set(name, value)

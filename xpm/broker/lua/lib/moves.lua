@@ -10,13 +10,9 @@ local function count(runs, state, by)
   end
 end
 
--- Whether a person's is among the reasons of HOLD `holds`.
-local function held_by_person(holds)
-  return string.find(' ' .. holds .. ' ', ' person ', 1, true) ~= nil
-end
-
--- 1 if a person will let the job go that is held for the reasons `holds`, by a release or by raising a capacity, else 0: a
--- run waits for these jobs, and counts them as `held`.
+-- Whether a person's is among the reasons of HOLD `holds`; and 1 if a person will take one away, by a release or by raising
+-- a capacity, else 0: a run waits for these jobs, and counts them as `held`.
+local function held_by_person(holds) return string.find(' ' .. holds .. ' ', ' person ', 1, true) ~= nil end
 local function awaited(holds)
   return (held_by_person(holds) or string.find(' ' .. holds .. ' ', ' capacity ', 1, true)) and 1 or 0
 end
