@@ -26,7 +26,7 @@ def await_file(name):
     until = time.monotonic() + 30
     while not (HERE / name).exists():
         assert time.monotonic() < until, name
-        time.sleep(0.01)
+        time.sleep(0.01)  # a file rings no bell for a task
 
 class Model(Config):
     layers: Param[int]

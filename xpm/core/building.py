@@ -16,7 +16,7 @@ from xpm.core.live import animate, deferred
 from xpm.core.schema import schema_of
 from xpm.core.typeinfo import TypeInfo
 
-FindClass = Callable[[TypeInfo], type[Any]]
+FindClass = Callable[[TypeInfo], Any]
 Dependency = Callable[[JobRef], Any]
 Folder = Callable[[JobRef | None], str]
 
@@ -34,7 +34,7 @@ class _Values:
         return Path(text)
 
     def enum(self, info: TypeInfo, member: str) -> Any:
-        return self.find_class(info)[member]  # type: ignore[index]
+        return self.find_class(info)[member]
 
     def mapping(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         return dict(pairs)
