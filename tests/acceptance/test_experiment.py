@@ -653,7 +653,7 @@ class Frail(Task):
     def execute(self) -> int:
         (self.home / f"begun{self.n}").touch()
         while len(list(self.home.glob("begun*"))) < 3:
-            time.sleep(0.01)
+            time.sleep(0.01)  # they look for each other's files, which ring no bell
         if not (self.home / "mended").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         return self.n
