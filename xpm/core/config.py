@@ -227,9 +227,8 @@ class Task(Config, Submittable):
             raise NoExperiment()
         given = (queue, priority, requires, retries, timeout, not_before)
         options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
-        calls = [
-            check(session) for check in info.callbacks
-        ]  # a wrong one is told before anything is submitted
+        # A wrong callback is told before anything is submitted.
+        calls = [check(session) for check in info.callbacks] if info.callbacks else ()
         session.submit(self, options)
         info.session = session
         if calls:

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from xpm.core.retries import Retries
-from xpm.core.session import SubmitOptions
+from xpm.core.session import DEFAULTS, SubmitOptions
 
 RESUMED = Retries(3, on="timeout", delay=0)
 """For a task that can be resumed, has a time limit, and says nothing of retries: the limit is no failure, but a pause."""
@@ -33,6 +33,8 @@ def wishes_of(
         server: what the server's clock shows at a moment of this host's.
         resumable: whether the job's directory is kept between attempts.
     """
+    if options is DEFAULTS and not resumable:
+        return NONE
     wishes: dict[str, str | int] = {}
     if options.not_before is not None:
         assert not isinstance(options.not_before, datetime), "settled"

@@ -89,7 +89,8 @@ class Gathering:
 
     def take(self, batch: Sequence[Item]) -> Iterator[Item]:
         """Remembers a batch; gives what the broker must be told, part by part, the rest is in `done`."""
-        self.chains.add((item[0].id, [ref.id for ref in item[0].dependencies]) for item in batch)
+        # As tuples, which the garbage collector soon leaves alone.
+        self.chains.add((item[0].id, tuple([ref.id for ref in item[0].dependencies])) for item in batch)
         for at in range(0, len(batch), PART):
             items = self.note(batch[at : at + PART])
             has = self._presence.has

@@ -191,12 +191,12 @@ class Remote:
             self._wishes(prepared, options),
         )
 
-    def _wishes(self, prepared: Prepared, options: SubmitOptions) -> dict[str, str | int]:
-        wishes = dict(wishes_of(options, self._server_time, resumable=prepared.resumable))
+    def _wishes(self, prepared: Prepared, options: SubmitOptions) -> Mapping[str, str | int]:
+        wishes = wishes_of(options, self._server_time, resumable=prepared.resumable)
         if rank := self._gathering.chains.rank(prepared.id):
-            wishes["ch"] = rank
+            wishes = {**wishes, "ch": rank}
         if options.requires:
-            wishes["rs"] = self._needs(prepared.label, options.requires)
+            wishes = {**wishes, "rs": self._needs(prepared.label, options.requires)}
         return wishes
 
     def _server_time(self, here: float) -> float:

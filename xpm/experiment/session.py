@@ -192,7 +192,9 @@ class Experiment(Steering):
             _valid(options.priority)
         if options.queue is not None and not is_queue(options.queue):
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
-        self._outgoing.put((prepare(task), settled(options, time.time())))
+        if options.not_before is not None:
+            options = settled(options, time.time())
+        self._outgoing.put((prepare(task), options))
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         """Holds tokens and locks for code of the script."""
