@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         XpmError,
     )
     from xpm.experiment import experiment
-    from xpm.experiment.tokens import lock, token
+    from xpm.experiment.tokens import acquire, lock, token
 
 __all__ = [
     "BrokerError",
@@ -84,6 +84,7 @@ __all__ = [
     "WorkspaceError",
     "WouldDeadlock",
     "XpmError",
+    "acquire",
     "experiment",
     "field",
     "lock",
@@ -102,6 +103,7 @@ _HOMES = {
     "Task": "xpm.core.config",
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
+    "acquire": "xpm.experiment.tokens",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
     "lock": "xpm.experiment.tokens",

@@ -212,8 +212,54 @@ with gpu.acquire(2, timeout=5): print("free")
     assert lab.python(str(path)).stdout == "gpu(1): not free within 0.2 s\ninterrupted\nfree\n"
 
 
+def test_code_holds_several_things_all_or_none(lab: Lab) -> None:
+    body = """
+import threading
+from xpm import ConfigError, WouldDeadlock, acquire
+licence, index = token("licence", 1), lock("index")
+held, over = threading.Event(), threading.Event()
+def hold():
+    with licence.acquire(1):
+        held.set()
+        over.wait(30)
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(30)
+try:
+    with acquire(gpu(1), gpu(1), licence(1), index.write(), timeout=0.2): print("wrong")
+except TimeoutError as error:
+    print(error)
+with gpu.acquire(2, timeout=5), index.write().acquire(timeout=5): print("nothing was kept")
+over.set()
+thread.join()
+with index.write() as outer, acquire(index.read(), licence(1), timeout=5) as inner:
+    print(inner.fence > outer.fence, inner.lost)
+    try:
+        with acquire(gpu(1), index.read()): print("wrong")
+    except WouldDeadlock as error:
+        print(str(error).rpartition(": ")[2])
+with acquire(gpu(2), licence(1), index.write(), timeout=5): print("all is back")
+for wrong in ((), (gpu,), (gpu(2), gpu(1))):
+    try:
+        acquire(*wrong)
+    except ConfigError as error:
+        print(error)
+"""
+    path = write(lab, "several.py", body)
+    assert lab.python(str(path)).stdout.splitlines() == [
+        "lock('index').write() and gpu(2) and licence(1): not free within 0.2 s",
+        "nothing was kept",
+        "True False",
+        "acquire(gpu(1), licence(1))",
+        "all is back",
+        'acquire(): nothing to hold; name it, as in acquire(gpu(1), lock("index").read())',
+        "acquire(): expected amounts of tokens and locks, got token('gpu', 2): call it with an amount, gpu(1)",
+        "acquire(): gpu: 3 are wanted, there are 2",
+    ]
+
+
 IN_JOBS = """
-from xpm import WouldDeadlock
+from xpm import WouldDeadlock, acquire
 
 class Inside(Task):
     n: Param[int]
@@ -233,6 +279,8 @@ class Holder(Task):
         import os
         with lock("door").write() as held, lock("door").read() as again:
             same = held.fence == again.fence == os.environ["XPM_FENCE"]
+        with acquire(lock("door").read(), lock("zoo").write(), timeout=9) as both:
+            same = same and both.fence > os.environ["XPM_FENCE"]
         try:
             with gpu.acquire(1): return "no"
         except WouldDeadlock:

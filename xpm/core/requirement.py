@@ -78,11 +78,12 @@ def checked_amount(amount: Any, what: str, most: int | None) -> int:
     return amount
 
 
-def collected(needs: object) -> tuple[Need, ...]:
-    """All needs of a job, in the order of their resources; of one token that is named twice, the sum.
+def collected(needs: object, what: str = "requires=") -> tuple[Need, ...]:
+    """All needs of a job, or of running code, in the order of their resources; of a token named twice, the sum.
 
     Args:
-        needs: what `requires=` was given: tokens' amounts, and locks to read or to write.
+        needs: what was given: tokens' amounts, and locks to read or to write.
+        what: it was given to, for messages.
 
     Raises:
         ConfigError: something else, a lock both read and written, or more of a token than there is.
@@ -93,7 +94,7 @@ def collected(needs: object) -> tuple[Need, ...]:
     for need in cast("Iterable[Any]", needs):
         if not isinstance(need, Need):
             hint = f": call it with an amount, {getattr(need, 'name', 'gpu')}(1)" if callable(need) else ""
-            raise ConfigError(f"requires=: expected amounts of tokens and locks, got {need!r}{hint}")
+            raise ConfigError(f"{what}: expected amounts of tokens and locks, got {need!r}{hint}")
         need = Need(need.kind, need.name, need.amount, need.capacity)
         before = found.get(need.resource)
         if before is None:
@@ -102,12 +103,12 @@ def collected(needs: object) -> tuple[Need, ...]:
             found[need.resource] = max(before, need, key=lambda one: one.amount)
         else:
             capacity = need.capacity or before.capacity
-            amount = checked_amount(before.amount + need.amount, f"requires=: {need.name}", capacity)
+            amount = checked_amount(before.amount + need.amount, f"{what}: {need.name}", capacity)
             found[need.resource] = Need(need.kind, need.name, amount, capacity)
     kinds: dict[str, Kind] = {}
     for need in found.values():
         if need.kind != "l" and kinds.setdefault(need.name, need.kind) != need.kind:
-            raise ConfigError(f"requires=: token {need.name} is counted both per host and for all hosts")
+            raise ConfigError(f"{what}: token {need.name} is counted both per host and for all hosts")
     return tuple(found[resource] for resource in sorted(found))
 
 
@@ -145,7 +146,8 @@ def check_order(held: Iterable[Need], wanted: Sequence[Need]) -> None:
         )
     raise WouldDeadlock(
         f"{first} is wanted while {last} is held: two that take them in different orders wait for each other for "
-        f"ever; take them in the order of names ({first.name}, {last.name}), or both at once"
+        f"ever; take them in the order of names ({first.name}, {last.name}), or both at once: "
+        f"acquire({first}, {last})"
     )
 
 

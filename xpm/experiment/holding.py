@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -98,22 +98,17 @@ class Hold:
         session = active()
         required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
         held = [*_mine.held, *((need, cast(Grip, _Required(required[1]))) for need in required[0])]
-        grip = self._again(held)
-        if grip is None:
-            check_order((need for need, _ in held), self._needs)
+        outer = {need: found for need in self._needs if (found := _again(need, held)) is not None}
+        grips = list(outer.values())
+        fresh = tuple(need for need in self._needs if need not in outer)
+        if fresh:
+            check_order((need for need, _ in held), fresh)
             acquire = getattr(session, "acquire", None) or _outside().acquire
-            grip = cast(Grip, acquire(self._needs, self._timeout, self._priority))
+            grips.append(cast(Grip, acquire(fresh, self._timeout, self._priority)))
+        grip = grips[0] if len(grips) == 1 else _Several(grips)
         _mine.held += [(need, grip) for need in self._needs]
         self._grips.append(grip)
         return Held(grip)
-
-    def _again(self, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
-        """The grip on a lock that is held already, to read or to write."""
-        wanted = self._needs[0]
-        for need, grip in held:
-            if need.kind == "l" and need.resource == wanted.resource and need.amount >= wanted.amount:
-                return _Again(grip)
-        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -123,6 +118,31 @@ class Hold:
         grip = self._grips.pop()
         _mine.held = [one for one in _mine.held if one[1] is not grip]
         grip.free()
+
+
+def _again(wanted: Need, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
+    """The grip on a lock that is held already, to read or to write."""
+    for need, grip in held:
+        if need.kind == "l" and need.resource == wanted.resource and need.amount >= wanted.amount:
+            return _Again(grip)
+    return None
+
+
+class _Several:
+    """What was granted together, and locks that outer blocks hold."""
+
+    def __init__(self, grips: Sequence[Grip]) -> None:
+        self._grips = grips
+        self.fence = max(grip.fence for grip in grips)
+
+    @property
+    def lost(self) -> bool:
+        return any(grip.lost for grip in self._grips)
+
+    def free(self) -> None:
+        """Gives back what is not an outer block's."""
+        for grip in self._grips:
+            grip.free()
 
 
 class _Again:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Literal
 
-from xpm.core.requirement import ALL, MOST, Kind, Need, checked_amount, checked_name
+from xpm.core.requirement import ALL, MOST, Kind, Need, checked_amount, checked_name, collected
 from xpm.errors import ConfigError
 from xpm.experiment.holding import Held, Hold
 
@@ -99,6 +99,28 @@ class Lock:
 
     def __repr__(self) -> str:
         return f"lock({self.name!r})"
+
+
+def acquire(*needs: Need, timeout: float | None = None, priority: int = 0) -> Hold:
+    """Holds several tokens and locks while a `with` block runs: all of them at once, or none.
+
+    Args:
+        needs: amounts of tokens, and locks to read or to write, as for `requires=`.
+        timeout: seconds to wait; None waits as long as it takes.
+        priority: higher goes first.
+
+    Raises:
+        ConfigError: nothing is named, or something else, or more of a token than there is.
+
+    Example:
+        ```python
+        with acquire(gpu(1), lock("index").read(), timeout=60) as held:
+            ...
+        ```
+    """
+    if not needs:
+        raise ConfigError('acquire(): nothing to hold; name it, as in acquire(gpu(1), lock("index").read())')
+    return Hold(collected(needs, "acquire()"), timeout, priority)
 
 
 def token(name: str, capacity: int | None = None, *, per: Literal["host"] | None = None) -> Token:
