@@ -81,6 +81,8 @@ def test_people_see_who_holds_and_who_waits_and_change_how_much_there_is(lab: La
     assert all(one["since"] for one in (*shown["holders"], *shown["waiters"]))
     assert "Use n=2" in lab.ok("token", "show", "gpu")
     assert "2 readers" in lab.ok("lock")
+    ready = lab.json("jobs", "--state", "READY")["jobs"]
+    assert {job["note"] for job in ready} == {"waits for token gpu: 1 of 2, 0 free"}
     assert lab.ok("token", "set", "gpu", "4") == "token gpu: 4 (was 2)\n"
     until(lambda: len(list(room.iterdir())) == 4)
     assert json.loads(lab.ok("token", "set", "gpu", "0", "--json"))["before"] == 4
@@ -104,9 +106,15 @@ def test_a_script_waits_for_a_capacity_that_somebody_has_lowered(lab: Lab) -> No
         [*XPM, "run", "low.py"], env=lab.env, cwd=lab.project, stderr=subprocess.PIPE, text=True
     )
     until(lambda: len(list(lab.project.glob("room/*"))) == 1)
-    lab.ok("token", "set", "gpu", "1")
+    assert lab.ok("token", "set", "gpu", "1").endswith("; 2 jobs on hold, which need more\n")
     go.touch()
-    until(lambda: len(lab.json("jobs", "--state", "HOLD")["jobs"]) == 2)
+    held = lab.json("jobs", "--state", "HOLD")["jobs"]
+    assert [job["note"] for job in held] == ["needs more of a token than there is"] * 2
+    said = lab.ok("why", held[0]["id"])
+    assert (
+        "it needs 2 of token gpu, of which there are 1; when there can be more: xpm token set gpu 2\n" in said
+    )
+    assert "on hold for more of a token than there is" in lab.ok("release", "--yes", held[0]["id"])
     assert script.stderr is not None
     while "token set gpu 2" not in (line := script.stderr.readline()):
         assert line, "it has ended"
@@ -286,6 +294,50 @@ class Holder(Task):
         except WouldDeadlock:
             return same
 """
+
+
+QUEUE = """
+class Writer(Task):
+    go: Param[str]
+    def execute(self):
+        with lock("paper").write(): pass
+
+class Reader(Task):
+    go: Param[str]
+    def execute(self):
+        while not Path(self.go).exists(): time.sleep(0.01)
+"""
+
+
+def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "served.py",
+        f"{QUEUE}\nwith experiment('served'):\n"
+        f"    Reader.C(go={str(go)!r}).submit(requires=[lock('paper').read(), gpu(1)])\n",
+    )
+    lab.ok("run", "--detach", "served.py")
+    until(lambda: lab.json("lock", "show", "paper")["holders"])
+    write(
+        lab,
+        "next.py",
+        f"{QUEUE}\nwith experiment('next'):\n"
+        f"    for n in range(3): Use.C(n=tag(n), room=room).submit(requires=[gpu(2)], priority=n)\n"
+        f"    Writer.C(go={str(go)!r}).submit()\n",
+    )
+    lab.ok("run", "--detach", "next.py")
+    until(lambda: len(lab.json("token", "show", "gpu")["waiters"]) == 3)
+    shown = lab.json("token", "show", "gpu")
+    assert [one["label"] for one in shown["waiters"]] == ["Use n=2", "Use n=1", "Use n=0"]
+    until(lambda: lab.json("lock", "show", "paper")["waiters"])
+    (writer,) = (job for job in lab.json("jobs", "--state", "RUNNING")["jobs"] if "Writer" in job["label"])
+    said = lab.ok("why", writer["id"])
+    assert "\nits code waits for lock paper, to write: it is read by 1\n" in said
+    assert "is reading it for " in said
+    go.touch()
+    lab.ok("attach", "served")
+    lab.ok("attach", "next")
 
 
 def test_code_in_jobs_holds_tokens_and_locks_and_knows_what_its_job_requires(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hands import SLOTS, Hands, drain, entry, job
 
 from xpm.broker.broker import Broker, Entry, Reply, Run
+from xpm.broker.ledger import Ledger
 from xpm.broker.views import Views
 from xpm.core.state import State
 
@@ -225,11 +226,14 @@ def test_what_needs_more_than_a_lowered_capacity_is_held_until_it_is_raised(
     found = views.job(job(0))
     assert found
     assert found.reason == "capacity"
+    assert gpu.release([job(0)], "ada@h") == {"short": 1}
+    assert Ledger(gpu).held("t.gpu") == 600
     gpu.submit(run, [needing("new", "t.gpu=2")])
     assert state(views, "new") is State.HOLD
     gpu.resize("t.gpu", 3)
     drain(gpu)
     assert views.counts()[State.READY] == 602
+    assert Ledger(gpu).held("t.gpu") == 0
     assert state(views, "later") is State.WAITING
 
 

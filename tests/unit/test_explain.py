@@ -50,8 +50,8 @@ def facts(state: State, **more: object) -> Facts:
                 "  Load abababab is ERROR: ValueError: no",
             ],
         ),
-        (facts(State.HOLD, holds=[Hold("capacity", text="asks for 5 of 4 gpu")])
-         , ["Train lr=1 01234567 is on hold", "capacity holds it: asks for 5 of 4 gpu"]),
+        (facts(State.HOLD, holds=[Hold("capacity", text="3 of token gpu, of which there are 2", cure="xpm token set gpu 3")])
+         , ["Train lr=1 01234567 is on hold", "it needs 3 of token gpu, of which there are 2; when there can be more: xpm token set gpu 3"]),
         (
             facts(State.READY, line=Line("gpu", "no worker serves queue gpu: xpm worker start --queue gpu")),
             ["Train lr=1 01234567 is ready to start", "no worker serves queue gpu: xpm worker start --queue gpu"],

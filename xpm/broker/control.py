@@ -60,7 +60,7 @@ class Control(Resources):
         return self._each("hold", jobs, who)
 
     def release(self, jobs: Sequence[str], who: str = "") -> Tally:
-        """Let jobs go that a person or the brake holds. `released`, `blocked`, `free`."""
+        """Let jobs go that a person or the brake holds. `released`, `blocked`, `short`, `free`."""
         return self._each("release", jobs, who)
 
     def retry(self, jobs: Sequence[str], who: str = "") -> Tally:

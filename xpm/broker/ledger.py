@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +10,10 @@ from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.broker.wire import unpack
 from xpm.core.requirement import Need, needs_of
+from xpm.types import short
+
+TURN = 1 << 40
+"""What a priority counts in a place of a line, see `lua/lib/ready.lua`."""
 
 SHOWN = 20
 """Those that wait for a resource that are named, at most, for each group of jobs with equal needs."""
@@ -44,6 +48,15 @@ class ResourceView:
     """Jobs and code that wait for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How much there is of a token or lock; of one that each host has for itself, on the host that has most."""
+
+    capacity: int
+    used: int
+    free: int
+
+
 class Ledger:
     """The questions, over one broker."""
 
@@ -56,13 +69,52 @@ class Ledger:
         client: Any = self._broker.client
         found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         names = sorted(name.decode() for name in found)
-        return [self._view(name) for name in names]
+        return [self._view(name, values) for name, values in zip(names, self._accounts(names), strict=True)]
+
+    def stock(self, resources: Collection[str], hosts: Collection[str] = ()) -> dict[str, Stock]:
+        """How much there is of some resources, in one question.
+
+        Args:
+            resources: `t.gpu`, `l.index`.
+            hosts: those that count for what each host has for itself, beside those that have used some.
+        """
+        names = sorted(resources)
+        found: dict[str, Stock] = {}
+        for name, values in zip(names, self._accounts(names), strict=True):
+            if not name.startswith("h."):
+                capacity, used = values.get("c", 0), values.get("u", 0)
+                found[name] = Stock(capacity, used, max(0, capacity - used))
+                continue
+            each = {field.partition("@")[2] for field in values if "@" in field} | set(hosts) or {""}
+            there = [
+                (values.get(f"c@{host}", values.get("c", 0)), values.get(f"u@{host}", 0)) for host in each
+            ]
+            best = max(there, key=lambda pair: pair[0] - pair[1])
+            most = max(values.get("most", 0), *(capacity for capacity, _ in there), 0)
+            found[name] = Stock(most, best[1], max(0, best[0] - best[1]))
+        return found
+
+    def held(self, resource: str) -> int:
+        """How many jobs are on hold since they need more of it than there is, as of the last look at all of them."""
+        client: Any = self._broker.client
+        return int(self._broker.ask(lambda: client.scard(f"{self._prefix}over:{resource}")))
+
+    def _accounts(self, names: Sequence[str]) -> list[dict[str, int]]:
+        """The counts of resources: `c`, `u`, and those of hosts."""
+        if not names:
+            return []
+        client: Any = self._broker.client
+        pipe = client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(f"{self._prefix}res:{name}")
+        found: list[dict[bytes, bytes]] = self._broker.ask(pipe.execute)
+        return [{name.decode(): int(value) for name, value in fields.items()} for fields in found]
 
     def short(self) -> list[Need]:
         """The tokens of which jobs on hold need more than there is, with the most that one of some such jobs needs."""
         client: Any = self._broker.client
         found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
-        short: list[Need] = []
+        lacking: list[Need] = []
         for resource in sorted(name.decode() for name in found):
             over = f"{self._prefix}over:{resource}"
             ids: list[bytes] = self._broker.ask(lambda over=over: client.srandmember(over, SHOWN))
@@ -70,13 +122,10 @@ class Ledger:
             held = [job for job in jobs if job is not None and "capacity" in job.holds]
             needs = [need for job in held for need in needs_of(job.needs) if need.resource == resource]
             if needs:
-                short.append(max(needs, key=lambda need: need.amount))
-        return short
+                lacking.append(max(needs, key=lambda need: need.amount))
+        return lacking
 
-    def _view(self, resource: str) -> ResourceView:
-        client: Any = self._broker.client
-        fields: dict[bytes, bytes] = self._broker.ask(lambda: client.hgetall(f"{self._prefix}res:{resource}"))
-        values = {name.decode(): int(value) for name, value in fields.items()}
+    def _view(self, resource: str, values: Mapping[str, int]) -> ResourceView:
         hosts = {name.partition("@")[2] for name in values if "@" in name}
         capacity = values.get("c", 0)
         return ResourceView(
@@ -101,18 +150,43 @@ class Ledger:
         return sorted(held, key=lambda one: one.since)
 
     def waiters(self, resource: str) -> list[Holding]:
-        """Who waits for it, about in the order in which they are served; of many, the first."""
+        """Who waits for it, in the order in which they are served if nothing else comes; of many, the first.
+
+        Those that were passed over for long go before all others, which only the broker knows.
+        """
         client: Any = self._broker.client
-        found: list[Holding] = [self._about(member) for member in self._outside(resource)]
-        for group, _ in self._lines(resource):
-            lanes: list[bytes] = self._broker.ask(
-                lambda group=group: client.zrange(f"{self._prefix}lanes:{group}", 0, SHOWN - 1)
+        found: list[tuple[float, float, Holding]] = []
+        for member in self._outside(resource):
+            name = f"{self._prefix}a:{member[1:]}"
+            place: list[bytes | None] = self._broker.ask(
+                lambda name=name: client.hmget(name, "turn", "p", "order")
             )
-            for lane in lanes:
+            turn, priority, order = (int(value or 0) for value in place)
+            found.append((turn - priority * TURN, order, self._about(member)))
+        for group, _ in self._lines(resource):
+            lanes: list[tuple[bytes, float]] = self._broker.ask(
+                lambda group=group: client.zrange(
+                    f"{self._prefix}lanes:{group}", 0, SHOWN - 1, withscores=True
+                )
+            )
+            for lane, score in lanes:
                 line = f"{self._prefix}ready:{group}:{lane.decode()}"
-                jobs: list[bytes] = self._broker.ask(lambda line=line: client.zrange(line, 0, SHOWN - 1))
-                found += [self._about(job.decode()) for job in jobs]
-        return [one for one in found if _amount(one, resource)]
+                jobs: list[tuple[bytes, float]] = self._broker.ask(
+                    lambda line=line: client.zrange(line, 0, SHOWN - 1, withscores=True)
+                )
+                found += [(score, rank, self._about(job.decode())) for job, rank in jobs]
+        found.sort(key=lambda one: one[:2])
+        return [one for _, _, one in found if _amount(one, resource)]
+
+    def wishes(self, job: str) -> list[Holding]:
+        """What the code of a running job waits for."""
+        client: Any = self._broker.client
+        names: bytes | None = self._broker.ask(lambda: client.hget(f"{self._prefix}j:{short(job)}", "aq"))
+        asked = (names or b"").decode().split()
+        granted: list[bytes | None] = [
+            self._broker.ask(lambda name=name: client.hget(f"{self._prefix}a:{name}", "f")) for name in asked
+        ]
+        return [self._about(f"@{name}") for name, fence in zip(asked, granted, strict=True) if fence is None]
 
     def _outside(self, resource: str) -> list[str]:
         return [member for member in self._members(resource) if member.startswith("@")]

@@ -158,7 +158,12 @@ HOLD = Verb(
 RELEASE = Verb(
     "release",
     frozenset({State.HOLD}),
-    {"released": "released", "blocked": "released, and on hold for another reason", "free": "held by nobody"},
+    {
+        "released": "released",
+        "blocked": "released, and on hold for another reason",
+        "short": "on hold for more of a token than there is (xpm why says which)",
+        "free": "held by nobody",
+    },
     "",
     "only what is on hold can be released",
 )

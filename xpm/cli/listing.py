@@ -129,7 +129,27 @@ def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     ready = any(job.state is State.READY for job in jobs)
     workers = views.workers() if ready else []
     slots, barred = served(workers, now, broker.lease), struck(workers, now, broker.lease)
-    return [_row(job, progress.get(job.id), slots, barred, now) for job in jobs]
+    lacks = _lacks(broker, jobs, {worker.host for worker in workers})
+    return [_row(job, progress.get(job.id), slots, barred, lacks, now) for job in jobs]
+
+
+def _lacks(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> dict[str, str]:
+    """What is not free of what ready jobs need, by the text of their needs."""
+    from xpm.broker.ledger import Ledger
+    from xpm.core.requirement import needs_of, standing
+
+    texts = {job.needs: needs_of(job.needs) for job in jobs if job.state is State.READY and job.needs}
+    if not texts:
+        return {}
+    stock = Ledger(broker).stock({need.resource for needs in texts.values() for need in needs}, hosts)
+    found: dict[str, str] = {}
+    for text, needs in texts.items():
+        for need in needs:
+            there = stock[need.resource]
+            if there.free < need.amount:
+                found[text] = f"waits for {standing(need, there.capacity, there.used, there.free)}"
+                break
+    return found
 
 
 def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:
@@ -152,10 +172,17 @@ def struck(workers: Sequence[WorkerView], now: float, lease: float) -> list[Work
 
 
 def _row(
-    job: JobView, progress: Progress | None, slots: Collection[str], barred: Sequence[WorkerView], now: float
+    job: JobView,
+    progress: Progress | None,
+    slots: Collection[str],
+    barred: Sequence[WorkerView],
+    lacks: Mapping[str, str],
+    now: float,
 ) -> Row:
-    why = unserved(job.queue, job.version, slots, barred) if job.state is State.READY else ""
-    return Row(job, why or note(job, progress, now), progress, bool(why))
+    if job.state is not State.READY:
+        return Row(job, note(job, progress, now), progress, blocked=False)
+    why = unserved(job.queue, job.version, slots, barred)
+    return Row(job, why or lacks.get(job.needs) or note(job, progress, now), progress, bool(why))
 
 
 def note(job: JobView, progress: Progress | None, now: float) -> str:
@@ -209,8 +236,11 @@ def _held(job: JobView, _progress: Progress | None, _now: float) -> str:
     if job.blocked:
         few = "its input" if job.inputs == 1 else f"{job.blocked:,} of {plural(job.inputs, 'input')}"
         parts.append(f"{few} failed or {'is' if job.blocked == 1 else 'are'} held")
-    parts += [_holder(job) if name == "person" else f"held by the {name}" for name in others]
+    parts += [_holder(job) if name == "person" else _HELD.get(name, f"held by the {name}") for name in others]
     return ", ".join(parts)
+
+
+_HELD = {"capacity": "needs more of a token than there is"}
 
 
 def _holder(job: JobView) -> str:

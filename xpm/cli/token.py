@@ -80,18 +80,23 @@ def set_token(context: click.Context, name: str, capacity: int, host: str | None
     before = reach.broker.resize(f"{kind}.{name}", capacity, host or "")
     while reach.broker.drain():
         pass
+    held = _ledger(reach).held(f"{kind}.{name}")
     if reach.options.json:
         print_json(
             token=name,
             capacity=capacity,
             before=None if before < 0 else before,
+            held=held,
             host=host,
             per_host=kind == "h",
         )
         return
     where = f" on {host}" if host else " on each host" if kind == "h" else ""
     was = "new" if before < 0 else f"was {before}"
-    Screen(no_color=reach.settings.no_color).line(f"token {name}: {capacity}{where} ({was})")
+    on_hold = (
+        f"; {plural(held, 'job')} on hold, which {'needs' if held == 1 else 'need'} more" if held else ""
+    )
+    Screen(no_color=reach.settings.no_color).line(f"token {name}: {capacity}{where} ({was}){on_hold}")
 
 
 def _ledger(reach: Reach) -> Ledger:
@@ -200,7 +205,7 @@ def _show(reach: Reach, kinds: str, name: str) -> None:
         )
     _people(screen, "held by", holders, resource)
     rest = found.waiting - len(waiters)
-    _people(screen, "waiting, those first that came first", waiters, resource)
+    _people(screen, "waiting, in the order in which they are served", waiters, resource)
     if rest > 0:
         screen.line((f"and {rest:,} more", "dim"))
 

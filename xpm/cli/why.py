@@ -17,6 +17,7 @@ from xpm.core.explain import SHOWN, Difference, Facts, Hold, Line, Near, Need, O
 from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, type_keys
 from xpm.core.naming import last_name
+from xpm.core.requirement import ALL
 from xpm.core.state import ENDED, State
 from xpm.errors import MessageError, UsageError
 
@@ -96,9 +97,9 @@ def gather(reach: Reach, job: JobView) -> Facts:
         inputs=job.inputs,
         unmet=job.blocked if job.state is State.HOLD else job.unmet,
         waits_for=_inputs(views, job, now) if blocked else (),
-        holds=[_hold(views, job, kind) for kind in job.holds],
+        holds=[_hold(reach.reader, views, job, kind) for kind in job.holds],
         line=_line(reach, job, now) if job.state is State.READY else None,
-        needs=_needs(reach.reader, job, now) if job.state is State.READY and job.needs else (),
+        needs=_needs(reach, job, now),
         starts=job.due,
         near=_near(views, reach.reader, job) if job.state is not State.DONE else None,
         retry=f"xpm retry {job.id[:8]}" if job.state in ENDED else "",
@@ -137,40 +138,68 @@ def _said(views: Views, job: JobView, now: float) -> str:
     return note(job, None, now)
 
 
-def _hold(views: Views, job: JobView, kind: str) -> Hold:
+def _hold(reader: Reader, views: Views, job: JobView, kind: str) -> Hold:
     if kind == "person":
         return Hold(kind, job.who, job.asked, cure=f"xpm release {job.id[:8]}")
     if kind == "brake":
         text = next((str(brake) for brake in views.brakes() if brake.task == job.task), "")
         return Hold(kind, text=text, cure=f"xpm release --task {last_name(job.task)}")
+    if kind == "capacity":
+        return _capacity(reader, job)
     return Hold(kind)
 
 
-def _needs(reader: Reader, job: JobView, now: float) -> list[Need]:
-    """The tokens and locks for which a ready job waits; of those that each host has for itself, all."""
+def _capacity(reader: Reader, job: JobView) -> Hold:
+    """What the job needs more of than there is."""
     from xpm.broker.ledger import Ledger
     from xpm.core.requirement import needs_of
 
-    ledger, found = Ledger(reader), list[Need]()
-    known = {one.need.resource: one for one in ledger.resources()}
-    for need in needs_of(job.needs):
-        resource = known.get(need.resource)
-        if resource is None:
-            continue
-        kind = "lock" if need.kind == "l" else "token"
+    needs = needs_of(job.needs)
+    stock = Ledger(reader).stock([need.resource for need in needs])
+    over = [need for need in needs if need.amount > stock[need.resource].capacity]
+    return Hold(
+        "capacity",
+        text=" and ".join(
+            f"{need.amount:,} of token {need.name}, of which there are {stock[need.resource].capacity:,}"
+            for need in over
+        ),
+        cure="; ".join(f"xpm token set {need.name} {need.amount}" for need in over),
+    )
+
+
+def _needs(reach: Reach, job: JobView, now: float) -> list[Need]:
+    """The tokens and locks for which a ready job waits, or the code of one that runs."""
+    from xpm.broker.ledger import Ledger
+    from xpm.core.requirement import needs_of, standing
+
+    ledger, found = Ledger(reach.reader), list[Need]()
+    if job.state is State.READY:
+        wanted = {job.id[:32]: needs_of(job.needs)}
+    elif job.state is State.RUNNING:
+        wanted = {wish.id: needs_of(wish.needs) for wish in ledger.wishes(job.id)}
+    else:
+        return []
+    hosts = {worker.host for worker in reach.views.workers()}
+    for id, need in [(id, need) for id, needs in wanted.items() for need in needs]:
+        stock = ledger.stock([need.resource], hosts)[need.resource]
         holders = [
-            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} has {one.amount:,} "
+            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(need.kind, one.amount)} "
             f"for {duration(now - one.since)}"
             for one in ledger.holders(need.resource)[:SHOWN]
         ]
-        free = max(0, resource.capacity - resource.used)
-        first = next(iter(ledger.waiters(need.resource)), None) if free >= need.amount else None
-        if first is not None and first.id == job.id[:32]:
+        first = next(iter(ledger.waiters(need.resource)), None) if stock.free >= need.amount else None
+        if first is not None and first.id == id:
             first = None
-        if free < need.amount or first is not None or need.kind == "h":
-            wanted = f"{kind} {need.name}: {need.amount:,} of {resource.capacity:,}, {free:,} free"
-            found.append(Need(wanted, holders, first.label if first is not None else ""))
+        if stock.free < need.amount or first is not None:
+            told = standing(need, stock.capacity, stock.used, stock.free)
+            found.append(Need(told, holders, first.label if first is not None else ""))
     return found
+
+
+def _use(kind: str, amount: int) -> str:
+    if kind != "l":
+        return f"has {amount:,}"
+    return "is writing it" if amount >= ALL else "is reading it"
 
 
 def _line(reach: Reach, job: JobView, now: float) -> Line:

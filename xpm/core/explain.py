@@ -36,7 +36,7 @@ class Hold:
     """A reason for which a job is on hold."""
 
     kind: str
-    """`person`, `brake`, `dependency`, or another that the engine names."""
+    """`person`, `brake`, `dependency`, `capacity`, or another that the engine names."""
     who: str = ""
     since: float = 0.0
     """Seconds since 1970; 0 when it is not known."""
@@ -51,7 +51,7 @@ class Need:
     """A token or lock that the job waits for."""
 
     wanted: str
-    """What, and how much of it: `token gpu: 2 of 4, 1 free`."""
+    """What, how much of it, and how it stands, see `xpm.core.requirement.standing`."""
     holders: Sequence[str] = ()
     """Who has it, and for how long already, each in words."""
     reserved: str = ""
@@ -140,7 +140,7 @@ def _running(facts: Facts) -> list[str]:
     if facts.stop:
         by = f" by {facts.who}" if facts.who else ""
         lines.append(f"it was asked to stop{by} ({facts.stop})")
-    return lines
+    return lines + [text for need in facts.needs for text in _need(need, "its code waits for")]
 
 
 def _waiting(facts: Facts) -> list[str]:
@@ -182,6 +182,12 @@ def _dependency(_hold: Hold, facts: Facts) -> list[str]:
     return ["it needs what has no result:", *_inputs(facts)]
 
 
+def _capacity(hold: Hold, _facts: Facts) -> list[str]:
+    if not hold.cure:
+        return ["there is enough again of what it needs: it goes on in a moment"]
+    return [f"it needs {hold.text}; when there can be more: {hold.cure}"]
+
+
 def _named_hold(hold: Hold, _facts: Facts) -> list[str]:
     return [f"{hold.kind} holds it" + (f": {hold.text}" if hold.text else "")]
 
@@ -190,6 +196,7 @@ _HOLDS: Mapping[str, Callable[[Hold, Facts], list[str]]] = {
     "person": _person,
     "brake": _brake,
     "dependency": _dependency,
+    "capacity": _capacity,
 }
 
 
@@ -214,8 +221,8 @@ def _ready(facts: Facts) -> list[str]:
     return lines
 
 
-def _need(need: Need) -> list[str]:
-    lines = [f"it waits for {need.wanted}"]
+def _need(need: Need, waits: str = "it waits for") -> list[str]:
+    lines = [f"{waits} {need.wanted}"]
     lines += [f"  {holder}" for holder in need.holders]
     if need.reserved:
         lines.append(f"  before it waits {need.reserved}, for which what is free may be kept")
