@@ -231,6 +231,55 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(lab: Lab, gate: Path)
     assert lab.run("attach", "paused").returncode == 0
 
 
+SHARED = """
+import sys
+from pathlib import Path
+from plan import Size, Slow
+from xpm import ConfigError, UsageError, experiment, tag, token
+
+gate = sys.argv[1]
+gpu, disk = token("gpu", 1), token("disk", 2, per="host")
+with experiment("shared") as xp:
+    Slow.C(n=tag(9), size=Size.C(layers=2), kind="shared", until=gate).submit(requires=[gpu(1)]).result()
+    print(xp.pause_queue("default"), xp.pause_queue("default"), xp.resume_queue("none"))
+    held = Slow.C(n=tag(1), size=Size.C(layers=2), kind="shared", until=gate).submit(requires=[gpu(1)])
+    print(xp.touches().experiments, held.job.state, xp.set_capacity(gpu, 0), held.job.state)
+    print(xp.set_capacity(gpu, 2), held.job.state)
+    print(xp.set_capacity(disk, 3, host="tuba"), xp.set_capacity(disk, 2), xp.set_capacity(disk, 4))
+    for wrong in (
+        lambda: xp.pause_queue("a b"),
+        lambda: xp.drain_workers("nowhere"),
+        lambda: xp.set_capacity(gpu, -1),
+        lambda: xp.set_capacity(token("gpu", per="host"), 1),
+        lambda: xp.set_capacity(gpu, 1, host="tuba"),
+    ):
+        try:
+            wrong()
+        except (ConfigError, UsageError) as error:
+            print(str(error).partition(" on ")[0])
+    print(xp.drain_workers() > 0, xp.resume_queue("default"))
+"""
+
+
+def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
+    gate.touch()
+    (lab.project / "shared.py").write_text(SHARED)
+    done = lab.run("run", "shared.py", str(gate))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "True False False",
+        "{'shared': 2} READY 1 HOLD",
+        "0 READY",
+        "None None 2",
+        "queue 'a b': expected letters, digits, '_', '-' and '.'",
+        "no worker or host 'nowhere'; there are workers",
+        "token gpu: expected a whole number from 0 to 1000000, got -1",
+        "token gpu is counted for all hosts together, not per host",
+        "token gpu counts for all hosts together: it has no capacity per host",
+        "True True",
+    ]
+
+
 def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: Path):
     started(lab, "drained", 3, gate)
     workers = lab.json("worker")["workers"]

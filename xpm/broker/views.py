@@ -163,6 +163,18 @@ class WorkerView:
     suspects: tuple[ShortId, ...] = ()
     """Jobs that died one after the other as soon as they had begun, if its pool therefore gets no more."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What people may call it: its host, its process, both, or all of its name."""
+        host, pid = self.place
+        return frozenset((self.name, host, pid, f"{host}.{pid}"))
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Host and process; from the name, `<namespace>.<host>.<process>`, when the broker has lost the rest."""
+        host, _, process = self.name.partition(".")[2].rpartition(".")
+        return self.host or host, str(self.pid or process)
+
     def serves(self, queue: str, version: int = 1) -> bool:
         """Whether it takes jobs of a queue and payload version, and is given them."""
         return not self.suspects and self.offers(queue, version)

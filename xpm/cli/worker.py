@@ -88,13 +88,7 @@ def _cells(one: WorkerView, job: JobView | None, silent: bool, ending: bool) -> 
     what: list[Cell] = (
         [(brief(job.id), "dim"), f"{job.label} (its last)" if ending else job.label] if job else ["", idle]
     )
-    return [*_place(one), ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
-
-
-def _place(one: WorkerView) -> tuple[str, str]:
-    """Host and process; from the name, `<namespace>.<host>.<process>`, when the broker has lost the rest."""
-    host, _, process = one.name.partition(".")[2].rpartition(".")
-    return one.host or host, str(one.pid or process)
+    return [*one.place, ", ".join(queues(one)), (ago(one.born), "dim"), seen, *what]
 
 
 def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, Any]:
@@ -188,7 +182,7 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
             f"drain {plural(len(chosen), 'worker')}: {len(chosen) - busy:,} idle, {busy:,} with a job"
         )
         for one in chosen[:SHOWN]:
-            screen.line(f"  {'.'.join(_place(one))}")
+            screen.line(f"  {'.'.join(one.place)}")
         if len(chosen) > SHOWN:
             screen.line((f"  and {len(chosen) - SHOWN:,} more", "dim"))
     told: list[str] = []
@@ -210,18 +204,13 @@ def _chosen(workers: Sequence[WorkerView], names: Sequence[str]) -> list[WorkerV
     """
     found: dict[str, WorkerView] = {}
     for name in names:
-        own = [one for one in workers if name in _names(one)]
+        own = [one for one in workers if name in one.names]
         if not own:
-            hosts = sorted({_place(one)[0] for one in workers})
+            hosts = sorted({one.place[0] for one in workers})
             known = f"; there are workers on {', '.join(hosts[:10])}" if hosts else ": there are none"
             raise UsageError(f"no worker or host {name!r}{nearest(name, hosts) or known}")
         found.update((one.name, one) for one in own)
     return list(found.values())
-
-
-def _names(one: WorkerView) -> tuple[str, ...]:
-    host, pid = _place(one)
-    return one.name, host, pid, f"{host}.{pid}"
 
 
 worker.add_command(start)

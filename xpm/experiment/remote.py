@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from xpm.broker.broker import Entry, Outcome
 from xpm.broker.control import CHANGED, Tally
@@ -52,6 +52,8 @@ from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
 from xpm.workspace.rundir import Child, Origin, RunDirectory, user
 from xpm.workspace.snapshot import snapshot
+
+T = TypeVar("T")
 
 INHERITED = "inherited"
 """Who notes the jobs that jobs have submitted in an earlier run."""
@@ -360,6 +362,11 @@ class Remote:
         """What a change of jobs touches besides them."""
         link = self._connected()
         return link.ask(lambda: touch(link.views, jobs))
+
+    def act(self, act: Callable[[Link], T]) -> T:
+        """Does something that has to do with no job of this experiment, on an open link."""
+        link = self._connected()
+        return link.ask(lambda: act(link))
 
     def _connected(self) -> Link:
         if self._run is None and not self._link.open:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from xpm.core import session
 from xpm.core.config import Task, reference
@@ -28,6 +28,7 @@ from xpm.experiment.handle import Handle
 from xpm.experiment.others import Today, about_others
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import name_script
+from xpm.experiment.sharing import Sharing
 from xpm.experiment.steering import OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
@@ -44,10 +45,13 @@ if TYPE_CHECKING:
     from xpm.experiment.calls import Calls, States
     from xpm.experiment.grasp import Grasp
     from xpm.experiment.holding import Grip
+    from xpm.experiment.link import Link
     from xpm.experiment.summary import Unfinished
 
+T = TypeVar("T")
 
-class Experiment(Steering):
+
+class Experiment(Steering, Sharing):
     """What `with experiment(...) as xp` gives; made by `experiment`.
 
     Args:
@@ -367,6 +371,11 @@ class Experiment(Steering):
     def _touched(self, jobs: Sequence[JobId]) -> Touch:
         self._reach()
         return self._outgoing.remote.touched(jobs) if jobs else Touch(0, {})
+
+    def _with_broker(self, act: Callable[[Link], T]) -> T:
+        if self._settings.dry_run:
+            raise UsageError("a dry run changes nothing")
+        return self._outgoing.remote.act(act)
 
     def _reach(self) -> None:
         """The broker knows all jobs, also those that were done before."""

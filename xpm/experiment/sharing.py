@@ -1,0 +1,112 @@
+"""What all experiments of a workspace share, as a script changes it: queues, workers, capacities of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from xpm.core.requirement import MOST
+from xpm.errors import ConfigError, UsageError
+from xpm.person import person
+from xpm.settings import QUEUE_NAME, is_queue
+
+if TYPE_CHECKING:
+    from xpm.experiment.link import Link
+    from xpm.experiment.tokens import Token
+
+T = TypeVar("T")
+
+
+class Sharing(Protocol):
+    """An open experiment, for what it shares with others: what is changed here is changed for all of them, at once."""
+
+    def _with_broker(self, act: Callable[[Link], T]) -> T: ...
+
+    def pause_queue(self, name: str) -> bool:
+        """Starts no job of a queue until it is resumed; what runs goes on. A queue may be paused before it has jobs.
+
+        Returns:
+            Whether it was not paused before.
+
+        Raises:
+            UsageError: no queue can have this name.
+        """
+        if not is_queue(name):
+            raise UsageError(f"queue {name!r}: {QUEUE_NAME}")
+        return bool(self._with_broker(lambda link: link.broker.pause([name], person())))
+
+    def resume_queue(self, name: str) -> bool:
+        """Starts jobs of a queue again.
+
+        Returns:
+            Whether it was paused.
+        """
+        return bool(self._with_broker(lambda link: link.broker.resume([name])))
+
+    def drain_workers(self, *names: str) -> int:
+        """Has workers finish their jobs, take no others, and end. Their pool starts no others in their place.
+
+        An experiment that waits and has local workers starts new ones for what is left.
+
+        Args:
+            names: hosts, `HOST.PID`, or whole names of workers; without any, all workers of the workspace.
+
+        Returns:
+            How many were told.
+
+        Raises:
+            UsageError: a name is of none.
+        """
+        return self._with_broker(lambda link: _drain(link, names))
+
+    def set_capacity(self, token: Token, capacity: int, *, host: str | None = None) -> int | None:
+        """Changes how much there is of a token, or makes it.
+
+        Nothing is taken back: when less is left than is in use, nothing is granted until use is within it. Jobs that
+        need more than there is are held, and come back when it is raised again.
+
+        Args:
+            token: as `token("gpu")` gives it.
+            capacity: how much there is from now on, from 0 on.
+            host: only on this host; of a token that each host has for itself.
+
+        Returns:
+            What it was; None of a new token.
+
+        Raises:
+            ConfigError: there can't be so much.
+            UsageError: the token is counted in the other way, for all hosts or per host.
+        """
+        if isinstance(capacity, bool) or capacity not in range(MOST + 1):
+            raise ConfigError(
+                f"token {token.name}: expected a whole number from 0 to {MOST}, got {capacity!r}"
+            )
+        return self._with_broker(lambda link: _resize(link, token, capacity, host))
+
+
+def _drain(link: Link, names: tuple[str, ...]) -> int:
+    workers = link.views.workers()
+    for name in names:
+        if not any(name in one.names for one in workers):
+            hosts = ", ".join(sorted({one.place[0] for one in workers})[:10])
+            there = f"; there are workers on {hosts}" if hosts else ": there are none"
+            raise UsageError(f"no worker or host {name!r}{there}")
+    chosen = [one.name for one in workers if not names or not one.names.isdisjoint(names)]
+    return len(link.broker.dismiss(chosen)) if chosen else 0
+
+
+def _resize(link: Link, token: Token, capacity: int, host: str | None) -> int | None:
+    kind = token(1).kind
+    other = f"h.{token.name}" if kind == "t" else f"t.{token.name}"
+    known = link.broker.declare({f"{kind}.{token.name}": 0, other: 0})
+    if known[other] >= 0:
+        ways = (
+            ("per host", "for all hosts together") if kind == "t" else ("for all hosts together", "per host")
+        )
+        raise UsageError(f"token {token.name} is counted {ways[0]}, not {ways[1]}")
+    if host is not None and kind == "t":
+        raise UsageError(f"token {token.name} counts for all hosts together: it has no capacity per host")
+    before = link.broker.resize(f"{kind}.{token.name}", capacity, host or "")
+    while link.broker.drain():
+        pass
+    return None if before < 0 else before
