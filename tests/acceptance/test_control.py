@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,6 +230,29 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(lab: Lab, gate: Path)
     assert wrong.returncode == 2 and "queue defalt is not paused; did you mean 'default'?" in wrong.stderr
     assert lab.ok("queue", "resume", "default", "--yes") == "default: resumed\n"
     assert lab.run("attach", "paused").returncode == 0
+
+
+def test_a_script_says_that_its_queue_is_paused_or_all_workers_suspended(lab: Lab):
+    lab.run("run", "plan.py", "before", "1")
+    url = lab.ok("broker", "url").strip()
+    lab.ok("queue", "pause", "default", "--yes")
+    rq = str(Path(sys.executable).with_name("rq"))
+
+    def rq_tool(verb: str) -> None:
+        subprocess.run([rq, verb, "-u", url], check=True, capture_output=True)
+
+    child = lab.spawn("run", "plan.py", "paused", "2", columns=300)
+    child.expect(
+        r"2 jobs wait in the queue 'default', which \S+@\S+ has paused; to go on:\s+\S+ queue resume default"
+    )
+    rq_tool("suspend")
+    child.expect(r"all workers are suspended by RQ's tools; to go on:\s+rq resume -u")
+    rq_tool("resume")
+    lab.ok("queue", "resume", "default", "--yes")
+    child.expect("3 done")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 SHARED = """

@@ -1,4 +1,4 @@
-"""Queues in which jobs of a run wait, and that no living worker serves: told once each."""
+"""Queues in which jobs of a run wait, and that nobody serves, or that somebody has stopped: told once each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ PATIENCE = 5.0
 LOOK = 1.0
 """Seconds between two looks while there are such jobs; `PATIENCE` while there are none."""
 
+SUSPENDED = "suspended"
+
 COUNTED = 1000
 """Jobs of a queue that are looked at, at most."""
 
@@ -29,6 +31,7 @@ class Unserved:
         self._voice = voice
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
+        """Slots, pauses, and `SUSPENDED`."""
         self._looked = float("-inf")
 
     @property
@@ -46,6 +49,7 @@ class Unserved:
         if now - self._looked < self.patience:
             return
         self._looked = now
+        self._tell_stopped()
         found = self._find()
         self._since = {slot: self._since.get(slot, now) for slot in found}
         for slot, count in found.items():
@@ -53,6 +57,30 @@ class Unserved:
                 del self._since[slot]
                 self._told.add(slot)
                 self._tell(slot, count)
+
+    def _tell_stopped(self) -> None:
+        """Tells of queues that are paused, and of workers that are suspended: people do that, and forget it."""
+        views, commands = self._link.views, self._link.commands
+        for queue, (since, who) in views.paused().items():
+            pause = f"{queue} {since}"
+            if pause in self._told:
+                continue
+            slots = [slot for slot in self._link.broker.slots() if slot.rpartition(":")[0] == queue]
+            count = sum(self._count(slot) for slot in slots)
+            if count:
+                self._told.add(pause)
+                self._voice.say(
+                    f"{jobs(count)} {agree(count, 'wait')} in the queue '{queue}', which {who} has paused; to go on:\n"
+                    f"    {commands.xpm('queue', 'resume', queue)}"
+                )
+        if not views.suspended():
+            self._told.discard(SUSPENDED)
+        elif SUSPENDED not in self._told:
+            self._told.add(SUSPENDED)
+            self._voice.say(
+                "all workers are suspended by RQ's tools; to go on:\n"
+                f'    rq resume -u "$({commands.xpm("broker", "url")})"'
+            )
 
     def _find(self) -> dict[str, int]:
         """How many jobs are ready in which slot, 'queue:class', of those that nobody serves and that weren't told."""
