@@ -20,8 +20,11 @@ import psutil
 from faults import Fault, Kind
 from grounds import Grounds, Pool
 from redis.exceptions import RedisError
+from shapes import CAPACITIES
+from waiting import until
 
 from xpm.broker import rq as rqnames
+from xpm.errors import BrokerError
 from xpm_workers import tree
 
 T = TypeVar("T")
@@ -33,6 +36,11 @@ BUTTONS = (
     "/queue/{queue}/{registry}/empty",
     "/queue/{queue}/compact",
 )
+PERSON = "ada@host"
+
+INSIST = 60.0
+"""Seconds for which a person tries to reach the server."""
+
 REGISTRIES = ("queued", "started", "deferred", "finished", "failed", "scheduled", "canceled")
 
 
@@ -259,6 +267,59 @@ class Strikes:
         self._aside.submit(press)
         return True
 
+    # People
+
+    def kill(self, fault: Fault, pool: Pool) -> bool:
+        jobs = self._some(fault)
+        self._aside.submit(self._insist, lambda: self._grounds.direct.kill(jobs, PERSON))
+        return bool(jobs)
+
+    def hold(self, fault: Fault, pool: Pool) -> bool:
+        broker, jobs = self._grounds.direct, self._some(fault)
+        return bool(jobs) and self._for_a_while(
+            fault, lambda: broker.hold(jobs, PERSON), lambda: broker.release(jobs, PERSON)
+        )
+
+    def pause(self, fault: Fault, pool: Pool) -> bool:
+        broker = self._grounds.direct
+        return self._for_a_while(
+            fault, lambda: broker.pause(["default"], PERSON), lambda: broker.resume(["default"])
+        )
+
+    def capacity(self, fault: Fault, pool: Pool) -> bool:
+        broker, there = self._grounds.direct, CAPACITIES["t.gpu"]
+        less = int(fault.choice * there)
+        return self._for_a_while(
+            fault, lambda: broker.resize("t.gpu", less), lambda: broker.resize("t.gpu", there)
+        )
+
+    def _some(self, fault: Fault) -> list[str]:
+        jobs = self._recent()
+        return random.Random(fault.choice).sample(jobs, min(5, len(jobs)))
+
+    def _for_a_while(self, fault: Fault, begin: Callable[[], object], end: Callable[[], object]) -> bool:
+        begun = self._aside.submit(self._insist, begin)
+
+        def take_back() -> None:
+            begun.result()
+            self._insist(end)
+
+        self._after(fault.seconds, lambda: self._aside.submit(take_back) and None)
+        return True
+
+    @staticmethod
+    def _insist(verb: Callable[[], object]) -> None:
+        """Says it until it is heard, as a person does while the server is away."""
+
+        def heard() -> bool:
+            try:
+                verb()
+            except BrokerError:
+                return False
+            return True
+
+        until(heard, INSIST)
+
 
 def _chosen(fault: Fault, found: Sequence[T]) -> T:
     return found[int(fault.choice * len(found))]
@@ -301,6 +362,10 @@ STRIKES: dict[Kind, Callable[[Strikes, Fault, Pool], bool]] = {
     Kind.CLIENT_KILL: Strikes.client_kill,
     Kind.FORGET: Strikes.forget,
     Kind.BUTTON: Strikes.button,
+    Kind.KILL: Strikes.kill,
+    Kind.HOLD: Strikes.hold,
+    Kind.PAUSE: Strikes.pause,
+    Kind.CAPACITY: Strikes.capacity,
     Kind.LINK: Strikes.link,
     Kind.CLOCK: Strikes.clock,
 }
