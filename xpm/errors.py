@@ -47,7 +47,7 @@ class JobCancelled(JobError):
 
 
 class JobHeld(JobError):
-    """The job waits on HOLD, with its reasons."""
+    """The job is on HOLD, and not only until somebody lets it go; with the reasons."""
 
 
 class ExperimentFailed(XpmError):

@@ -241,7 +241,7 @@ def test_a_script_says_that_its_queue_is_paused_or_all_workers_suspended(lab: La
     def rq_tool(verb: str) -> None:
         subprocess.run([rq, verb, "-u", url], check=True, capture_output=True)
 
-    child = lab.spawn("run", "plan.py", "paused", "2", columns=300)
+    child = lab.spawn("run", "plan.py", "halted", "2", columns=300)
     child.expect(
         r"2 jobs wait in the queue 'default', which \S+@\S+ has paused; to go on:\s+\S+ queue resume default"
     )
@@ -262,7 +262,7 @@ from plan import Size, Slow
 from xpm import ConfigError, UsageError, experiment, tag, token
 
 gate = sys.argv[1]
-gpu, disk = token("gpu", 1), token("disk", 2, per="host")
+gpu, disk = token("chips", 1), token("disk", 2, per="host")
 with experiment("shared") as xp:
     Slow.C(n=tag(9), size=Size.C(layers=2), kind="shared", until=gate).submit(requires=[gpu(1)]).result()
     print(xp.pause_queue("default"), xp.pause_queue("default"), xp.resume_queue("none"))
@@ -274,7 +274,7 @@ with experiment("shared") as xp:
         lambda: xp.pause_queue("a b"),
         lambda: xp.drain_workers("nowhere"),
         lambda: xp.set_capacity(gpu, -1),
-        lambda: xp.set_capacity(token("gpu", per="host"), 1),
+        lambda: xp.set_capacity(token("chips", per="host"), 1),
         lambda: xp.set_capacity(gpu, 1, host="tuba"),
     ):
         try:
@@ -297,9 +297,9 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
         "None None 2",
         "queue 'a b': expected letters, digits, '_', '-' and '.'",
         "no worker or host 'nowhere'; there are workers",
-        "token gpu: expected a whole number from 0 to 1000000, got -1",
-        "token gpu is counted for all hosts together, not per host",
-        "token gpu counts for all hosts together: it has no capacity per host",
+        "token chips: expected a whole number from 0 to 1000000, got -1",
+        "token chips is counted for all hosts together, not per host",
+        "token chips counts for all hosts together: it has no capacity per host",
         "True True",
     ]
 

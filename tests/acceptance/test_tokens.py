@@ -100,7 +100,8 @@ def test_a_script_waits_for_a_capacity_that_somebody_has_lowered(lab: Lab) -> No
         lab,
         "low.py",
         "with experiment('low'):\n"
-        f"    for n in range(3): Use.C(n=tag(n), room=room, until={str(go)!r}).submit(requires=[gpu(2)])\n",
+        f"    uses = [Use.C(n=tag(n), room=room, until={str(go)!r}).submit(requires=[gpu(2)]) for n in range(3)]\n"
+        "    print(sum(use.result() for use in uses))\n",
     )
     script = subprocess.Popen(
         [*XPM, "run", "low.py"], env=lab.env, cwd=lab.project, stderr=subprocess.PIPE, text=True

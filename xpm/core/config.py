@@ -254,7 +254,7 @@ class Task(Config, Submittable):
             NotSubmitted: there is no job.
             JobFailed: with the traceback of the task.
             JobCancelled: the job was cancelled.
-            JobHeld: the job is on HOLD, so waiting could take for ever.
+            JobHeld: the job is on HOLD behind a failure, or by the brake: waiting could take for ever.
             TimeoutError: the time is over.
         """
         return _session(self).result(self, timeout)

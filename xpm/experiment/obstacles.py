@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from xpm.broker.views import JobView, Views
 from xpm.core.state import State
 
-STEPS = 1000
+STEPS = 100_000
 """How far up an obstacle is looked for."""
 
 CHUNK = 500
@@ -33,14 +33,33 @@ def why_held(views: Views, job: JobView) -> str:
     return f"{found.label} {found.id[:8]}, which it needs, {ENDS[found.state]}{said}"
 
 
+AWAITED = frozenset({"person", "capacity"})
+"""Reasons of HOLD that somebody will take away: by a release, or by raising a capacity."""
+
+
 def obstacle(views: Views, job: JobView) -> JobView | None:
     """The job above `job` that ended without a result; None when there is none any more."""
+    top = _top(views, job)
+    return None if top.state is State.HOLD else top
+
+
+def stays(views: Views, job: JobView) -> bool:
+    """Whether a job on hold waits for what must be tried again, and not only for somebody to let go."""
+    top = _top(views, job) if DEPENDENCY in job.holds else job
+    # With `dependency` alone, what was in the way went while it was looked for.
+    return top.state is not State.HOLD or not {*AWAITED, DEPENDENCY}.issuperset(top.holds)
+
+
+def _top(views: Views, job: JobView) -> JobView:
+    """The first in the way above `job`: one that has ended without a result, else one that is on hold itself."""
     for _ in range(STEPS):
-        above = _first(_inputs(views, job))
-        if above is None or above.state is not State.HOLD:
-            return above
+        above = _first(_inputs(views, job)) if DEPENDENCY in job.holds else None
+        if above is None:
+            return job
         job = above
-    return None
+        if job.state is not State.HOLD:
+            return job
+    return job
 
 
 def _first(inputs: Iterable[JobView]) -> JobView | None:

@@ -11,7 +11,7 @@ from xpm.core.message import JobRef
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld
 from xpm.experiment.link import Link
-from xpm.experiment.obstacles import why_held
+from xpm.experiment.obstacles import stays, why_held
 from xpm.experiment.waiting import Care
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, read_record
@@ -86,7 +86,7 @@ def _refuse(job: JobView, link: Link) -> None:
         raise JobFailed(f"{name} failed:\n{text}")
     if job.state is State.CANCELLED:
         raise JobCancelled(f"{name} was cancelled")
-    if job.state is State.HOLD:
+    if job.state is State.HOLD and stays(link.views, job):
         raise JobHeld(f"{name} is on hold: {why_held(link.views, job)}")
     if job.state is State.LOST:
         raise JobError(f"{name} was done, but its only outputs are gone")

@@ -13,12 +13,10 @@ from xpm.broker.views import JobView, RunView
 from xpm.core.state import State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
+from xpm.experiment.obstacles import AWAITED
 from xpm.person import person
 from xpm.types import JobId
 from xpm.workspace.rundir import RunDirectory
-
-AWAITED = frozenset({"person", "capacity"})
-"""Reasons of HOLD that somebody will take away: by a release, or by raising a capacity."""
 
 LOOK = 1.0
 """Seconds between two looks whether a later run of the experiment has taken the jobs over."""
