@@ -170,6 +170,22 @@ def test_more_than_there_is_is_refused_at_submission(lab_with_gpu: Lab, need: st
     assert json.loads(lab_with_gpu.ok("jobs", "--json"))["jobs"] == []
 
 
+def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
+    lab = lab_with_gpu
+    lab.ok("token", "set", "disk", "1", "--per-host")
+    lab.ok("token", "set", "disk", "3", "--host", "tuba")
+    body = "disk = token('disk', per='host')\nwith experiment('disks'):\n    Use.C(n=1, room=room).submit(requires=[disk({})])\n"
+    write(lab, "disks.py", body.format(4))
+    done = lab.run("run", "--detach", "disks.py")
+    assert done.returncode == 2 and "needs disk(4), there are 3" in done.stderr
+    write(lab, "disks.py", body.format(2))
+    lab.ok("run", "--detach", "disks.py")
+    until(lambda: len(lab.json("jobs", "--state", "READY")["jobs"]) == 1)
+    (job,) = lab.json("jobs", "--state", "READY")["jobs"]
+    assert job["note"] == "waits for token disk: 2 of 3 on a host, 1 free"
+    lab.ok("cancel", "-e", "disks", "--yes")
+
+
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:
     lab.env["XPM_LEASE"] = "1"
     body = """

@@ -76,7 +76,8 @@ class Ledger:
 
         Args:
             resources: `t.gpu`, `l.index`.
-            hosts: those that count for what each host has for itself, beside those that have used some.
+            hosts: those whose free amounts count for what each host has for itself, as those of the workers; by
+                default those that have used some, or have a capacity of their own.
         """
         names = sorted(resources)
         found: dict[str, Stock] = {}
@@ -85,7 +86,7 @@ class Ledger:
                 capacity, used = values.get("c", 0), values.get("u", 0)
                 found[name] = Stock(capacity, used, max(0, capacity - used))
                 continue
-            each = {field.partition("@")[2] for field in values if "@" in field} | set(hosts) or {""}
+            each = set(hosts) or {field.partition("@")[2] for field in values if "@" in field} or {""}
             there = [
                 (values.get(f"c@{host}", values.get("c", 0)), values.get(f"u@{host}", 0)) for host in each
             ]

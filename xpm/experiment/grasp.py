@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from xpm.broker.broker import Broker
+from xpm.broker.ledger import Ledger
 from xpm.broker.resources import SHARE
 from xpm.core.requirement import Need, capacities_of, differing, needs_text, not_free, refuse_excess
 from xpm.errors import BrokerError
@@ -119,12 +120,14 @@ def declare(broker: Broker, needs: Sequence[Need], voice: Voice) -> dict[str, in
     """Makes the tokens and locks that don't exist, and says which have another capacity than the script gives.
 
     Returns:
-        The capacity of each resource; -1 for a token that doesn't exist and was given none.
+        The capacity of each resource, on the host that has most of it for one that each host has for itself; -1 for a
+        token that doesn't exist and was given none.
     """
     found = broker.declare(capacities_of(needs))
     for told in differing(needs, found):
         voice.once(told)
-    return found
+    each = [name for name, capacity in found.items() if name.startswith("h.") and capacity >= 0]
+    return found | {name: stock.capacity for name, stock in Ledger(broker).stock(each).items()}
 
 
 @cache
