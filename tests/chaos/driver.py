@@ -22,7 +22,7 @@ CALM = 180.0
 def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     """Lets it all happen; fails with all that is not as it must be."""
     scripts = Scripts(grounds, seed)
-    strikes = Strikes(grounds, scripts.recent)
+    strikes = Strikes(grounds, scripts.recent, scripts.rerun)
     scripts.start()
     began, date = time.monotonic(), time.time()
     try:
@@ -41,7 +41,7 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     def done() -> bool:
         grounds.tend()
         assert scripts.is_alive(), scripts.trouble
-        return scripts.watch.counts[State.DONE] == len(scripts.nodes)
+        return scripts.idle and scripts.watch.counts[State.DONE] == len(scripts.nodes)
 
     try:
         until(done, CALM)
@@ -68,7 +68,9 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
 
 
 def _figures(evidence: Evidence, strikes: Strikes, scripts: Scripts, seed: int, seconds: float) -> Figures:
-    fences = {scripts.nodes[id].name: record.fence for id, record in evidence.records.items() if record}
+    fences = {scripts.nodes[id].name: {record.fence} for id, record in evidence.records.items() if record}
+    for name, reruns in evidence.ledger.reruns.items():
+        fences.setdefault(name, set()).update(each.fence for each in reruns)
     executions = [each for known in evidence.ledger.executions.values() for each in known]
     return Figures(
         seed,
@@ -80,8 +82,12 @@ def _figures(evidence: Evidence, strikes: Strikes, scripts: Scripts, seed: int, 
         lost=sum(proxy.say("look") for proxy in (*evidence.grounds.proxies, evidence.grounds.scripts)),
         answers=strikes.answers,
         recoveries=len(executions) - len(evidence.ledger.executions),
-        stale=sum(each.end is not None and each.fence != fences.get(each.node) for each in executions),
+        stale=sum(
+            each.end is not None and each.fence not in fences.get(each.node, ()) for each in executions
+        ),
         again=scripts.again,
+        reruns=scripts.watch.reruns.total(),
+        kept=scripts.watch.kept.total(),
         pools=sum(pool.starts for pool in evidence.grounds.pools),
         ended=sum(len(pool.ends) for pool in evidence.grounds.pools),
         waited=scripts.watch.waited / 1000,

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     CAPACITY = "a token's capacity lowered, and raised"
     LINK = "a cut link between hosts"
     CLOCK = "a clock that jumps by up to an hour"
+    RERUN = "jobs that are done run again"
 
 
 DECK = {
@@ -50,7 +51,7 @@ DECK = {
     Kind.STOP_JOB: 2, Kind.STOP_ZYGOTE: 1, Kind.STOP_WORKER: 2, Kind.STOP_SUPERVISOR: 1,
     Kind.STOP_POOL: 1, Kind.STOP_SERVER: 1,
     Kind.LOSE_REPLY: 6, Kind.STALL: 2, Kind.CUT: 2, Kind.CLIENT_KILL: 3, Kind.FORGET: 2, Kind.BUTTON: 5,
-    Kind.KILL: 2, Kind.HOLD: 2, Kind.PAUSE: 1, Kind.CAPACITY: 2,
+    Kind.KILL: 2, Kind.HOLD: 2, Kind.PAUSE: 1, Kind.CAPACITY: 2, Kind.RERUN: 2,
     Kind.LINK: 2, Kind.CLOCK: 2,
 }  # fmt: skip
 """Faults are dealt as cards are, so that each kind comes up however short the run."""

@@ -13,6 +13,15 @@ from xpm.broker.wire import unpack_raw
 from xpm.core.state import State
 from xpm.types import short
 
+PERSON = "ada@host"
+"""Who kills, holds, pauses and has run again."""
+
+AGAIN = frozenset({f"to run again by {PERSON}", "capacity"})
+"""Why a job leaves DONE: somebody wants it to, and it may at once have to wait for a capacity."""
+
+KEPT = "kept: "
+"""How an event begins that ends a rerun without a new result."""
+
 OPEN = frozenset({State.WAITING, State.READY, State.RUNNING})
 
 
@@ -43,6 +52,10 @@ class Watch:
         self.still_until = 0
         """When that ended, in milliseconds since 1970."""
         self.counts: Counter[State] = Counter()
+        self.reruns: Counter[str] = Counter()
+        """Of each job that was done, how often it was to run again."""
+        self.kept: Counter[str] = Counter()
+        """How often that gave no new result."""
 
     @property
     def open(self) -> int:
@@ -67,10 +80,14 @@ class Watch:
         before = self._states.get(job)
         if revision != self._revisions[job] + 1:
             self.wrong.append(f"{job}: event {revision} after {self._revisions[job]}")
-        if before is State.DONE:
+        if before is State.DONE and why in AGAIN:
+            self.reruns[job] += 1
+        elif before is State.DONE:
             self.wrong.append(f"{job}: {state} after DONE: {why}")
         if before is State.RUNNING and state is not State.DONE:
             self.lost.append(why)
+        if state is State.DONE and why.startswith(KEPT):
+            self.kept[job] += 1
         self._revisions[job], self._states[job] = revision, state
         self.counts[state] += 1
         if before is not None:
@@ -108,6 +125,9 @@ class Figures:
     """Executions that came to their end after another one had taken over: their results count for nothing."""
     again: int = 0
     """Jobs that users had to submit again."""
+    reruns: int = 0
+    kept: int = 0
+    """Of these, those without a new result."""
     pools: int = 0
     """Pools that were started."""
     ended: int = 0
@@ -126,6 +146,8 @@ class Figures:
             ("recoveries: executions after a job's first", self.recoveries),
             ("stale executions that came to their end in vain", self.stale),
             ("jobs submitted again, after three lost workers or by a button's Delete", self.again),
+            ("reruns of jobs that were done", self.reruns),
+            ("  that ended without a new result, so that the old one stayed", self.kept),
             ("pools started", self.pools),
             ("  after one that had found no Redis, or whose workers were killed young", self.ended),
             ("longest time for which a job was ready, s", f"{self.waited:.1f}"),

@@ -29,6 +29,13 @@ class Execution:
     """Its last line."""
 
 
+class Rerun(NamedTuple):
+    """A line after which a job may run again, and the fence of the result that it had."""
+
+    place: int
+    fence: str
+
+
 class Helpless(NamedTuple):
     """Lines between which a pool's supervisor did not run."""
 
@@ -42,6 +49,8 @@ class Ledger:
     """All executions of each job, in the order of their beginnings; and what the driver noted."""
 
     executions: dict[str, list[Execution]] = field(default_factory=dict)
+    reruns: dict[str, list[Rerun]] = field(default_factory=dict)
+    """What users asked for, for each job that was done."""
     helpless: list[Helpless] = field(default_factory=list)
     """When a pool had no supervisor that could freeze its jobs."""
     woken: set[int] = field(default_factory=set)
@@ -66,6 +75,8 @@ def parse(lines: Iterable[str]) -> Ledger:
         word, *rest = line.split()
         if word in WORDS:
             _execution(ledger, place, word, rest)
+        elif word == "rerun":
+            ledger.reruns.setdefault(rest[0], []).append(Rerun(place, rest[1]))
         elif word == "killed":
             ledger.helpless.append(Helpless(rest[0], place, place))
         elif word == "stopped":

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from figures import Watch
+from figures import PERSON, Watch
 from grounds import Grounds
 from sessions import Recorder
-from shapes import CAPACITIES, Node, graph
+from shapes import CAPACITIES, Node, crowd, graph
 
 from xpm.broker.broker import Entry, Run
+from xpm.broker.scripts import BUDGET
 from xpm.core.state import State
 from xpm.errors import BrokerError
 from xpm.types import JobId
@@ -24,6 +26,12 @@ BACKLOG = 30
 
 AGAIN = 3.0
 """Seconds between two submissions of what has ended without a result."""
+
+CROWDS, FIRST = 40, 2
+"""One graph in so many has a job with more successors than one call tells; the first of these is early."""
+
+RERUN = 8
+"""Jobs that are run again at once, at most."""
 
 LOOK = 0.2
 ENDED = (State.ERROR, State.CANCELLED)
@@ -55,10 +63,25 @@ class Scripts(threading.Thread):
         self._ids: dict[str, JobId] = {}
         self._tasks: dict[str, object] = {}
         self._types: dict[str, bytes] = {}
+        self._wishes: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._reran: list[JobId] = []
+        self._under_way = False
 
     def recent(self) -> list[JobId]:
-        """The newest jobs."""
-        return list(self.nodes)[-40:]
+        """The newest jobs, and those that were to run again last."""
+        return list(dict.fromkeys([*list(self.nodes)[-40:], *self._reran]))
+
+    def rerun(self, choice: float) -> bool:
+        """Has jobs run again that are done; false when there are none yet."""
+        if not self.watch.counts[State.DONE]:
+            return False
+        self._wishes.put(choice)
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was to run again has been said to."""
+        return self._wishes.empty() and not self._under_way
 
     def enough(self) -> None:
         """No new graphs from here on."""
@@ -79,7 +102,12 @@ class Scripts(threading.Thread):
         self._patiently(lambda: self._grounds.broker.declare(CAPACITIES))
         rounds = 0
         while not self._ending.wait(LOOK):
+            self._under_way = True
             self._patiently(self.watch.look)
+            while not self._wishes.empty():
+                self._rerun(random.Random(self._wishes.get()))
+                self._patiently(self.watch.look)
+            self._under_way = False
             rounds += 1
             if rounds % int(AGAIN / LOOK) == 0:
                 self._submit_again()
@@ -100,7 +128,9 @@ class Scripts(threading.Thread):
         return self._patiently(lambda: self._grounds.farm.run(name))
 
     def _new_graph(self) -> list[Entry]:
-        nodes = graph(self._chance, f"g{self.graphs}")
+        name = f"g{self.graphs}"
+        wide = self.graphs % CROWDS == FIRST
+        nodes = crowd(name, BUDGET + self._chance.randint(1, 50)) if wide else graph(self._chance, name)
         self.graphs += 1
         return [self._entry(node) for node in nodes]
 
@@ -134,3 +164,20 @@ class Scripts(threading.Thread):
         self._run = self._open(f"again{self.again}")
         self.again += len(ended)
         self._submit([self._entries[id] for id in ended])
+
+    def _rerun(self, chance: random.Random) -> None:
+        """What is noted comes first: whatever runs beyond a result without such a line before it runs unasked."""
+        done = [id for id in self.nodes if self.watch.state(id) is State.DONE]
+        longer = [id for id in done if self.nodes[id].how != "quick"]  # more can happen to them
+        among = chance.choice((done, longer, longer))
+        chosen = set(chance.sample(among, min(RERUN, len(among))))
+        jobs = [id for id in self.nodes if id in chosen]  # inputs before what needs them
+
+        def again() -> None:
+            done = [view for view in self._grounds.views.jobs(jobs) if view and view.state is State.DONE]
+            for view in done:
+                self._grounds.note(f"rerun {self.nodes[view.id].name} {view.fence}")
+            self._grounds.direct.rerun([view.id for view in done], PERSON)
+
+        self._patiently(again)
+        self._reran = jobs

@@ -96,6 +96,13 @@ def graph(chance: random.Random, name: str) -> list[Node]:
     ]
 
 
+def crowd(name: str, width: int) -> list[Node]:
+    """A job, `width` that need it, and one that needs all of these."""
+    top = Node(f"{name}.0", "sleep:2", "", ())
+    middle = [Node(f"{name}.{k + 1}", "quick", "", (top.name,)) for k in range(width)]
+    return [top, *middle, Node(f"{name}.{width + 1}", "quick", "", tuple(node.name for node in middle))]
+
+
 def value(node: Node, values: Mapping[str, int]) -> int:
     """The result of a job, from those of its inputs."""
     return (1 + sum((k + 2) * values[parent] for k, parent in enumerate(node.after))) % MODULUS

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import psutil
 from faults import Fault, Kind
+from figures import PERSON
 from grounds import Grounds, Pool
 from redis.exceptions import RedisError
 from shapes import CAPACITIES
@@ -36,8 +37,6 @@ BUTTONS = (
     "/queue/{queue}/{registry}/empty",
     "/queue/{queue}/compact",
 )
-PERSON = "ada@host"
-
 INSIST = 60.0
 """Seconds for which a person tries to reach the server."""
 
@@ -50,11 +49,15 @@ class Strikes:
     Args:
         grounds: where.
         recent: identifiers of jobs that may have a button pressed.
+        rerun: has users run jobs again, chosen by a number from 0 to 1; false when none is done.
     """
 
-    def __init__(self, grounds: Grounds, recent: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, grounds: Grounds, recent: Callable[[], Sequence[str]], rerun: Callable[[float], bool]
+    ) -> None:
         self._grounds = grounds
         self._recent = recent
+        self._rerun = rerun
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._aside = ThreadPoolExecutor(4)  # for what may have to wait for an answer
@@ -238,6 +241,9 @@ class Strikes:
         self._grounds.clocks[pool.number].jump(round((2 * fault.choice - 1) * 3600))
         return True
 
+    def rerun(self, fault: Fault, pool: Pool) -> bool:
+        return self._rerun(fault.choice)
+
     # Dashboards
 
     def button(self, fault: Fault, pool: Pool) -> bool:
@@ -368,5 +374,6 @@ STRIKES: dict[Kind, Callable[[Strikes, Fault, Pool], bool]] = {
     Kind.CAPACITY: Strikes.capacity,
     Kind.LINK: Strikes.link,
     Kind.CLOCK: Strikes.clock,
+    Kind.RERUN: Strikes.rerun,
 }
 """How each kind of fault is done; false when there was nothing that it could meet."""

@@ -20,10 +20,11 @@ from hosts import hosts
 from ledger import WORDS, Ledger, parse
 from proxy import Proxy
 from servers import Server
-from shapes import SHAPES, graph, values
+from shapes import SHAPES, crowd, graph, values
 from verdict import AT_ONCE, judge, overlaps, overused, replaced
 from waiting import until
 
+from xpm.broker.scripts import BUDGET
 from xpm.types import Fence
 from xpm.workspace.directory import JobDirectory, Overtaken
 from xpm.workspace.spares import Spares
@@ -50,6 +51,13 @@ def test_graphs_are_in_order_and_have_all_shapes() -> None:
     assert len(SHAPES) == 7
 
 
+def test_a_crowd_is_more_than_one_call_tells() -> None:
+    nodes = crowd("g", BUDGET + 1)
+    found = values(nodes)
+    assert sum(node.after == ("g.0",) for node in nodes) == len(nodes[-1].after) == BUDGET + 1
+    assert len(found) == len(nodes)
+
+
 def _ledger(*lines: str) -> Ledger:
     """`word fence [published]` each, of one job; and lines of the driver."""
     full = []
@@ -72,6 +80,25 @@ def _ledger(*lines: str) -> Ledger:
 )
 def test_a_record_must_be_of_the_last_execution(fence: str, lines: list[str], complaint: str) -> None:
     found = list(judge("n", fence, _ledger(*lines).executions["n"]))
+    assert complaint in found[0] if complaint else not found
+
+
+@pytest.mark.parametrize(
+    ("fence", "lines", "complaint"),
+    [
+        ("02", ["begin 01", "end 01", "rerun n 01", "begin 02", "end 02"], ""),
+        ("01", ["begin 01", "end 01", "rerun n 01", "begin 02"], ""),  # the rerun failed: the old result stays
+        ("03", ["begin 01", "end 01", "rerun n 01", "begin 02", "rerun n 01", "begin 03", "end 03"], ""),
+        ("02", ["begin 01", "end 01", "begin 02", "rerun n 01", "end 02"], "began after that of the record, 01"),
+        ("02", ["begin 01", "end 01", "rerun n 01", "begin 02", "end 02", "begin 03"], "began after that of the record"),
+        ("02", ["begin 01", "end 01", "rerun n 01", "begin 02"], "did not come to its end"),
+        ("01", ["begin 01", "end 01", "rerun n 01", "begin 02", "end 02", "rerun n 02"], "brought back"),
+        ("02", ["begin 01", "end 01", "rerun n 01", "begin 02 published", "end 02"], "when the record was there"),
+    ],
+)  # fmt: skip
+def test_a_rerun_allows_what_comes_after_it_alone(fence: str, lines: list[str], complaint: str) -> None:
+    ledger = _ledger(*lines)
+    found = list(judge("n", fence, ledger.executions["n"], ledger.reruns["n"]))
     assert complaint in found[0] if complaint else not found
 
 

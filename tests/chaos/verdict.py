@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import invariants
 from figures import Watch
 from grounds import Grounds
-from ledger import Execution, Ledger
+from ledger import Execution, Ledger, Rerun
 from shapes import CAPACITIES, Node, values
 from waiting import until
 
 from xpm.core.state import State
-from xpm.types import JobId
+from xpm.types import JobId, short
 from xpm.workspace.directory import STALE
-from xpm.workspace.results import RECORD, Record, read_record
+from xpm.workspace.results import RECORD, Record, read_record, unpack_record
 
 END = 20.0
 """Seconds that the last processes of a pool get to end after it."""
@@ -51,7 +52,7 @@ def records(grounds: Grounds, nodes: Mapping[JobId, Node]) -> dict[JobId, Record
 def complaints(evidence: Evidence) -> list[str]:
     """All that is not as it must be."""
     checks: list[Callable[[Evidence], Iterator[str]]] = [
-        every_job_done, every_record_of_one_execution, no_record_set_aside, every_result_right,
+        every_job_done, every_record_of_one_execution, every_rerun_accounted_for, no_record_set_aside, every_result_right,
         files_of_one_execution, nothing_after_done, nothing_left_in_the_broker, no_process_left,
         no_overlap_under_a_living_supervisor, no_use_beyond_capacity,
     ]  # fmt: skip
@@ -70,25 +71,59 @@ def every_job_done(evidence: Evidence) -> Iterator[str]:
 
 
 def every_record_of_one_execution(evidence: Evidence) -> Iterator[str]:
-    """It is that of the last execution that began, which came to its end: so none began after it was published."""
+    """It is that of the last execution that began, which came to its end: so none began after it was published.
+
+    What somebody has run again has several results, one after the other; each is judged so, until it was to run again.
+    """
     for id, node in evidence.nodes.items():
         record, known = evidence.records[id], evidence.ledger.executions.get(node.name, [])
         if record is not None:
-            yield from judge(node.name, record.fence, known)
+            yield from judge(node.name, record.fence, known, evidence.ledger.reruns.get(node.name, []))
 
 
-def judge(name: str, fence: str, known: list) -> Iterator[str]:
-    """Whether the record with this fence fits the executions of a job."""
+def judge(name: str, fence: str, known: list[Execution], reruns: Sequence[Rerun] = ()) -> Iterator[str]:
+    """Whether the record with this fence, and those that it replaced, fit the executions of a job."""
+    fences = [*(each.fence for each in reruns), fence]
+    if fences != sorted(fences):
+        yield f"{name}: a rerun brought back an earlier record: {fences}"
+    for each in known:
+        if each.published:
+            yield f"{name}: execution {each.fence} began when the record was there"
+    bounds = [-1, *(each.place for each in reruns), inf]
+    for number, each in enumerate(fences):
+        begun = [one for one in known if bounds[number] < one.begin < bounds[number + 1]]
+        kept = number > 0 and fences[number - 1] == each
+        yield from _judge_result(name, each, known, [] if kept else begun)
+
+
+def _judge_result(name: str, fence: str, known: list[Execution], begun: list[Execution]) -> Iterator[str]:
+    """`begun` are the executions that began while the job was to get this result, or had it."""
     made = [each for each in known if each.fence == fence]
     if len(made) != 1:
         yield f"{name}: {len(made)} executions have the fence {fence} of its record"
     elif made[0].end is None:
         yield f"{name}: its record is that of an execution that did not come to its end"
-    for each in known:
-        if each.published:
-            yield f"{name}: execution {each.fence} began when the record was there"
+    for each in begun:
         if each.fence > fence:
             yield f"{name}: execution {each.fence} began after that of the record, {fence}"
+
+
+def every_rerun_accounted_for(evidence: Evidence) -> Iterator[str]:
+    """By the events, each rerun replaced the result or kept it; by what was noted and lies there, just so."""
+    for id, node in evidence.nodes.items():
+        record, noted = evidence.records[id], evidence.ledger.reruns.get(node.name, [])
+        reruns, kept = evidence.watch.reruns[short(id)], evidence.watch.kept[short(id)]
+        if reruns > len(noted):
+            yield f"{node.name}: {reruns} reruns, and {len(noted)} were asked for"
+        results = {each.fence for each in noted} | ({record.fence} if record else set())
+        if len(results) != 1 + reruns - kept:
+            yield f"{node.name}: {len(results)} results, after {reruns} reruns of which {kept} gave none"
+        if record is not None:
+            stale = evidence.grounds.farm.workspace.jobpath(record.task, id) / STALE
+            found = {old.fence for folder in stale.glob("*") if (old := _stale_record(folder))}
+            yield from (
+                f"{node.name}: the result {each} is gone" for each in results - found - {record.fence}
+            )
 
 
 def no_record_set_aside(evidence: Evidence) -> Iterator[str]:
@@ -96,19 +131,31 @@ def no_record_set_aside(evidence: Evidence) -> Iterator[str]:
         record = evidence.records[id]
         if record is not None:
             path = evidence.grounds.farm.workspace.jobpath(record.task, id)
-            yield from (f"{node.name}: {each}" for each in replaced(path))
+            noted = evidence.ledger.reruns.get(node.name)
+            yield from (f"{node.name}: {each}" for each in replaced(path, noted[0].fence if noted else None))
 
 
-def replaced(path: Path) -> Iterator[str]:
+def replaced(path: Path, rerun: str | None = None) -> Iterator[str]:
     """Records that were there when a later execution took the directory: those that came later, in vain, are no fault.
+
+    Where there was a rerun, `rerun` is the fence of the first result: that one, and what came after it, is set aside as
+    it should be.
 
     By the kernel's clock: a record is linked at its last change, a directory is taken at its birth.
     """
     stale = sorted((path / STALE).glob("*"), key=lambda folder: int(folder.name))
     for folder, successor in pairwise([*stale, path]):
         found = folder / RECORD
+        if rerun is not None and (record := _stale_record(folder)) and record.fence >= rerun:
+            continue
         if found.exists() and found.stat().st_ctime < _birth(successor) - AT_ONCE:
             yield f"a record was replaced: {found}"
+
+
+def _stale_record(folder: Path) -> Record | None:
+    """That of a directory which isn't in the job's place any more."""
+    found = folder / RECORD
+    return unpack_record(found.read_bytes()) if found.exists() else None
 
 
 def _birth(path: Path) -> float:
