@@ -304,6 +304,36 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
     ]
 
 
+IDLE = """
+import sys
+from xpm import Param, Task, experiment, token
+
+class Quick(Task):
+    n: Param[int]
+    def execute(self):
+        return self.n
+
+with experiment("idle") as xp:
+    if len(sys.argv) > 1:
+        Quick.C(n=1).submit()
+    print(xp.set_capacity(token("idle", 1), 2))
+    print(xp.failed)
+    xp.wait()
+    if len(sys.argv) > 2:
+        raise ValueError("on purpose")
+"""
+
+
+def test_a_script_that_has_nothing_to_run_still_changes_what_is_shared(lab: Lab):
+    (lab.project / "idle.py").write_text(IDLE)
+    for words, was in (((), None), ((), 2), (("job",), 2), (("job",), 2)):
+        done = lab.run("run", "idle.py", *words)
+        assert (done.returncode, done.stdout) == (0, f"{was}\n[]\n"), done.stderr
+    assert "nothing to do" in done.stderr, done
+    broken = lab.run("run", "idle.py", "job", "error")
+    assert "on purpose" in broken.stderr and "no job went out" not in broken.stderr
+
+
 def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: Path):
     started(lab, "drained", 3, gate)
     workers = lab.json("worker")["workers"]

@@ -40,8 +40,13 @@ class Outgoing:
 
     @property
     def begun(self) -> Remote | None:
-        """The dealings with the broker, if there were any."""
-        return self._remote
+        """The dealings with the broker, if it was given jobs; a script may ask it something, and give it none."""
+        return self._remote if self._remote is not None and self._remote.begun else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing had to go out: all that was submitted was done before."""
+        return self.begun is None and self.total == len(self._gathering.done)
 
     @property
     def remote(self) -> Remote:
@@ -86,7 +91,7 @@ class Outgoing:
         run = self._earlier()
         earlier = _directory(run) if run is not None and has_grown(run) else None
         inherited = self._gathering.inherited(earlier.children()) if earlier is not None else []
-        if self._remote is None and all(child.entry.known == "recorded" for child in inherited):
+        if self.begun is None and all(child.entry.known == "recorded" for child in inherited):
             last = read_end(run) if run is not None else None
             if not self._gathering.jobs:
                 return End("", {})
@@ -120,7 +125,7 @@ class Outgoing:
             self.remote.settle()
 
     def _settle_begun(self) -> None:
-        if self._remote is not None:
+        if self.begun is not None:
             self._settle()
 
     # Leaving

@@ -43,9 +43,9 @@ def _part(outgoing: Outgoing, under: Circumstances, patience: float, known: Base
 
 def _tell(outgoing: Outgoing, under: Circumstances) -> None:
     """Says what goes on, what was not submitted, and how to come back."""
-    total = outgoing.total
-    if outgoing.begun is None and total == len(outgoing.jobs):  # all was done before
+    if outgoing.idle:
         return
+    total = outgoing.total
     remote, name, voice = outgoing.remote, under.experiment, under.voice
     count = remote.count
     if count < total:
