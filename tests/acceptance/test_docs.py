@@ -31,7 +31,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RUN = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("tutorial", "configs", "experiments", "growing", "tokens", "failures")),
+    *(
+        f"docs/{name}.md"
+        for name in ("tutorial", "configs", "experiments", "growing", "tokens", "control", "failures")
+    ),
 ]
 """The pages whose blocks are run."""
 
