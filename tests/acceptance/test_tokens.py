@@ -94,6 +94,68 @@ def test_people_see_who_holds_and_who_waits_and_change_how_much_there_is(lab: La
     lab.ok("attach", "held")
 
 
+LOOK = """
+import json
+from dataclasses import asdict
+from xpm import UsageError, experiment, lock, token
+
+with experiment("look") as xp:
+    gpu, index = (xp.usage(one) for one in (token("gpu"), lock("index")))
+    print(json.dumps([asdict(gpu), asdict(index)]))
+    xp.set_capacity(token("disk", 2, per="host"), 3, host="tuba")
+    print(xp.usage(token("disk", per="host")).hosts["tuba"])
+    for wrong in (token("disk"), token("gpu", per="host"), lock("none"), "gpu"):
+        try:
+            xp.usage(wrong)
+        except UsageError as error:
+            print(error)
+"""
+
+
+def test_a_script_sees_who_holds_and_who_waits(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "held.py",
+        "with experiment('held'):\n"
+        f"    for n in range(3): Use.C(n=tag(n), room=room, until={str(go)!r}).submit(\n"
+        "        requires=[gpu(1), lock('index').read()])\n"
+        "    Use.C(n=tag(3), room=room).submit(requires=[lock('index').write()])\n",
+    )
+    lab.ok("run", "--detach", "held.py")
+    until(lambda: len(list((lab.project / "room").iterdir())) == 2)
+    until(lambda: len(lab.json("lock", "show", "index")["waiters"]) == 2)
+    (lab.project / "look.py").write_text(LOOK)
+    said, *rest = lab.ok("run", "look.py").splitlines()
+    gpu, index = json.loads(said)
+    for found, command in ((gpu, "token"), (index, "lock")):
+        shown = lab.json(command, "show", found["name"])
+        for people in ("holders", "waiters"):
+            assert [(one["job"], one["label"], one["since"]) for one in found[people]] == [
+                (one["job"], one["label"], one["since"]) for one in shown[people]
+            ], "a script sees what people see"
+    assert (gpu["capacity"], gpu["used"], gpu["waiting"], gpu["hosts"]) == (2, 2, 1, {})
+    assert [(one["label"], one["amount"], one["writes"]) for one in gpu["holders"]] == [
+        ("Use n=0", 1, False),
+        ("Use n=1", 1, False),
+    ]
+    assert all(one["host"] for one in gpu["holders"]) and gpu["waiters"][0]["label"] == "Use n=2"
+    assert (index["capacity"], index["used"]) == (None, 2)
+    assert {(one["label"], one["writes"]) for one in index["waiters"]} == {
+        ("Use n=2", False),
+        ("Use n=3", True),
+    }
+    assert rest == [
+        "HostUsage(capacity=3, used=0)",
+        "no token for all hosts together 'disk': what is submitted or acquired with it makes it",
+        "no token that is counted per host 'gpu': what is submitted or acquired with it makes it",
+        "no lock 'none': what is submitted or acquired with it makes it",
+        'usage(): expected a token("gpu") or lock("index"), got \'gpu\'',
+    ]
+    go.touch()
+    lab.ok("attach", "held")
+
+
 def test_a_script_waits_for_a_capacity_that_somebody_has_lowered(lab: Lab) -> None:
     go = lab.project / "go"
     write(

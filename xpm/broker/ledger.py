@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from xpm.broker.reader import Reader
@@ -27,6 +27,7 @@ class Holding:
     """A job's short id, or `@<name>` for code that is no job."""
     label: str
     amount: int
+    """Of the resource that was asked about; 0 when none was."""
     since: float
     """When it was granted, or began to wait; in seconds since 1970 by the server's clock, 0 when nobody knows."""
     host: str
@@ -70,6 +71,11 @@ class Ledger:
         found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         names = sorted(name.decode() for name in found)
         return [self._view(name, values) for name, values in zip(names, self._accounts(names), strict=True)]
+
+    def resource(self, name: str) -> ResourceView | None:
+        """One token or lock, `t.gpu` or `l.index`; None when there is none."""
+        (values,) = self._accounts([name])
+        return self._view(name, values) if values else None
 
     def stock(self, resources: Collection[str], hosts: Collection[str] = ()) -> dict[str, Stock]:
         """How much there is of some resources, in one question.
@@ -177,7 +183,8 @@ class Ledger:
                 )
                 found += [(score, rank, self._about(job.decode())) for job, rank in jobs]
         found.sort(key=lambda one: one[:2])
-        return [one for _, _, one in found if _amount(one, resource)]
+        asked = [replace(one, amount=_amount(one, resource)) for _, _, one in found]
+        return [one for one in asked if one.amount]
 
     def wishes(self, job: str) -> list[Holding]:
         """What the code of a running job waits for."""

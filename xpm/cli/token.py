@@ -10,7 +10,7 @@ from xpm.cli.options import Count, Group, command, nearest, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.words import ago, brief, plural
-from xpm.core.requirement import ALL, MOST, checked_name, needs_of
+from xpm.core.requirement import ALL, MOST, checked_name
 from xpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -238,16 +238,14 @@ def _people(screen: Screen, title: str, people: list[Holding], resource: str) ->
 
 
 def _amount(one: Holding, resource: str) -> str:
-    amount = next((need.amount for need in needs_of(one.needs) if need.resource == resource), one.amount)
     if resource.startswith("l."):
-        return "writing" if amount >= ALL else "reading"
-    return str(amount)
+        return "writing" if one.amount >= ALL else "reading"
+    return str(one.amount)
 
 
 def _one_as_json(one: Holding, resource: str) -> dict[str, Any]:
-    amount = next((need.amount for need in needs_of(one.needs) if need.resource == resource), one.amount)
     shown: dict[str, Any] = {"job": None if one.id.startswith("@") else one.id, "label": one.label}
-    what = {"write": amount >= ALL} if resource.startswith("l.") else {"amount": amount}
+    what = {"write": one.amount >= ALL} if resource.startswith("l.") else {"amount": one.amount}
     return {**shown, **what, "since": one.since or None, "host": one.host or None}
 
 

@@ -374,7 +374,7 @@ class Experiment(Steering, Sharing):
 
     def _with_broker(self, act: Callable[[Link], T]) -> T:
         if self._settings.dry_run:
-            raise UsageError("a dry run changes nothing")
+            raise UsageError("a dry run changes nothing, and has nothing to look at")
         self._outgoing.flush()  # the broker is dealt with on one thread at a time
         return self._outgoing.remote.act(act)
 

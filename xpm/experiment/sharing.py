@@ -1,9 +1,10 @@
-"""What all experiments of a workspace share, as a script changes it: queues, workers, capacities of tokens."""
+"""What all experiments of a workspace share, as a script sees and changes it: queues, workers, tokens, locks."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xpm.core.requirement import MOST
 from xpm.errors import ConfigError, UsageError
@@ -12,7 +13,8 @@ from xpm.settings import QUEUE_NAME, is_queue
 
 if TYPE_CHECKING:
     from xpm.experiment.link import Link
-    from xpm.experiment.tokens import Token
+    from xpm.experiment.tokens import Lock, Token
+    from xpm.experiment.usage import Usage
 
 T = TypeVar("T")
 
@@ -82,6 +84,21 @@ class Sharing(Protocol):
                 f"token {token.name}: expected a whole number from 0 to {MOST}, got {capacity!r}"
             )
         return self._with_broker(lambda link: _resize(link, token, capacity, host))
+
+    def usage(self, of: Token | Lock) -> Usage:
+        """How a token or lock stands now: how much is in use, who holds it, who waits for it, and since when.
+
+        Args:
+            of: as `token("gpu")` or `lock("index")` gives it.
+
+        Raises:
+            UsageError: there is none; or one that is counted in the other way, for all hosts or per host.
+        """
+        resource = getattr(of, "resource", None)
+        if resource is None:
+            raise UsageError(f'usage(): expected a token("gpu") or lock("index"), got {of!r}')
+        module: Any = importlib.import_module("xpm.experiment.usage")  # few scripts need it
+        return self._with_broker(lambda link: module.usage(link.broker, resource))
 
 
 def _drain(link: Link, names: tuple[str, ...]) -> int:

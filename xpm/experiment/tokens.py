@@ -18,6 +18,11 @@ class Token:
         self.capacity = capacity
         self._kind: Kind = kind
 
+    @property
+    def resource(self) -> str:
+        """What the broker knows it by."""
+        return f"{self._kind}.{self.name}"
+
     def __call__(self, amount: int = 1) -> Need:
         """So much of it, for `requires=`.
 
@@ -88,6 +93,11 @@ class Lock:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @property
+    def resource(self) -> str:
+        """What the broker knows it by."""
+        return f"l.{self.name}"
 
     def read(self) -> LockUse:
         """Together with other readers; writers wait."""
