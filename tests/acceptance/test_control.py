@@ -259,7 +259,7 @@ SHARED = """
 import sys
 from pathlib import Path
 from plan import Size, Slow
-from xpm import ConfigError, UsageError, experiment, tag, token
+from xpm import ConfigError, UsageError, experiment, lock, tag, token
 
 gate = sys.argv[1]
 gpu, disk = token("chips", 1), token("disk", 2, per="host")
@@ -274,6 +274,9 @@ with experiment("shared") as xp:
         lambda: xp.pause_queue("a b"),
         lambda: xp.drain_workers("nowhere"),
         lambda: xp.set_capacity(gpu, -1),
+        lambda: xp.set_capacity(gpu, 2.0),
+        lambda: xp.set_capacity("gpu", 2),
+        lambda: xp.set_capacity(lock("gpu"), 2),
         lambda: xp.set_capacity(token("chips", per="host"), 1),
         lambda: xp.set_capacity(gpu, 1, host="tuba"),
     ):
@@ -298,6 +301,9 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
         "queue 'a b': expected letters, digits, '_', '-' and '.'",
         "no worker or host 'nowhere'; there are workers",
         "token chips: expected a whole number from 0 to 1000000, got -1",
+        "token chips: expected a whole number from 0 to 1000000, got 2.0",
+        "set_capacity(): expected a token(\"gpu\"), got 'gpu'",
+        "set_capacity(): expected a token(\"gpu\"), got lock('gpu')",
         "token chips is counted for all hosts together, not per host",
         "token chips counts for all hosts together: it has no capacity per host",
         "True True",

@@ -375,16 +375,11 @@ class Holder(Task):
 """
 
 
-QUEUE = """
+WRITER = """
 class Writer(Task):
-    go: Param[str]
     def execute(self):
         with lock("paper").write(): pass
 
-class Reader(Task):
-    go: Param[str]
-    def execute(self):
-        while not Path(self.go).exists(): time.sleep(0.01)
 """
 
 
@@ -393,17 +388,18 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
     write(
         lab,
         "served.py",
-        f"{QUEUE}\nwith experiment('served'):\n"
-        f"    Reader.C(go={str(go)!r}).submit(requires=[lock('paper').read(), gpu(1)])\n",
+        "with experiment('served'):\n"
+        f"    use = Use.C(n=9, room=room, until={str(go)!r})\n"
+        "    use.submit(requires=[lock('paper').read(), gpu(1)])\n",
     )
     lab.ok("run", "--detach", "served.py")
     until(lambda: lab.json("lock", "show", "paper")["holders"])
     write(
         lab,
         "next.py",
-        f"{QUEUE}\nwith experiment('next'):\n"
-        f"    for n in range(3): Use.C(n=tag(n), room=room).submit(requires=[gpu(2)], priority=n)\n"
-        f"    Writer.C(go={str(go)!r}).submit()\n",
+        f"{WRITER}with experiment('next'):\n"
+        "    for n in range(3): Use.C(n=tag(n), room=room).submit(requires=[gpu(2)], priority=n)\n"
+        "    Writer.C().submit()\n",
     )
     lab.ok("run", "--detach", "next.py")
     until(lambda: len(lab.json("token", "show", "gpu")["waiters"]) == 3)

@@ -97,7 +97,7 @@ class Ledger:
                 (values.get(f"c@{host}", values.get("c", 0)), values.get(f"u@{host}", 0)) for host in each
             ]
             best = max(there, key=lambda pair: pair[0] - pair[1])
-            most = max(values.get("most", 0), *(capacity for capacity, _ in there), 0)
+            most = max(values.get("most", 0), *(capacity for capacity, _ in there))
             found[name] = Stock(most, best[1], max(0, best[0] - best[1]))
         return found
 

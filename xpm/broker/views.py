@@ -14,8 +14,10 @@ from xpm.broker.rq import SUSPENDED
 from xpm.broker.wire import unpack
 from xpm.core.naming import last_name
 from xpm.core.retries import Retries
+from xpm.core.spelling import nearest
 from xpm.core.state import ENDED, PENDING, State
 from xpm.core.typeinfo import TypeInfo
+from xpm.errors import UsageError
 from xpm.types import JobId, Scalar, ShortId, short
 
 _CHUNK = 500
@@ -546,6 +548,22 @@ class Views:
             pipe.hgetall(f"{self._prefix}w:{name}")
         found = [_worker(name, row) for name, row in zip(names, self._ask(pipe.execute), strict=True) if row]
         return self._suspected(found)
+
+    def named(self, names: Sequence[str]) -> list[WorkerView]:
+        """The workers that people call so, each once; see `WorkerView.names`.
+
+        Raises:
+            UsageError: a name is of none.
+        """
+        workers, found = self.workers(), dict[str, WorkerView]()
+        for name in names:
+            own = [one for one in workers if name in one.names]
+            if not own:
+                hosts = sorted({one.place[0] for one in workers})
+                known = f"; there are workers on {', '.join(hosts[:10])}" if hosts else ": there are none"
+                raise UsageError(f"no worker or host {name!r}{nearest(name, hosts) or known}")
+            found.update((one.name, one) for one in own)
+        return list(found.values())
 
     def _suspected(self, workers: list[WorkerView]) -> list[WorkerView]:
         """The workers, each with the jobs for which its pool gets no more."""

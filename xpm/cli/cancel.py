@@ -9,13 +9,14 @@ import click
 
 from xpm.cli.control import dry_run
 from xpm.cli.listing import Filter, newest_run
-from xpm.cli.options import command, nearest, options_of
+from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
 from xpm.cli.select import parse
 from xpm.cli.selection import Selection, selection
 from xpm.cli.touch import Touched, await_stopped, change, confirm, gather, preview
 from xpm.cli.words import brief, plural
+from xpm.core.spelling import nearest
 from xpm.core.state import PENDING, State
 from xpm.errors import UsageError, XpmError
 from xpm.person import person

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpm.cli.options import nearest
 from xpm.cli.select import of_task
 from xpm.cli.words import ORDER, clock_time, plural, unserved
 from xpm.core.lengths import duration
 from xpm.core.naming import last_name
+from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import short

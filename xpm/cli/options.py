@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from xpm.core.spelling import nearest
 from xpm.errors import UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -102,12 +102,6 @@ def some_name(_context: click.Context, parameter: click.Parameter, value: str | 
     if value is not None and not value.strip():
         raise UsageError(f"{parameter.opts[0]}: expected a name, got {value!r}")
     return value
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _refer(formatter: click.HelpFormatter) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.options import Group, command, nearest, options_of
+from xpm.cli.options import Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.touch import confirm
 from xpm.cli.words import clock_time, plural
+from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.person import person

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xpm.cli.options import nearest
 from xpm.cli.render import clean
 from xpm.cli.words import DIGITS
 from xpm.core.naming import last_name
+from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import JobId

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm.cli.listing import Filter, members, newest_run, unknown, window
-from xpm.cli.options import nearest, some_name
+from xpm.cli.options import some_name
 from xpm.cli.reach import Reach
 from xpm.cli.select import Found, find, found_in
+from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import BrokerError, UsageError, XpmError
 

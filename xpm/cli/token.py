@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.options import Count, Group, command, nearest, options_of
+from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.words import ago, brief, plural
 from xpm.core.requirement import ALL, MOST, checked_name
+from xpm.core.spelling import nearest
 from xpm.errors import UsageError
 
 if TYPE_CHECKING:

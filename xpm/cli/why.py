@@ -179,9 +179,11 @@ def _needs(reach: Reach, job: JobView, now: float) -> list[Need]:
         wanted = {wish.id: needs_of(wish.needs) for wish in ledger.wishes(job.id)}
     else:
         return []
+    pairs = [(id, need) for id, needs in wanted.items() for need in needs]
     hosts = {worker.host for worker in reach.views.workers()}
-    for id, need in [(id, need) for id, needs in wanted.items() for need in needs]:
-        stock = ledger.stock([need.resource], hosts)[need.resource]
+    there = ledger.stock({need.resource for _, need in pairs}, hosts)
+    for id, need in pairs:
+        stock = there[need.resource]
         holders = [
             f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(need.kind, one.amount)} "
             f"for {duration(now - one.since)}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.options import Count, Group, command, nearest, options_of
+from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.touch import SHOWN, confirm
@@ -173,8 +172,7 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         raise UsageError("which workers? name them or their hosts, or say --all; xpm worker lists them")
     reach = Reach(options_of(context))
     reach.say_where()
-    workers = reach.views.workers()
-    chosen = workers if everyone else _chosen(workers, names)
+    chosen = reach.views.workers() if everyone else reach.views.named(names)
     busy = sum(one.job is not None for one in chosen)
     screen = Screen(no_color=reach.settings.no_color)
     if chosen and not reach.options.json:
@@ -194,23 +192,6 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         return
     end = f", {busy:,} of them with {'its job' if busy == 1 else 'their jobs'}" if busy else ""
     screen.line(f"{plural(len(told), 'worker')} told to end{end}" if told else "no workers")
-
-
-def _chosen(workers: Sequence[WorkerView], names: Sequence[str]) -> list[WorkerView]:
-    """The workers that are named, each once.
-
-    Raises:
-        UsageError: a name is of none.
-    """
-    found: dict[str, WorkerView] = {}
-    for name in names:
-        own = [one for one in workers if name in one.names]
-        if not own:
-            hosts = sorted({one.place[0] for one in workers})
-            known = f"; there are workers on {', '.join(hosts[:10])}" if hosts else ": there are none"
-            raise UsageError(f"no worker or host {name!r}{nearest(name, hosts) or known}")
-        found.update((one.name, one) for one in own)
-    return list(found.values())
 
 
 worker.add_command(start)

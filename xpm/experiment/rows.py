@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Collection, Mapping
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 from xpm.core.config import Task
 from xpm.core.naming import class_name
+from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import ResultError, UsageError
 from xpm.experiment.gathering import Submitted
@@ -40,8 +40,7 @@ def selected(jobs: Collection[Submitted], task: type[Task] | str | None) -> list
 def _nearest(name: str, tasks: Collection[str]) -> str:
     """The end of the message: the task that was meant, or which there are."""
     short = sorted({re.split("[.:]", task)[-1] for task in tasks})
-    close = difflib.get_close_matches(name, [*short, *tasks], n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(short)}"
+    return nearest(name, [*short, *tasks]) or f"; there are {', '.join(short)}"
 
 
 def row(

@@ -77,13 +77,14 @@ class Sharing(Protocol):
 
         Raises:
             ConfigError: there can't be so much.
-            UsageError: the token is counted in the other way, for all hosts or per host.
+            UsageError: it is no token, or is counted in the other way, for all hosts or per host.
         """
-        if isinstance(capacity, bool) or capacity not in range(MOST + 1):
+        resource = _resource(token, 'set_capacity(): expected a token("gpu")', "th")
+        if type(capacity) is not int or capacity not in range(MOST + 1):
             raise ConfigError(
                 f"token {token.name}: expected a whole number from 0 to {MOST}, got {capacity!r}"
             )
-        return self._with_broker(lambda link: _resize(link, token, capacity, host))
+        return self._with_broker(lambda link: _resize(link, resource, capacity, host))
 
     def usage(self, of: Token | Lock) -> Usage:
         """How a token or lock stands now: how much is in use, who holds it, who waits for it, and since when.
@@ -94,36 +95,37 @@ class Sharing(Protocol):
         Raises:
             UsageError: there is none; or one that is counted in the other way, for all hosts or per host.
         """
-        resource = getattr(of, "resource", None)
-        if resource is None:
-            raise UsageError(f'usage(): expected a token("gpu") or lock("index"), got {of!r}')
+        resource = _resource(of, 'usage(): expected a token("gpu") or lock("index")', "thl")
         module: Any = importlib.import_module("xpm.experiment.usage")  # few scripts need it
         return self._with_broker(lambda link: module.usage(link.broker, resource))
 
 
+def _resource(of: object, expected: str, kinds: str) -> str:
+    """What the broker knows a token or lock by, if it is one of these kinds."""
+    found = getattr(of, "resource", None)
+    if not isinstance(found, str) or found[0] not in kinds:
+        raise UsageError(f"{expected}, got {of!r}")
+    return found
+
+
 def _drain(link: Link, names: tuple[str, ...]) -> int:
-    workers = link.views.workers()
-    for name in names:
-        if not any(name in one.names for one in workers):
-            hosts = ", ".join(sorted({one.place[0] for one in workers})[:10])
-            there = f"; there are workers on {hosts}" if hosts else ": there are none"
-            raise UsageError(f"no worker or host {name!r}{there}")
-    chosen = [one.name for one in workers if not names or not one.names.isdisjoint(names)]
-    return len(link.broker.dismiss(chosen)) if chosen else 0
+    chosen = link.views.named(names) if names else link.views.workers()
+    return len(link.broker.dismiss([one.name for one in chosen])) if chosen else 0
 
 
-def _resize(link: Link, token: Token, capacity: int, host: str | None) -> int | None:
-    kind = token(1).kind
-    other = f"h.{token.name}" if kind == "t" else f"t.{token.name}"
-    known = link.broker.declare({f"{kind}.{token.name}": 0, other: 0})
-    if known[other] >= 0:
-        ways = (
-            ("per host", "for all hosts together") if kind == "t" else ("for all hosts together", "per host")
-        )
-        raise UsageError(f"token {token.name} is counted {ways[0]}, not {ways[1]}")
+_WAYS = {"t": "for all hosts together", "h": "per host"}
+"""How a token of a kind is counted."""
+
+
+def _resize(link: Link, resource: str, capacity: int, host: str | None) -> int | None:
+    kind, _, name = resource.partition(".")
+    other = "h" if kind == "t" else "t"
+    known = link.broker.declare({resource: 0, f"{other}.{name}": 0})
+    if known[f"{other}.{name}"] >= 0:
+        raise UsageError(f"token {name} is counted {_WAYS[other]}, not {_WAYS[kind]}")
     if host is not None and kind == "t":
-        raise UsageError(f"token {token.name} counts for all hosts together: it has no capacity per host")
-    before = link.broker.resize(f"{kind}.{token.name}", capacity, host or "")
+        raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
+    before = link.broker.resize(resource, capacity, host or "")
     while link.broker.drain():
         pass
     return None if before < 0 else before
