@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xpm.core.info import JobRef
 from xpm.core.session import DEFAULTS
 from xpm.core.submission import Prepared
 from xpm.experiment import presence
@@ -53,7 +54,7 @@ def test_jobs_with_a_whole_record_are_done(
     finish(workspace, jobs[4], torn=True)
     workspace.jobpath(jobs[5].task, jobs[5].id).mkdir(parents=True)
     gathering = Gathering(workspace)
-    left = list(gathering.take(items(*jobs)))
+    left = gathering.take(items(*jobs))
     assert [item[0] for item in left] == [jobs[0], jobs[4], jobs[5]]
     assert [(done.item[0], done.proof) for done in gathering.done] == [
         (job, (FENCE, "c")) for job in jobs[1:4]
@@ -62,10 +63,25 @@ def test_jobs_with_a_whole_record_are_done(
     assert gathering.gone(gathering.jobs[jobs[4].id]) and not gathering.gone(gathering.jobs[jobs[1].id])
 
 
+def test_what_is_done_makes_no_chain_longer(workspace: Workspace):
+    jobs = [prepared(1)]
+    for n in range(2, 8):
+        jobs.append(prepared(n)._replace(dependencies=(JobRef(jobs[-1].id, jobs[-1].task),)))
+    for job in jobs[:4]:
+        finish(workspace, job)
+    gathering = Gathering(workspace)
+    gathering.take(items(*jobs))
+    rest = Gathering(workspace)
+    rest.take(items(*jobs[4:]))
+    assert [gathering.chains.rank(job.id) for job in jobs] == [0] * 4 + [
+        rest.chains.rank(job.id) for job in jobs[4:]
+    ]
+
+
 def test_a_job_counts_once_and_its_tags_add_up(workspace: Workspace):
     gathering = Gathering(workspace)
     first, again, more = prepared(1, {"a": 1}), prepared(1, {"a": 1}), prepared(1, {"b": 2})
-    taken = list(gathering.take(items(first, again, more)))
+    taken = gathering.take(items(first, again, more))
     assert [item[0].tags for item in taken] == [{"a": 1}, {"a": 1, "b": 2}]
     assert gathering.jobs[first.id].tags == {"a": 1, "b": 2} and len(gathering.jobs) == 1
 

@@ -65,6 +65,7 @@ class Gathering:
         self.anew: set[JobId] = set()
         """Those that begin anew with this run: what they submit, if anything, is yet to come."""
         self.chains: Chains[JobId] = Chains()
+        """Of the jobs without a record: what remains of each."""
         self.done: list[Done] = []
         """Those with a record that the broker wasn't told of yet."""
 
@@ -87,20 +88,23 @@ class Gathering:
             fresh.append(item)
         return fresh
 
-    def take(self, batch: Sequence[Item]) -> Iterator[Item]:
-        """Remembers a batch; gives what the broker must be told, part by part, the rest is in `done`."""
-        # As tuples, which the garbage collector soon leaves alone.
-        self.chains.add((item[0].id, tuple([ref.id for ref in item[0].dependencies])) for item in batch)
+    def take(self, batch: Sequence[Item]) -> list[Item]:
+        """Remembers a batch; returns what the broker must be told, the rest is in `done`."""
+        missing: list[Item] = []
         for at in range(0, len(batch), PART):
-            items = self.note(batch[at : at + PART])
-            has = self._presence.has
-            present = [(item[0].task, item[0].id) for item in items if has(item[0].task, item[0].id)]
-            if not present:
-                yield from items
-                continue
-            proofs = self._presence.proofs(present)
-            self.done += [Done(item, proofs[item[0].id]) for item in items if item[0].id in proofs]
-            yield from [item for item in items if item[0].id not in proofs]
+            missing += self._without_record(self.note(batch[at : at + PART]))
+        # As tuples, which the garbage collector soon leaves alone.
+        self.chains.add((item[0].id, tuple([ref.id for ref in item[0].dependencies])) for item in missing)
+        return missing
+
+    def _without_record(self, items: list[Item]) -> list[Item]:
+        has = self._presence.has
+        present = [(item[0].task, item[0].id) for item in items if has(item[0].task, item[0].id)]
+        if not present:
+            return items
+        proofs = self._presence.proofs(present)
+        self.done += [Done(item, proofs[item[0].id]) for item in items if item[0].id in proofs]
+        return [item for item in items if item[0].id not in proofs]
 
     def grow(self, children: Iterable[Child]) -> list[Child]:
         """Remembers what running jobs have submitted; returns what is new."""

@@ -98,7 +98,8 @@ class Remote:
 
     def rank(self) -> None:
         """Tells which jobs are parts of longer chains than was known when they went out."""
-        changes = self._gathering.chains.changes(self._gathering.own)
+        left = [job for job in self._gathering.own if job not in self._before]
+        changes = self._gathering.chains.changes(left)
         if changes and self._run is not None:
             self._link.ask(lambda: self._link.broker.rank(changes))
 
