@@ -67,6 +67,7 @@ if __name__ == "__main__":
             time.sleep(0.02)
         running, ready = of("RUNNING"), of("READY")
         print(ready[0].hold(), ready[0].hold(), running[0].hold(), total.job.state, running[0].touches())
+        print(ready[0].why()[1:], total.job.why()[0])
         print(ready[1].priority(3), ready[1].cancel(), ready[1].cancel(), ready[1].retry(), ready[1].retry())
         print(xp.hold(Slow), xp.release(), xp.release(), xp.priority(7, state=ready[0].state), xp.touches("Total"))
         print(running[0].kill(), total.job.kill())
@@ -206,8 +207,11 @@ def test_a_person_is_asked_on_a_terminal(lab: Lab, gate: Path):
 def test_a_script_has_the_same_verbs(lab: Lab, gate: Path):
     done = lab.run("run", "steer.py", str(gate))
     assert done.returncode == 0, done.stderr
-    first, second, third, fourth, failed = done.stdout.splitlines()
+    first, why, second, third, fourth, failed = done.stdout.splitlines()
     assert first == "True False False HOLD Touch(dependents=1, experiments={'steer': 1})"
+    assert re.fullmatch(r"\['\S+@\S+ holds it for [^']*: xpm release \w{8}'\] Total \w{8} is on hold", why), (
+        why
+    )
     assert second == "True True False True False"
     assert third == "1 2 0 2 Touch(dependents=0, experiments={'steer': 1})"
     assert fourth == "True False"

@@ -74,6 +74,10 @@ class _Seen(Steered):
         """Refuses: a job asks no broker."""
         raise JobError("a job cannot ask what others do: ask in the script")
 
+    def why(self) -> list[str]:
+        """Refuses: a job asks no broker."""
+        raise JobError("a job cannot ask why others do not run: ask in the script, or by xpm why")
+
     def _steer(self, verb: Verb, value: int = 0) -> bool:
         raise JobError(f"a job cannot {verb} jobs: do it in the script, or by the command")
 

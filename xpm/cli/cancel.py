@@ -15,9 +15,10 @@ from xpm.cli.render import Screen, print_json
 from xpm.cli.select import parse
 from xpm.cli.selection import Selection, selection
 from xpm.cli.touch import Touched, await_stopped, change, confirm, gather, preview
-from xpm.cli.words import brief, plural
+from xpm.cli.words import brief
 from xpm.core.spelling import nearest
 from xpm.core.state import PENDING, State
+from xpm.core.words import plural
 from xpm.errors import UsageError, XpmError
 from xpm.person import person
 

@@ -14,9 +14,10 @@ from xpm.cli.render import Screen, print_json
 from xpm.cli.select import of_task
 from xpm.cli.selection import Selection, selection
 from xpm.cli.touch import PAGE, Change, Touched, await_stopped, change, confirm, gather, preview
-from xpm.cli.words import brief, plural
+from xpm.cli.words import brief
 from xpm.core.session import PRIORITIES
 from xpm.core.state import PENDING, State
+from xpm.core.words import plural
 from xpm.errors import XpmError
 from xpm.person import person
 

@@ -18,7 +18,8 @@ from xpm.cli.options import command, options_of
 from xpm.cli.reach import PATIENCE, Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.versions import installed, own
-from xpm.cli.words import ago, plural, size, unserved
+from xpm.cli.words import ago, size
+from xpm.core.words import plural
 from xpm.errors import BrokerError, SettingsError, XpmError
 from xpm.settings import MARKER, definitions, places
 from xpm.types import JobId
@@ -236,7 +237,7 @@ def _clock(reach: Reach) -> Finding:
 
 def _workers(reach: Reach) -> Iterator[Finding]:
     from xpm.broker.silence import clock, silent
-    from xpm.cli.listing import served, struck
+    from xpm.broker.standing import served, struck, unserved
     from xpm.core.state import State
 
     views = reach.views

@@ -13,9 +13,10 @@ from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json, state_cell
 from xpm.cli.select import find
 from xpm.cli.selection import Selection, found, listed, selection, views_for
-from xpm.cli.words import ago, brief, plural, tally
+from xpm.cli.words import ago, brief, tally
 from xpm.core.naming import last_name
 from xpm.core.state import ENDED, State
+from xpm.core.words import plural
 from xpm.errors import UsageError
 
 if TYPE_CHECKING:

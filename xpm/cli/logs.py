@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm.cli.listing import note
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import clean, print_json
@@ -229,6 +228,8 @@ class Follower:
         return view
 
     def _remark(self, view: JobView) -> None:
+        from xpm.broker.standing import note
+
         if view.state is State.RUNNING and view.attempt > self._attempt > 0:
             self._output.end()
             self._reach.say(f"attempt {view.attempt} begins")
@@ -261,6 +262,8 @@ class Follower:
         return False
 
     def _farewell(self, view: JobView | None) -> int:
+        from xpm.broker.standing import note
+
         if view is None:
             return 0 if complete(self._found.path) is not None else 1
         if view.state is State.DONE:

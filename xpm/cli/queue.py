@@ -12,9 +12,9 @@ from xpm.cli.options import Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.touch import confirm
-from xpm.cli.words import clock_time, plural
 from xpm.core.spelling import nearest
 from xpm.core.state import State
+from xpm.core.words import plural
 from xpm.errors import UsageError
 from xpm.person import person
 from xpm.settings import QUEUE_NAME, is_queue
@@ -102,6 +102,8 @@ def _list(reach: Reach) -> None:
 
 
 def _cells(one: Queue) -> list[Cell]:
+    from xpm.broker.standing import clock_time
+
     note: Cell = ""
     if one.paused is not None:
         since, who = one.paused

@@ -9,9 +9,10 @@ import click
 from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
-from xpm.cli.words import ago, brief, plural
+from xpm.cli.words import ago, brief
 from xpm.core.requirement import ALL, MOST, checked_name
 from xpm.core.spelling import nearest
+from xpm.core.words import plural
 from xpm.errors import UsageError
 
 if TYPE_CHECKING:

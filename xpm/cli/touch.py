@@ -16,8 +16,9 @@ from xpm.cli.reach import Reach
 from xpm.cli.render import Screen
 from xpm.cli.select import find
 from xpm.cli.selection import Selection
-from xpm.cli.words import brief, plural, tally
+from xpm.cli.words import brief, tally
 from xpm.core.state import State
+from xpm.core.words import plural
 from xpm.errors import UsageError, XpmError
 
 if TYPE_CHECKING:

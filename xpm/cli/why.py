@@ -1,42 +1,15 @@
-"""`xpm why`: gathers what stands in a job's way, and has it explained."""
+"""`xpm why`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
-
 import click
 
-from xpm.cli.listing import note, served, struck
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
 from xpm.cli.select import find
-from xpm.cli.words import unserved
-from xpm.core.explain import SHOWN, Difference, Facts, Hold, Line, Near, Need, Other, differences, explain
-from xpm.core.lengths import duration
-from xpm.core.message import TypeInfo, parameters, type_keys
-from xpm.core.naming import last_name
-from xpm.core.requirement import ALL
-from xpm.core.state import ENDED, State
-from xpm.errors import MessageError, UsageError
-
-if TYPE_CHECKING:
-    from xpm.broker.reader import Reader
-    from xpm.broker.views import JobView, Views
-
-INPUTS = 5000
-"""Inputs of a job that are looked at, at most."""
-
-DONE_JOBS = 5000
-"""Done jobs among which those of the same task are looked for, the newest first."""
-
-COMPARED = 500
-"""Jobs of the same task whose parameters are compared, at most."""
-
-_WORST = (
-    State.ERROR, State.LOST, State.CANCELLED, State.HOLD, State.RUNNING, State.READY, State.SCHEDULED, State.WAITING,
-)  # fmt: skip
+from xpm.core.explain import Difference, explain
+from xpm.errors import UsageError
 
 
 @command("why")
@@ -48,12 +21,14 @@ def why(context: click.Context, job: str) -> None:
     Which input, which queue or worker, whose hold; and of one that is not done though a like one is, in which
     parameters they differ.
     """
+    from xpm.experiment.explaining import gather
+
     reach = Reach(options_of(context))
     reach.say_where()
     found = find(job, reach.workspace, reach.views)
     if found.view is None:
         raise UsageError(f"{job}: the broker does not know this job, only the workspace does: xpm show {job}")
-    facts = gather(reach, found.view)
+    facts = gather(reach.reader, reach.views, found.view)
     lines = explain(facts)
     if reach.options.json:
         near = facts.near
@@ -78,196 +53,3 @@ def why(context: click.Context, job: str) -> None:
 
 def _as_json(one: Difference) -> dict[str, str]:
     return {"name": one.name, "here": one.here, "there": one.there}
-
-
-def gather(reach: Reach, job: JobView) -> Facts:
-    """What is known of a job."""
-    from xpm.broker.silence import clock
-
-    views, now = reach.views, clock(reach.reader)
-    blocked = job.state in (State.WAITING, State.HOLD)
-    return Facts(
-        job=_other(job),
-        now=now,
-        since=_since(job),
-        reason="" if job.reason.lower() == job.state.lower() else job.reason,
-        worker=job.worker.partition(".")[2],
-        stop=job.stop,
-        who=job.who,
-        inputs=job.inputs,
-        unmet=job.blocked if job.state is State.HOLD else job.unmet,
-        waits_for=_inputs(views, job, now) if blocked else (),
-        holds=[_hold(reach.reader, views, job, kind) for kind in job.holds],
-        line=_line(reach, job, now) if job.state is State.READY else None,
-        needs=_needs(reach, job, now),
-        starts=job.due,
-        near=_near(views, reach.reader, job) if job.state is not State.DONE else None,
-        retry=f"xpm retry {job.id[:8]}" if job.state in ENDED else "",
-    )
-
-
-def _since(job: JobView) -> float:
-    if job.state is State.RUNNING:
-        return job.started
-    if job.state in ENDED:
-        return job.ended
-    return 0.0
-
-
-def _other(job: JobView, said: str = "") -> Other:
-    return Other(job.label, job.id, job.state, said)
-
-
-def _inputs(views: Views, job: JobView, now: float) -> list[Other]:
-    """Inputs that are not done, those first that are the most in the way."""
-    ids = views.inputs(job.id)[:INPUTS]
-    states = zip(ids, views.states(ids), strict=True)
-    open_ids = [(id, found[0]) for id, found in states if found is not None and found[0] is not State.DONE]
-    open_ids.sort(key=lambda pair: _WORST.index(pair[1]))
-    shown = [one for one in views.jobs([id for id, _ in open_ids[:SHOWN]]) if one is not None]
-    return [_other(one, _said(views, one, now)) for one in shown]
-
-
-def _said(views: Views, job: JobView, now: float) -> str:
-    from xpm.experiment.obstacles import DEPENDENCY, why_held
-
-    if job.state is State.HOLD and DEPENDENCY in job.holds:
-        return why_held(views, job)
-    if job.state is State.RUNNING:
-        return f"for {duration(now - job.started)}"
-    return note(job, None, now)
-
-
-def _hold(reader: Reader, views: Views, job: JobView, kind: str) -> Hold:
-    if kind == "person":
-        return Hold(kind, job.who, job.asked, cure=f"xpm release {job.id[:8]}")
-    if kind == "brake":
-        text = next((str(brake) for brake in views.brakes() if brake.task == job.task), "")
-        return Hold(kind, text=text, cure=f"xpm release --task {last_name(job.task)}")
-    if kind == "capacity":
-        return _capacity(reader, job)
-    return Hold(kind)
-
-
-def _capacity(reader: Reader, job: JobView) -> Hold:
-    """What the job needs more of than there is."""
-    from xpm.broker.ledger import Ledger
-    from xpm.core.requirement import needs_of
-
-    needs = needs_of(job.needs)
-    stock = Ledger(reader).stock([need.resource for need in needs])
-    over = [need for need in needs if need.amount > stock[need.resource].capacity]
-    return Hold(
-        "capacity",
-        text=" and ".join(
-            f"{need.amount:,} of token {need.name}, of which there are {stock[need.resource].capacity:,}"
-            for need in over
-        ),
-        cure="; ".join(f"xpm token set {need.name} {need.amount}" for need in over),
-    )
-
-
-def _needs(reach: Reach, job: JobView, now: float) -> list[Need]:
-    """The tokens and locks for which a ready job waits, or the code of one that runs."""
-    from xpm.broker.ledger import Ledger
-    from xpm.core.requirement import needs_of, standing
-
-    ledger, found = Ledger(reach.reader), list[Need]()
-    if job.state is State.READY:
-        wanted = {job.id[:32]: needs_of(job.needs)}
-    elif job.state is State.RUNNING:
-        wanted = {wish.id: needs_of(wish.needs) for wish in ledger.wishes(job.id)}
-    else:
-        return []
-    pairs = [(id, need) for id, needs in wanted.items() for need in needs]
-    hosts = {worker.host for worker in reach.views.workers()}
-    there = ledger.stock({need.resource for _, need in pairs}, hosts)
-    for id, need in pairs:
-        stock = there[need.resource]
-        holders = [
-            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(need.kind, one.amount)} "
-            f"for {duration(now - one.since)}"
-            for one in ledger.holders(need.resource)[:SHOWN]
-        ]
-        first = next(iter(ledger.waiters(need.resource)), None) if stock.free >= need.amount else None
-        if first is not None and first.id == id:
-            first = None
-        if stock.free < need.amount or first is not None:
-            told = standing(need, stock.capacity, stock.used, stock.free)
-            found.append(Need(told, holders, first.label if first is not None else ""))
-    return found
-
-
-def _use(kind: str, amount: int) -> str:
-    if kind != "l":
-        return f"has {amount:,}"
-    return "is writing it" if amount >= ALL else "is reading it"
-
-
-def _line(reach: Reach, job: JobView, now: float) -> Line:
-    from xpm.broker.silence import silent
-
-    views, lease = reach.views, reach.settings.lease
-    workers = views.workers()
-    fitting = [one for one in workers if not silent(one, now, lease) and one.serves(job.queue, job.version)]
-    paused = views.paused().get(job.queue)
-    return Line(
-        job.queue,
-        unserved(job.queue, job.version, served(workers, now, lease), struck(workers, now, lease)),
-        Hold("pause", paused[1], paused[0], cure=f"xpm queue resume {job.queue}") if paused else None,
-        views.suspended(),
-        len(fitting),
-        sum(one.job is None for one in fitting),
-        views.ahead(job),
-    )
-
-
-def _near(views: Views, reader: Reader, job: JobView) -> Near | None:
-    """The done job of the same task with the fewest different parameters, the newest of several."""
-    mine = _parameters(reader, [job.id], views.payloads([job.id]))
-    if not mine:
-        return None
-    ids = views.listing(State.DONE, DONE_JOBS + 1)
-    same = [one for one in _of_task(views, ids[:DONE_JOBS], job.task) if one.id != job.id]
-    compared = same[:COMPARED]
-    found = _parameters(reader, [one.id for one in compared], views.payloads([one.id for one in compared]))
-    by_id: dict[str, JobView] = {one.id: one for one in compared}
-    best = min(
-        ((differences(mine[job.id], theirs), id) for id, theirs in found.items()),
-        key=lambda pair: len(pair[0]),
-        default=None,
-    )
-    if best is None:
-        return None
-    return Near(
-        _other(by_id[best[1]]), best[0], len(found), all=len(same) <= COMPARED and len(ids) <= DONE_JOBS
-    )
-
-
-def _of_task(views: Views, ids: Sequence[str], task: str) -> Iterator[JobView]:
-    count = 0
-    for at in range(0, len(ids), COMPARED):
-        for one in views.jobs(ids[at : at + COMPARED]):
-            if one is not None and one.task == task:
-                count += 1
-                yield one
-        if count > COMPARED:
-            return
-
-
-def _parameters(
-    reader: Reader, ids: Sequence[str], payloads: Sequence[bytes | None]
-) -> dict[str, dict[str, object]]:
-    """The parameters of jobs, as far as they can be read."""
-    known: dict[str, TypeInfo] = {}
-    found: dict[str, dict[str, object]] = {}
-    for id, payload in zip(ids, payloads, strict=True):
-        if payload is None:
-            continue
-        try:
-            missing = [key for key in type_keys(payload) if key not in known]
-            known |= {key: TypeInfo.unpack(packed) for key, packed in reader.types(missing).items()}
-            found[id] = dict(parameters(payload, known))
-        except MessageError:  # of a newer xpm: it can't be compared
-            continue
-    return found

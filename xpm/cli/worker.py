@@ -12,7 +12,8 @@ from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.touch import SHOWN, confirm
-from xpm.cli.words import ago, brief, plural
+from xpm.cli.words import ago, brief
+from xpm.core.words import plural
 from xpm.errors import UsageError
 from xpm.settings import QUEUE_NAME, is_queue
 

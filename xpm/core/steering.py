@@ -26,6 +26,10 @@ class Steered(Protocol):
         """What a change of the job touches besides it: a preview of the verbs below."""
         ...
 
+    def why(self) -> list[str]:
+        """Why it isn't running, one sentence each, the most important first: what `xpm why` prints."""
+        ...
+
     def kill(self) -> bool:
         """Ends its execution, if it runs: it is in ERROR soon, unless its result comes first."""
         return self._steer("kill")

@@ -20,6 +20,7 @@ class Handle(Steered):
     _ask: Callable[[Handle], State] = field(repr=False)
     _preview: Callable[[list[JobId]], Touch] = field(repr=False)
     _change: Callable[[Verb, list[JobId], int], int] = field(repr=False)
+    _explain: Callable[[JobId], list[str]] = field(repr=False)
 
     @property
     def state(self) -> State:
@@ -29,6 +30,10 @@ class Handle(Steered):
     def touches(self) -> Touch:
         """What a change of the job touches besides it."""
         return self._preview([self.id])
+
+    def why(self) -> list[str]:
+        """Why it isn't running, one sentence each, the most important first: what `xpm why` prints."""
+        return self._explain(self.id)
 
     def _steer(self, verb: Verb, value: int = 0) -> bool:
         return self._change(verb, [self.id], value) > 0

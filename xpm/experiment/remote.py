@@ -5,6 +5,7 @@ Everything here is called on one thread at a time.
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import secrets
@@ -363,6 +364,12 @@ class Remote:
         """What a change of jobs touches besides them."""
         link = self._connected()
         return link.ask(lambda: touch(link.views, jobs))
+
+    def explain(self, job: JobId) -> list[str]:
+        """Why a job is not running, in sentences."""
+        link = self._connected()
+        module: Any = importlib.import_module("xpm.experiment.explaining")  # few scripts need it
+        return link.ask(lambda: module.why(link.broker, link.views, job))
 
     def act(self, act: Callable[[Link], T]) -> T:
         """Does something that has to do with no job of this experiment, on an open link."""

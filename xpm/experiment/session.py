@@ -214,7 +214,8 @@ class Experiment(Steering, Sharing):
 
     def handle(self, task: Task) -> Handle:
         """The job of a task."""
-        return Handle(reference(task).id, self.jobpath(task), self._state_of, self._touched, self._steer)
+        path = self.jobpath(task)
+        return Handle(reference(task).id, path, self._state_of, self._touched, self._steer, self._explained)
 
     def result(self, task: Task, timeout: float | None) -> Any:
         """Waits for a task's job and gives its result; a record on disk is enough, whatever a broker says."""
@@ -372,6 +373,10 @@ class Experiment(Steering, Sharing):
         self._reach()
         return self._outgoing.remote.touched(jobs) if jobs else Touch(0, {})
 
+    def _explained(self, job: JobId) -> list[str]:
+        self._reach()
+        return self._outgoing.remote.explain(job)
+
     def _with_broker(self, act: Callable[[Link], T]) -> T:
         if self._settings.dry_run:
             raise UsageError("a dry run changes nothing, and has nothing to look at")
@@ -381,7 +386,7 @@ class Experiment(Steering, Sharing):
     def _reach(self) -> None:
         """The broker knows all jobs, also those that were done before."""
         if self._settings.dry_run:
-            raise UsageError("a dry run submits nothing: there is nothing to change")
+            raise UsageError("a dry run submits nothing: there is nothing to change or to ask")
         self._outgoing.settle()
 
     def _state_of(self, job: Handle) -> State:

@@ -1,0 +1,220 @@
+"""Why a job is not running: gathers what stands in its way, for `xpm.core.explain` to put it into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xpm.broker.ledger import Ledger
+from xpm.broker.reader import Reader
+from xpm.broker.silence import clock, silent
+from xpm.broker.standing import note, served, struck, unserved
+from xpm.broker.views import JobView, Views
+from xpm.core.explain import SHOWN, Facts, Hold, Line, Near, Need, Other, differences, explain
+from xpm.core.lengths import duration
+from xpm.core.message import TypeInfo, parameters, type_keys
+from xpm.core.naming import last_name
+from xpm.core.requirement import ALL, needs_of, standing
+from xpm.core.state import ENDED, State
+from xpm.errors import MessageError
+from xpm.experiment.obstacles import DEPENDENCY, why_held
+from xpm.types import JobId
+
+INPUTS = 5000
+"""Inputs of a job that are looked at, at most."""
+
+DONE_JOBS = 5000
+"""Done jobs among which those of the same task are looked for, the newest first."""
+
+COMPARED = 500
+"""Jobs of the same task whose parameters are compared, at most."""
+
+_WORST = (
+    State.ERROR, State.LOST, State.CANCELLED, State.HOLD, State.RUNNING, State.READY, State.SCHEDULED, State.WAITING,
+)  # fmt: skip
+
+
+def why(reader: Reader, views: Views, job: JobId) -> list[str]:
+    """Why a job is not running, one sentence each, the most important first."""
+    found = views.job(job)
+    return explain(gather(reader, views, found)) if found is not None else []
+
+
+def gather(reader: Reader, views: Views, job: JobView) -> Facts:
+    """What is known of a job, and of what stands in its way."""
+    now = clock(reader)
+    blocked = job.state in (State.WAITING, State.HOLD)
+    return Facts(
+        job=_other(job),
+        now=now,
+        since=_since(job),
+        reason="" if job.reason.lower() == job.state.lower() else job.reason,
+        worker=job.worker.partition(".")[2],
+        stop=job.stop,
+        who=job.who,
+        inputs=job.inputs,
+        unmet=job.blocked if job.state is State.HOLD else job.unmet,
+        waits_for=_inputs(views, job, now) if blocked else (),
+        holds=[_hold(reader, views, job, kind) for kind in job.holds],
+        line=_line(reader, views, job, now) if job.state is State.READY else None,
+        needs=_needs(reader, views, job, now),
+        starts=job.due,
+        near=_near(views, reader, job) if job.state is not State.DONE else None,
+        retry=f"xpm retry {job.id[:8]}" if job.state in ENDED else "",
+    )
+
+
+def _since(job: JobView) -> float:
+    if job.state is State.RUNNING:
+        return job.started
+    if job.state in ENDED:
+        return job.ended
+    return 0.0
+
+
+def _other(job: JobView, said: str = "") -> Other:
+    return Other(job.label, job.id, job.state, said)
+
+
+def _inputs(views: Views, job: JobView, now: float) -> list[Other]:
+    """Inputs that are not done, those first that are the most in the way."""
+    ids = views.inputs(job.id)[:INPUTS]
+    states = zip(ids, views.states(ids), strict=True)
+    open_ids = [(id, found[0]) for id, found in states if found is not None and found[0] is not State.DONE]
+    open_ids.sort(key=lambda pair: _WORST.index(pair[1]))
+    shown = [one for one in views.jobs([id for id, _ in open_ids[:SHOWN]]) if one is not None]
+    return [_other(one, _said(views, one, now)) for one in shown]
+
+
+def _said(views: Views, job: JobView, now: float) -> str:
+    if job.state is State.HOLD and DEPENDENCY in job.holds:
+        return why_held(views, job)
+    if job.state is State.RUNNING:
+        return f"for {duration(now - job.started)}"
+    return note(job, None, now)
+
+
+def _hold(reader: Reader, views: Views, job: JobView, kind: str) -> Hold:
+    if kind == "person":
+        return Hold(kind, job.who, job.asked, cure=f"xpm release {job.id[:8]}")
+    if kind == "brake":
+        text = next((str(brake) for brake in views.brakes() if brake.task == job.task), "")
+        return Hold(kind, text=text, cure=f"xpm release --task {last_name(job.task)}")
+    if kind == "capacity":
+        return _capacity(reader, job)
+    return Hold(kind)
+
+
+def _capacity(reader: Reader, job: JobView) -> Hold:
+    """What the job needs more of than there is."""
+    needs = needs_of(job.needs)
+    stock = Ledger(reader).stock([need.resource for need in needs])
+    over = [need for need in needs if need.amount > stock[need.resource].capacity]
+    return Hold(
+        "capacity",
+        text=" and ".join(
+            f"{need.amount:,} of token {need.name}, of which there are {stock[need.resource].capacity:,}"
+            for need in over
+        ),
+        cure="; ".join(f"xpm token set {need.name} {need.amount}" for need in over),
+    )
+
+
+def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]:
+    """The tokens and locks for which a ready job waits, or the code of one that runs."""
+    ledger, found = Ledger(reader), list[Need]()
+    if job.state is State.READY:
+        wanted = {job.id[:32]: needs_of(job.needs)}
+    elif job.state is State.RUNNING:
+        wanted = {wish.id: needs_of(wish.needs) for wish in ledger.wishes(job.id)}
+    else:
+        return []
+    pairs = [(id, need) for id, needs in wanted.items() for need in needs]
+    hosts = {worker.host for worker in views.workers()}
+    there = ledger.stock({need.resource for _, need in pairs}, hosts)
+    for id, need in pairs:
+        stock = there[need.resource]
+        holders = [
+            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(need.kind, one.amount)} "
+            f"for {duration(now - one.since)}"
+            for one in ledger.holders(need.resource)[:SHOWN]
+        ]
+        first = next(iter(ledger.waiters(need.resource)), None) if stock.free >= need.amount else None
+        if first is not None and first.id == id:
+            first = None
+        if stock.free < need.amount or first is not None:
+            told = standing(need, stock.capacity, stock.used, stock.free)
+            found.append(Need(told, holders, first.label if first is not None else ""))
+    return found
+
+
+def _use(kind: str, amount: int) -> str:
+    if kind != "l":
+        return f"has {amount:,}"
+    return "is writing it" if amount >= ALL else "is reading it"
+
+
+def _line(reader: Reader, views: Views, job: JobView, now: float) -> Line:
+    lease = reader.lease
+    workers = views.workers()
+    fitting = [one for one in workers if not silent(one, now, lease) and one.serves(job.queue, job.version)]
+    paused = views.paused().get(job.queue)
+    return Line(
+        job.queue,
+        unserved(job.queue, job.version, served(workers, now, lease), struck(workers, now, lease)),
+        Hold("pause", paused[1], paused[0], cure=f"xpm queue resume {job.queue}") if paused else None,
+        views.suspended(),
+        len(fitting),
+        sum(one.job is None for one in fitting),
+        views.ahead(job),
+    )
+
+
+def _near(views: Views, reader: Reader, job: JobView) -> Near | None:
+    """The done job of the same task with the fewest different parameters, the newest of several."""
+    mine = _parameters(reader, [job.id], views.payloads([job.id]))
+    if not mine:
+        return None
+    ids = views.listing(State.DONE, DONE_JOBS + 1)
+    same = [one for one in _of_task(views, ids[:DONE_JOBS], job.task) if one.id != job.id]
+    compared = same[:COMPARED]
+    found = _parameters(reader, [one.id for one in compared], views.payloads([one.id for one in compared]))
+    by_id: dict[str, JobView] = {one.id: one for one in compared}
+    best = min(
+        ((differences(mine[job.id], theirs), id) for id, theirs in found.items()),
+        key=lambda pair: len(pair[0]),
+        default=None,
+    )
+    if best is None:
+        return None
+    return Near(
+        _other(by_id[best[1]]), best[0], len(found), all=len(same) <= COMPARED and len(ids) <= DONE_JOBS
+    )
+
+
+def _of_task(views: Views, ids: Sequence[str], task: str) -> Iterator[JobView]:
+    count = 0
+    for at in range(0, len(ids), COMPARED):
+        for one in views.jobs(ids[at : at + COMPARED]):
+            if one is not None and one.task == task:
+                count += 1
+                yield one
+        if count > COMPARED:
+            return
+
+
+def _parameters(
+    reader: Reader, ids: Sequence[str], payloads: Sequence[bytes | None]
+) -> dict[str, dict[str, object]]:
+    """The parameters of jobs, as far as they can be read."""
+    known: dict[str, TypeInfo] = {}
+    found: dict[str, dict[str, object]] = {}
+    for id, payload in zip(ids, payloads, strict=True):
+        if payload is None:
+            continue
+        try:
+            missing = [key for key in type_keys(payload) if key not in known]
+            known |= {key: TypeInfo.unpack(packed) for key, packed in reader.types(missing).items()}
+            found[id] = dict(parameters(payload, known))
+        except MessageError:  # of a newer xpm: it can't be compared
+            continue
+    return found
