@@ -246,6 +246,14 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     (job,) = lab.json("jobs", "--state", "READY")["jobs"]
     assert job["note"] == "waits for token disk: 2 of 3 on a host, 1 free"
     lab.ok("cancel", "-e", "disks", "--yes")
+    write(lab, "here.py", "with token('disk', per='host').acquire(2):\n    pass\n")
+    refused = lab.run("run", "here.py")
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.strip().endswith("token disk: there is not so much of it on this host")
+    write(lab, "other.py", body.replace(", per='host'", ", 1").format(1))
+    refused = lab.run("run", "--detach", "other.py")
+    assert refused.returncode == 2
+    assert """token 'disk' is counted on each host for itself: write token("disk", per="host")""" in refused.stderr
 
 
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:

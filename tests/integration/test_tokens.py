@@ -6,8 +6,9 @@ import pytest
 from hands import SLOTS, Hands, drain, entry, job
 
 from xpm.broker.broker import Broker, Entry, Reply, Run
-from xpm.broker.ledger import Ledger
+from xpm.broker.ledger import Ledger, declare
 from xpm.broker.views import Views
+from xpm.core.requirement import Need
 from xpm.core.state import State
 
 
@@ -55,6 +56,13 @@ def test_what_exists_keeps_its_capacity(gpu: Broker) -> None:
     assert gpu.resize("t.gpu", 3) == 2
     assert gpu.resize("t.new", 1) == -1
     assert gpu.declare({"t.gpu": 0, "t.new": 0}) == {"t.gpu": 3, "t.new": 1}
+
+
+def test_a_token_is_counted_in_one_way(gpu: Broker) -> None:
+    assert gpu.declare({"h.gpu": 1, "h.disk": 1, "t.disk": 1}) == {"h.gpu": -2, "h.disk": 1, "t.disk": -2}
+    assert gpu.declare({"t.disk": 0, "l.disk": 1_000_000}) == {"t.disk": -2, "l.disk": 1_000_000}
+    assert {one.need.resource for one in Ledger(gpu).resources()} >= {"t.gpu", "h.disk"}
+    assert not {one.need.resource for one in Ledger(gpu).resources()} & {"h.gpu", "t.disk"}
 
 
 def test_no_more_run_than_there_are_tokens(gpu: Broker, run: Run, hands: Hands) -> None:
@@ -263,6 +271,14 @@ def test_each_host_has_its_own(gpu: Broker, run: Run, hands: Hands) -> None:
     assert hands.woken() == ["b"]
     gpu.resize("h.disk", 2, "two")
     assert [hands.claim("c").claim is None] == [False]
+
+
+def test_code_asks_for_what_its_own_host_can_have(gpu: Broker) -> None:
+    gpu.declare({"h.disk": 1})
+    gpu.resize("h.disk", 3, "large")
+    assert gpu.acquire("small", "h.disk=2", host="small").resource == "h.disk"
+    assert gpu.acquire("large", "h.disk=3", host="large").outcome == "granted"
+    assert declare(gpu, [Need("h", "disk", 3, 1)]) == ({"h.disk": 3}, [])
 
 
 # Held by code

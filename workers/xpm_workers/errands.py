@@ -27,16 +27,17 @@ import platform
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from xpm.broker.broker import Broker, Claim
+from xpm.broker.ledger import declare
 from xpm.broker.views import Views
 from xpm.core.message import type_keys
 from xpm.core.outputs import Output
-from xpm.core.requirement import Need, capacities_of, differing, needs_text, refuse_excess
+from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.state import State
 from xpm.errors import BrokerError, JobError, MessageError, XpmError
 from xpm_workers import frames
@@ -182,7 +183,8 @@ class _Errand:
     def _submit(self, asked: Asked) -> Frame:
         broker = self._errands.broker
         _, needs = self._patiently(lambda: self._errands.offspring.submit(broker, self._claim, asked))
-        self._note(needs, self._patiently(lambda: broker.declare(capacities_of(needs))) if needs else {})
+        if needs:
+            self._note(self._patiently(lambda: declare(broker, needs))[1])
         return ["submitted"]
 
     def _tell(self, outputs: Sequence[Output]) -> Frame:
@@ -201,8 +203,8 @@ class _Errand:
 
     # Tokens and locks
 
-    def _note(self, needs: Sequence[Need], found: Mapping[str, int]) -> None:
-        for told in differing(needs, found):
+    def _note(self, differing: Sequence[str]) -> None:
+        for told in differing:
             frames.send(self._line, ["note", told])
 
     def _wait(self, needs: Sequence[Need], timeout: float | None, priority: int) -> None:
@@ -210,8 +212,8 @@ class _Errand:
 
     def _acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Frame:
         broker = self._errands.broker
-        found = self._patiently(lambda: broker.declare(capacities_of(needs)))
-        self._note(needs, found)
+        found, differing = self._patiently(lambda: declare(broker, needs))
+        self._note(differing)
         refuse_excess(found, needs)
         fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority), timeout)
         return ["late"] if fence is None else ["granted", fence]

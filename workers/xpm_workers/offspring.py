@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm.broker.broker import Broker, Claim, Entry, Execution, Outcome, Run
+from xpm.broker.ledger import declare
 from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.views import JobView, RunView, Views
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
@@ -114,7 +115,7 @@ class Offspring:
         if "nb" in wishes:
             wishes["nb"] = int(wishes["nb"]) + round(1000 * (broker.now() - time.time()))
         if needs:
-            refuse_excess(broker.declare(capacities_of(needs)), needs, asked.label)
+            refuse_excess(declare(broker, needs)[0], needs, asked.label)
             wishes["rs"] = needs_text(needs)
         return Entry(
             asked.id, asked.task, asked.label, asked.payload, tuple(asked.inputs), asked.tags, queue,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from xpm.broker.reader import Reader
+from xpm.broker.resources import Resources
 from xpm.broker.views import Views
 from xpm.broker.wire import unpack
-from xpm.core.requirement import Need, needs_of
+from xpm.core.requirement import Need, capacities_of, differing, needs_of
 from xpm.types import short
 
 TURN = 1 << 40
@@ -237,6 +238,19 @@ class Ledger:
         label, needs, since = (value or b"" for value in values)
         shown = label.decode("utf-8", "surrogateescape")
         return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode())
+
+
+def declare(broker: Resources, needs: Sequence[Need]) -> tuple[dict[str, int], list[str]]:
+    """Makes the tokens and locks that don't exist.
+
+    Returns:
+        What there is of each resource, on the host that has most of it for one that each host has for itself, below 0
+        where there is none, see `Resources.declare`; and what to say of those with another capacity than was given.
+    """
+    found = broker.declare(capacities_of(needs))
+    each = [name for name, capacity in found.items() if name.startswith("h.") and capacity >= 0]
+    most = {name: stock.capacity for name, stock in Ledger(broker).stock(each).items()}
+    return found | most, differing(needs, found)
 
 
 def _amount(one: Holding, resource: str) -> int:

@@ -46,7 +46,9 @@ class Grant:
             JobError: the job that asked is not its worker's any more.
         """
         if self.outcome == "over":
-            raise SubmissionError(f"{self.resource[2:]}: there is not so much of it any more")
+            kind, _, name = self.resource.partition(".")
+            where = " on this host" if kind == "h" else ""
+            raise SubmissionError(f"token {name}: there is not so much of it{where}")
         if self.outcome == "fenced":
             raise JobError(FENCED)
         return self.fence if self.outcome == "granted" else None
@@ -79,7 +81,7 @@ class Resources(Reader):
             capacities: of each resource; 0 makes none.
 
         Returns:
-            The capacity of each; -1 where there is none.
+            The capacity of each; -1 where there is none, -2 where a token of that name is counted in the other way.
         """
         found = self._scripts.run("declare", pack([list(pair) for pair in capacities.items()]))
         return dict(zip(capacities, map(int, found), strict=True))

@@ -167,8 +167,19 @@ def differing(needs: Iterable[Need], there: Mapping[str, int]) -> list[str]:
         f"token {need.name}: the script gives it {need.capacity}, it has {there[need.resource]}, which holds; "
         f"'xpm token set {need.name} {need.capacity}' changes it"
         for need in needs
-        if need.kind != "l" and need.capacity is not None and there[need.resource] != need.capacity
+        if need.kind != "l"
+        and need.capacity is not None
+        and there[need.resource] not in (need.capacity, OTHERWISE)
     ]
+
+
+OTHERWISE = -2
+"""The capacity of a token that is counted in another way, for all hosts together or per host."""
+
+_WAYS = {
+    "t": ("on each host for itself", 'token("{}", per="host")'),
+    "h": ("for all hosts together", 'token("{}")'),
+}
 
 
 def refuse_excess(capacities: Mapping[str, int], needs: Iterable[Need], what: str = "") -> None:
@@ -180,6 +191,11 @@ def refuse_excess(capacities: Mapping[str, int], needs: Iterable[Need], what: st
     head = f"{what}: " if what else ""
     for need in needs:
         there = capacities[need.resource]
+        if there == OTHERWISE:
+            way, call = _WAYS[need.kind]
+            raise SubmissionError(
+                f"{head}token {need.name!r} is counted {way}: write {call.format(need.name)}"
+            )
         if there < 0:
             raise SubmissionError(
                 f"{head}there is no token {need.name!r}: token({need.name!r}, N) or "

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 
+from xpm.broker import ledger
 from xpm.broker.broker import Broker
-from xpm.broker.ledger import Ledger
 from xpm.broker.resources import SHARE
-from xpm.core.requirement import Need, capacities_of, differing, needs_text, not_free, refuse_excess
+from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
 from xpm.errors import BrokerError
+from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
@@ -38,6 +39,7 @@ class Grasp:
     def __init__(self, workspace: Workspace, settings: Settings, voice: Voice) -> None:
         self._link = Link(workspace, settings, voice)
         self._voice = voice
+        self._verbose = settings.verbose
         self._lock = threading.Lock()
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
@@ -48,6 +50,13 @@ class Grasp:
             SubmissionError: there is not so much of it, or no such token.
             BrokerUnreachable: there is no broker.
         """
+        try:
+            return self._acquired(needs, timeout, priority)
+        except PLAIN:
+            plainly(whole=self._verbose)
+            raise
+
+    def _acquired(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         with self._lock:
             if not self._link.open:
                 self._link.connect()
@@ -120,14 +129,12 @@ def declare(broker: Broker, needs: Sequence[Need], voice: Voice) -> dict[str, in
     """Makes the tokens and locks that don't exist, and says which have another capacity than the script gives.
 
     Returns:
-        The capacity of each resource, on the host that has most of it for one that each host has for itself; -1 for a
-        token that doesn't exist and was given none.
+        What there is of each, see `xpm.broker.ledger.declare`.
     """
-    found = broker.declare(capacities_of(needs))
-    for told in differing(needs, found):
+    found, differing = ledger.declare(broker, needs)
+    for told in differing:
         voice.once(told)
-    each = [name for name, capacity in found.items() if name.startswith("h.") and capacity >= 0]
-    return found | {name: stock.capacity for name, stock in Ledger(broker).stock(each).items()}
+    return found
 
 
 @cache

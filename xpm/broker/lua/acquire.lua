@@ -6,7 +6,7 @@ local name, needs, job = ARGV[2], ARGV[3], ARGV[8]
 local v = call('HMGET', key('a', name), 'needs', 'f')
 if job ~= '' and not held(job, ARGV[9]) then return { 'fenced' } end
 if not v[1] then
-  local over = exceeds(needs)
+  local over = exceeds(needs, ARGV[6])
   if over then return { 'over', over } end
   call('HSET', key('a', name), 'needs', needs, 'p', ARGV[4], 'host', ARGV[6], 'facts', ARGV[7], 'j', job, 'x', ARGV[9],
     'turn', call('HGET', P .. 'turns', '*') or 0, 'order', call('HINCRBY', P .. 'meta', 'order', 1), 't0', now)

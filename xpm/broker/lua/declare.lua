@@ -1,11 +1,14 @@
 -- declare: tokens and locks that are about to be used. Use: needs
 -- ARGV: 2 packed list of {resource, capacity}; what there is keeps its capacity; 0: it is not made.
--- Returns the capacity of each; -1 where there is none.
-local replies = {}
+-- Returns the capacity of each; -1 where there is none, -2 where a token of that name is counted in the other way.
+local replies, other = {}, { t = 'h', h = 't' }
 for i, wanted in ipairs(cmsgpack.unpack(ARGV[2])) do
   local resource, capacity = wanted[1], tonumber(wanted[2])
   local found = call('HGET', key('res', resource), 'c')
-  if not found and capacity > 0 then
+  local way = other[string.sub(resource, 1, 1)]
+  if not found and way and call('HEXISTS', key('res', way .. string.sub(resource, 2)), 'c') == 1 then
+    found = -2
+  elseif not found and capacity > 0 then
     call('HSET', key('res', resource), 'c', capacity)
     call('SADD', P .. 'resources', resource)
     found = capacity
