@@ -14,8 +14,9 @@ import pytest
 from commands import XPM, Lab
 from rq.cli import main as rq
 
+from xpm.broker.standing import unserved
 from xpm.cli.main import COMMANDS, xpm
-from xpm.cli.words import ago, unserved
+from xpm.cli.words import ago
 from xpm.core.lengths import duration
 from xpm.extras import install_line
 

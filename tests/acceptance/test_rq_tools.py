@@ -18,7 +18,9 @@ from servers import Server
 
 from xpm import token
 from xpm.broker import rq as rqnames
+from xpm.broker.silence import silent
 from xpm.core.state import State
+from xpm.errors import UsageError
 from xpm_workers.sweeper import Sweeper, Turn
 
 pytestmark = pytest.mark.rq
@@ -256,6 +258,45 @@ def test_a_stock_worker_takes_what_may_have_its_token_and_never_more(
     works.until(lambda: works.views.counts()[State.DONE] == 3)
     assert sorted(n for n, _ in starts(tmp_path)) == [0, 1, 2]
     works.until(lambda: works.client.hlen(held) == 0)
+
+
+def test_stock_workers_of_one_host_share_what_it_has(works: Farm, tmp_path: Path, stock: Stock) -> None:
+    works.broker.declare({"h.disk": 1})
+    tasks = [works.tasks.Wait.C(n=n, folder=tmp_path) for n in range(3)]
+    works.send(works.run(), *tasks, requires=[token("disk", per="host")(1)])
+    for _ in range(2):
+        stock.start()
+    works.until(lambda: starts(tmp_path))
+    works.until(lambda: len(works.views.workers()) == 2)
+    assert works.views.counts()[State.RUNNING] == 1
+    host = works.views.workers()[0].host
+    assert works.client.hget(f"{works.broker.prefix}res:h.disk", f"u@{host}") == b"1"
+    (tmp_path / "gate").touch()
+    works.until(lambda: works.views.counts()[State.DONE] == 3)
+    assert works.client.hget(f"{works.broker.prefix}res:h.disk", f"u@{host}") == b"0"
+
+
+def test_a_stock_worker_is_seen_once_idle_or_busy(works: Farm, tmp_path: Path, stock: Stock) -> None:
+    tasks = [works.tasks.Wait.C(n=n, folder=tmp_path) for n in range(2)]
+    works.send(works.run(), tasks[0])
+    (tmp_path / "gate").touch()
+    process = stock.start()
+    works.until(lambda: works.views.counts()[State.DONE] == 1)
+    works.until(lambda: not works.views.enrolled())
+    (idle,) = works.views.workers()
+    assert (idle.stock, idle.pid, idle.job) == (True, process.pid, None)
+    assert idle.born <= idle.seen and idle.serves("default") and not idle.serves("other")
+    assert not silent(idle, idle.seen + 1e6, LEASE), "RQ forgets it by itself"
+    with pytest.raises(UsageError, match=f"{process.pid}: is RQ's own worker.*: kill {process.pid}, on "):
+        works.views.named([str(process.pid)])
+    (tmp_path / "gate").unlink()
+    works.send(works.run(), tasks[1])
+    works.until(lambda: len(starts(tmp_path)) == 2)
+    (busy,) = works.views.workers()
+    assert (busy.stock, busy.pid, busy.job) == (True, process.pid, works.job("Wait n=1").id[:32])
+    (tmp_path / "gate").touch()
+    process.terminate()
+    works.until(lambda: not works.views.workers())
 
 
 @pytest.mark.parametrize("command", NAMED)

@@ -253,7 +253,10 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     write(lab, "other.py", body.replace(", per='host'", ", 1").format(1))
     refused = lab.run("run", "--detach", "other.py")
     assert refused.returncode == 2
-    assert """token 'disk' is counted on each host for itself: write token("disk", per="host")""" in refused.stderr
+    assert (
+        """token 'disk' is counted on each host for itself: write token("disk", per="host")"""
+        in refused.stderr
+    )
 
 
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:

@@ -62,7 +62,10 @@ def run(job: str) -> None:
         burst=True, pool="rq", freeze_limit=settings.freeze_limit,
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
-    name = f"{namespace}.{socket.gethostname()}.{os.getpid()}.rq"
+    host = socket.gethostname()
+    name = f"{namespace}.{host}.{os.getpid()}.rq"
+    # What its host has for itself is counted there.
+    broker.enrol(name, {"host": host, "pid": os.getpid(), "rq": str(current.worker_name or "")})
     serving = Serving(duty, broker, name, Orders(), Means(nursery.path, apart))
     listener = _listen(broker.client, serving)
     try:

@@ -6,6 +6,7 @@ The keys and fields of RQ that are written stand in `lua/lib/rq.lua` and `rqlive
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from xpm.broker.wire import pack, unpack
@@ -28,6 +29,11 @@ def job(namespace: Namespace, id: str) -> str:
     return f"{namespace}-{id[:32]}"
 
 
+def workers(queue: str) -> str:
+    """The key of the set of workers that serve one of RQ's queues: of the keys of their hashes."""
+    return f"rq:workers:{queue}"
+
+
 def channel(worker: str) -> str:
     """Where a worker hears RQ's commands."""
     return f"rq:pubsub:{worker}"
@@ -46,6 +52,14 @@ def parse_job(id: str) -> tuple[Namespace, ShortId] | None:
     """Namespace and short id of one of our RQ jobs; None for a foreign one."""
     found = re.fullmatch(r"([0-9a-f]{12})-([0-9a-f]{32})", id)
     return (Namespace(found[1]), ShortId(found[2])) if found else None
+
+
+def moment(text: str) -> float:
+    """A time as RQ writes it, in seconds since 1970; 0 when it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
 
 
 class Serializer:

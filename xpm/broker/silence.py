@@ -20,9 +20,11 @@ def clock(broker: Reader) -> float:
 def silent(worker: WorkerView, now: float, lease: float) -> bool:
     """Whether a worker was not heard of for longer than it may be silent: a busy one renews its lease.
 
+    RQ forgets its own by itself.
+
     Args:
         worker: the worker.
         now: the broker's time.
         lease: the length of leases, in seconds.
     """
-    return now - worker.seen > max(lease, LEAST)
+    return not worker.stock and now - worker.seen > max(lease, LEAST)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple, cast
 
+from xpm.broker import rq
 from xpm.broker.broker import Failure
 from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
-from xpm.broker.rq import SUSPENDED
 from xpm.broker.wire import unpack
 from xpm.core.naming import last_name
 from xpm.core.retries import Retries
@@ -164,6 +164,10 @@ class WorkerView:
     job: ShortId | None
     suspects: tuple[ShortId, ...] = ()
     """Jobs that died one after the other as soon as they had begun, if its pool therefore gets no more."""
+    stock: bool = False
+    """Whether it is one of RQ's own, which claims each job as it starts it, and is heard of by RQ only."""
+    behind: str = ""
+    """RQ's name of the worker that has started it for one job, if that is one of RQ's own."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -447,7 +451,7 @@ class Views:
 
     def suspended(self) -> bool:
         """Whether RQ's tools have suspended all workers."""
-        return bool(self._ask(lambda: self._client.exists(SUSPENDED)))
+        return bool(self._ask(lambda: self._client.exists(rq.SUSPENDED)))
 
     def failure(self, job: str) -> Failure | None:
         """Why the last attempt of a job failed."""
@@ -539,7 +543,15 @@ class Views:
     # Workers
 
     def workers(self) -> list[WorkerView]:
-        """The workers that are enrolled."""
+        """The workers that are enrolled, then RQ's own that serve our queues."""
+        enrolled, stock = self.enrolled(), {one.name: one for one in self._stock()}
+        for one in enrolled:
+            if one.behind in stock:
+                stock[one.behind] = replace(stock[one.behind], job=one.job)
+        return [*(one for one in enrolled if one.behind not in stock), *stock.values()]
+
+    def enrolled(self) -> list[WorkerView]:
+        """The workers that are enrolled: ours, and what RQ's own start for a job, as long as it runs."""
         names = [
             name.decode() for name in self._ask(lambda: self._client.zrange(f"{self._prefix}workers", 0, -1))
         ]
@@ -549,15 +561,38 @@ class Views:
         found = [_worker(name, row) for name, row in zip(names, self._ask(pipe.execute), strict=True) if row]
         return self._suspected(found)
 
+    def _stock(self) -> list[WorkerView]:
+        """RQ's own workers on our queues."""
+        queues = sorted({slot.partition(":")[0] for slot in self._broker.slots()})
+        pipe = self._client.pipeline(transaction=False)
+        for queue in queues:
+            pipe.smembers(rq.workers(rq.queue(self._broker.namespace, queue)))
+        serving: dict[str, list[str]] = {}
+        for queue, found in zip(queues, self._ask(pipe.execute), strict=True):
+            for key in found:
+                serving.setdefault(key.decode(), []).append(queue)
+        own = f"rq:worker:{self._broker.namespace}."
+        keys = sorted(key for key in serving if not key.startswith(own))
+        for key in keys:
+            pipe.hgetall(key)
+        there = [(key, row) for key, row in zip(keys, self._ask(pipe.execute), strict=True) if row]
+        return [_stock(key, row, serving[key]) for key, row in there]
+
     def named(self, names: Sequence[str]) -> list[WorkerView]:
         """The workers that people call so, each once; see `WorkerView.names`.
 
         Raises:
             UsageError: a name is of none.
         """
-        workers, found = self.workers(), dict[str, WorkerView]()
+        workers, found = self.enrolled(), dict[str, WorkerView]()
         for name in names:
             own = [one for one in workers if name in one.names]
+            foreign = [] if own else [one for one in self._stock() if name in one.names]
+            if foreign:
+                host, pid = foreign[0].place
+                raise UsageError(
+                    f"{name}: is RQ's own worker, which ends after its job on SIGTERM: kill {pid}, on {host}"
+                )
             if not own:
                 hosts = sorted({one.place[0] for one in workers})
                 known = f"; there are workers on {', '.join(hosts[:10])}" if hosts else ": there are none"
@@ -600,10 +635,21 @@ def _progress(packed: bytes | None) -> Progress | None:
     return Progress(float(value), desc or "")
 
 
+def _stock(key: str, row: dict[bytes, bytes], queues: Sequence[str]) -> WorkerView:
+    """One of RQ's own workers, as RQ keeps it."""
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
+    pid = fields.get("pid", "")
+    return WorkerView(
+        key.removeprefix("rq:worker:"), fields.get("hostname", ""), int(pid) if pid.isdigit() else 0, "rq",
+        tuple(f"{queue}:1" for queue in queues), rq.moment(fields.get("birth", "")),
+        rq.moment(fields.get("last_heartbeat", "")), None, stock=True,
+    )  # fmt: skip
+
+
 def _worker(name: str, row: dict[bytes, bytes]) -> WorkerView:
     fields = {key.decode(): value.decode("utf-8", "replace") for key, value in row.items()}
     return WorkerView(
         name, fields.get("host", ""), int(fields.get("pid", 0)), fields.get("pool", ""),
         tuple(fields.get("slots", "").split()), int(fields.get("born", 0)) / 1000, int(fields.get("seen", 0)) / 1000,
-        ShortId(fields["g"]) if fields.get("g") else None,
+        ShortId(fields["g"]) if fields.get("g") else None, behind=fields.get("rq", ""),
     )  # fmt: skip

@@ -83,6 +83,8 @@ def queues(one: WorkerView) -> list[str]:
 def _cells(one: WorkerView, job: JobView | None, silent: bool, ending: bool) -> list[Cell]:
     seen: Cell = (ago(one.seen), "bold red" if silent else "dim")
     idle: Cell = ("silent", "bold red") if silent else ("idle", "dim")
+    if one.stock:
+        idle = ("idle, one of RQ's own", "dim")
     if one.suspects and not silent:
         idle = (f"gets no jobs: {', '.join(map(brief, one.suspects))} died there at once", "bold red")
     what: list[Cell] = (
@@ -102,6 +104,7 @@ def _as_json(one: WorkerView, job: JobView | None, silent: bool) -> dict[str, An
         "born": one.born or None,
         "seen": one.seen or None,
         "silent": silent,
+        "stock": one.stock,
         "suspects": list(one.suspects),
         "job": {"id": job.id, "label": job.label} if job else None,
     }
@@ -173,7 +176,7 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         raise UsageError("which workers? name them or their hosts, or say --all; xpm worker lists them")
     reach = Reach(options_of(context))
     reach.say_where()
-    chosen = reach.views.workers() if everyone else reach.views.named(names)
+    chosen = reach.views.enrolled() if everyone else reach.views.named(names)
     busy = sum(one.job is not None for one in chosen)
     screen = Screen(no_color=reach.settings.no_color)
     if chosen and not reach.options.json:

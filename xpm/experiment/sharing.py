@@ -109,7 +109,7 @@ def _resource(of: object, expected: str, kinds: str) -> str:
 
 
 def _drain(link: Link, names: tuple[str, ...]) -> int:
-    chosen = link.views.named(names) if names else link.views.workers()
+    chosen = link.views.named(names) if names else link.views.enrolled()
     return len(link.broker.dismiss([one.name for one in chosen])) if chosen else 0
 
 
