@@ -266,6 +266,7 @@ def test_a_job_that_is_always_killed_ends_in_error(works: Farm) -> None:
     job = works.until(works.in_state("Die how=SIGKILL", State.ERROR))
     failure = works.views.failure(job.id)
     assert job.attempt == 3
+    assert job.reason == "ended 3 times without a word: its process was ended by SIGKILL"
     assert failure is not None and failure.type == "WorkerLost" and "SIGKILL" in failure.message
     attempts = read_attempts(works.workspace.jobpath(job.task, job.id))
     assert [one.n for one in attempts] == [1, 2, 3]

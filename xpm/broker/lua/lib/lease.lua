@@ -58,8 +58,8 @@ local function lost(id, j, why)
   if losses < LOSSES then
     unfinished(id, j, nil, why, 'ls', losses)
   else
-    give_up(id, j, 'HostLost', losses .. ' executions of this job ended with their pools or hosts; the last: ' .. why, why,
-      'ls', losses)
+    give_up(id, j, 'HostLost', losses .. ' executions of this job ended with their pools or hosts; the last: ' .. why,
+      'ended ' .. losses .. ' times with its pool or host: ' .. why, 'ls', losses)
   end
 end
 
@@ -80,8 +80,8 @@ local function crashed(id, j, why, host, pool)
   if survives(j, crashes) then
     unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'nb', j.nb or 0)
   else
-    give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why, why,
-      'cr', crashes, 'ah', host)
+    give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why,
+      'ended ' .. crashes .. ' times without a word: ' .. why, 'cr', crashes, 'ah', host)
   end
 end
 
