@@ -410,14 +410,19 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
         "next.py",
         f"{WRITER}with experiment('next'):\n"
         "    for n in range(3): Use.C(n=tag(n), room=room).submit(requires=[gpu(2)], priority=n)\n"
+        "    Use.C(n=tag(5), room=room).submit(requires=[gpu(1)], priority=-1)\n"
         "    Writer.C().submit()\n",
     )
     lab.ok("run", "--detach", "next.py")
-    until(lambda: len(lab.json("token", "show", "gpu")["waiters"]) == 3)
+    until(lambda: len(lab.json("token", "show", "gpu")["waiters"]) == 4)
     shown = lab.json("token", "show", "gpu")
-    assert [one["label"] for one in shown["waiters"]] == ["Use n=2", "Use n=1", "Use n=0"]
+    assert [one["label"] for one in shown["waiters"]] == ["Use n=2", "Use n=1", "Use n=0", "Use n=5"]
+    notes = {job["label"]: job["note"] for job in lab.json("jobs", "--state", "READY")["jobs"]}
+    assert notes["Use n=2"] == "waits for token gpu: 2 of 2, 1 free"
+    assert notes["Use n=5"] == "after Use n=2 in line for token gpu"
     until(lambda: lab.json("lock", "show", "paper")["waiters"])
     (writer,) = (job for job in lab.json("jobs", "--state", "RUNNING")["jobs"] if "Writer" in job["label"])
+    assert writer["note"].endswith("s, its code waits for lock paper, to write: it is read by 1")
     said = lab.ok("why", writer["id"])
     assert "\nits code waits for lock paper, to write: it is read by 1\n" in said
     assert "is reading it for " in said

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from xpm.broker.ledger import Ledger
+from xpm.broker.ledger import Holding, Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import silent
 from xpm.broker.views import JobView, Progress, WorkerView
 from xpm.core.lengths import duration
-from xpm.core.requirement import needs_of, standing
+from xpm.core.requirement import NOUNS, Need, needs_of, standing
 from xpm.core.state import State
 from xpm.core.words import plural
 
@@ -101,19 +101,39 @@ def clock_time(seconds: float) -> str:
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", when)
 
 
-def lacks(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> dict[str, str]:
-    """What is not free of what ready jobs need, by the text of their needs."""
-    texts = {job.needs: needs_of(job.needs) for job in jobs if job.state is State.READY and job.needs}
-    if not texts:
+def lacking(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> dict[str, str]:
+    """What ready jobs, and the code of running ones, wait for of tokens and locks, by the jobs' identifiers.
+
+    Args:
+        broker: is asked.
+        jobs: any jobs.
+        hosts: those that have workers.
+    """
+    ledger, wanted = Ledger(broker), dict[str, list[Need]]()
+    for job in jobs:
+        if job.state is State.READY and job.needs:
+            wanted[job.id] = list(needs_of(job.needs))
+        elif job.state is State.RUNNING and job.asks:
+            wanted[job.id] = [need for wish in ledger.wishes(job.id) for need in needs_of(wish.needs)]
+    if not wanted:
         return {}
-    stock = Ledger(broker).stock({need.resource for needs in texts.values() for need in needs}, hosts)
+    stock = ledger.stock({need.resource for needs in wanted.values() for need in needs}, hosts)
+    heads: dict[str, Holding | None] = {}
     found: dict[str, str] = {}
-    for text, needs in texts.items():
-        for need in needs:
-            there = stock[need.resource]
-            if there.free < need.amount:
-                found[text] = f"waits for {standing(need, there.capacity, there.used, there.free)}"
-                break
+    for job in jobs:
+        needs = wanted.get(job.id, [])
+        short = [need for need in needs if stock[need.resource].free < need.amount]
+        if short:
+            there = stock[short[0].resource]
+            found[job.id] = f"waits for {standing(short[0], there.capacity, there.used, there.free)}"
+        elif job.state is State.READY:
+            for need in needs:
+                if need.resource not in heads:
+                    heads[need.resource] = next(iter(ledger.waiters(need.resource)), None)
+                head = heads[need.resource]
+                if head is not None and head.id != job.id[:32]:
+                    found[job.id] = f"after {head.label} in line for {NOUNS[need.kind]} {need.name}"
+                    break
     return found
 
 

@@ -56,6 +56,7 @@ _FIELDS = (
     "by",
     "st",
     "rs",
+    "aq",
 )
 
 
@@ -104,6 +105,8 @@ class JobView:
     """When it is attempted again, packed by `xpm.core.retries`; empty: never."""
     due: float = 0.0
     """Before when it may not start."""
+    asks: bool = False
+    """Whether its code holds tokens or locks, or waits for some."""
 
     @property
     def attempts(self) -> int:
@@ -615,7 +618,38 @@ class Views:
 
 def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
     text = [(value or b"").decode("utf-8", "replace") for value in row]
-    d, t, label, s, m, q, k, p, n, w, b, h, e, x, f, a, cr, u, c, r, t0, t1, t2, rt, ry, nb, by, st, rs = text
+    (
+        d,
+        t,
+        label,
+        s,
+        m,
+        q,
+        k,
+        p,
+        n,
+        w,
+        b,
+        h,
+        e,
+        x,
+        f,
+        a,
+        cr,
+        u,
+        c,
+        r,
+        t0,
+        t1,
+        t2,
+        rt,
+        ry,
+        nb,
+        by,
+        st,
+        rs,
+        aq,
+    ) = text
     if not s:
         return None
     asked, _, who = by.partition(" ")
@@ -624,7 +658,7 @@ def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
         JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
         tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
         int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, who, int(asked or 0) / 1000, st, rs,
-        int(rt or 0), ry, int(nb or 0) / 1000,
+        int(rt or 0), ry, int(nb or 0) / 1000, bool(aq),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,16 +120,17 @@ def pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[lis
 def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     """The jobs with what is to be said of each."""
     from xpm.broker.silence import clock
-    from xpm.broker.standing import lacks, served, struck
+    from xpm.broker.standing import lacking, served, struck
 
     now = clock(broker)
     running = [job.id for job in jobs if job.state is State.RUNNING]
     progress = dict(zip(running, views.progress(running), strict=True))
     ready = any(job.state is State.READY for job in jobs)
-    workers = views.workers() if ready else []
+    asks = any(job.asks for job in jobs)
+    workers = views.workers() if ready or asks else []
     slots, barred = served(workers, now, broker.lease), struck(workers, now, broker.lease)
-    lacking = lacks(broker, jobs, {worker.host for worker in workers})
-    return [_row(job, progress.get(job.id), slots, barred, lacking, now) for job in jobs]
+    waits = lacking(broker, jobs, {worker.host for worker in workers})
+    return [_row(job, progress.get(job.id), slots, barred, waits.get(job.id, ""), now) for job in jobs]
 
 
 def _row(
@@ -137,15 +138,16 @@ def _row(
     progress: Progress | None,
     slots: Collection[str],
     barred: Sequence[WorkerView],
-    lacking: Mapping[str, str],
+    waits: str,
     now: float,
 ) -> Row:
     from xpm.broker.standing import note, unserved
 
     if job.state is not State.READY:
-        return Row(job, note(job, progress, now), progress, blocked=False)
+        told = ", its code ".join(part for part in (note(job, progress, now), waits) if part)
+        return Row(job, told, progress, blocked=False)
     why = unserved(job.queue, job.version, slots, barred)
-    return Row(job, why or lacking.get(job.needs) or note(job, progress, now), progress, bool(why))
+    return Row(job, why or waits or note(job, progress, now), progress, bool(why))
 
 
 def experiments_of(views: Views, jobs: Sequence[JobView]) -> dict[str, str]:

@@ -23,6 +23,9 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 Kind = Literal["t", "h", "l"]
 
+NOUNS = {"t": "token", "h": "token", "l": "lock"}
+"""What people call a resource of each kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
