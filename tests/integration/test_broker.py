@@ -376,6 +376,8 @@ def test_a_missing_input_is_made_again_first(broker: Broker, run: Run, hands: Ha
         State.WAITING,
         State.WAITING,
     ]
+    found = views.job(job("b"))
+    assert found and found.attempt == 0, "it was not its fault"
 
 
 def test_a_worker_takes_the_job_that_rq_handed_it(broker: Broker, run: Run, hands: Hands) -> None:

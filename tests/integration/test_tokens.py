@@ -141,6 +141,14 @@ def test_later_ones_that_pass_are_noted(gpu: Broker, run: Run, hands: Hands) -> 
     assert gpu.client.zrange(f"{gpu.prefix}late", 0, -1) == [job("both")[:32].encode()]
 
 
+def test_code_that_passes_is_noted(gpu: Broker, run: Run, hands: Hands) -> None:
+    assert gpu.acquire("first", "t.licence=1").outcome == "granted"
+    gpu.submit(run, [needing("both", "t.gpu=2,t.licence=1")])
+    assert all_that_start(hands) == {}
+    assert gpu.acquire("second", "t.gpu=1").outcome == "granted"
+    assert gpu.client.zrange(f"{gpu.prefix}late", 0, -1) == [job("both")[:32].encode()]
+
+
 def test_jobs_without_tokens_go_on_while_others_wait(gpu: Broker, run: Run, hands: Hands) -> None:
     gpu.submit(run, [needing(f"gpu {n}", "t.gpu=1") for n in range(300)])
     gpu.submit(run, [entry(n) for n in range(5)])
