@@ -217,7 +217,7 @@ def lab_with_gpu() -> Iterator[Lab]:
         ("token('none')(1)", "there is no token 'none'"),
         ("token('gpu', 3)(3)", "needs gpu(3), there are 2; 'xpm token set gpu 3' raises it"),
         ("gpu(3)", "gpu(3): 3 are wanted, there are 2"),
-        ("gpu", "call it with an amount, gpu(1)"),
+        ("gpu", "as gpu(1) or lock('index').read(), got token('gpu', 2)"),
     ],
 )
 def test_more_than_there_is_is_refused_at_submission(lab_with_gpu: Lab, need: str, said: str) -> None:
@@ -351,7 +351,8 @@ for wrong in ((), (gpu,), (gpu(2), gpu(1))):
         "acquire(gpu(1), licence(1))",
         "all is back",
         'acquire(): nothing to hold; name it, as in acquire(gpu(1), lock("index").read())',
-        "acquire(): expected amounts of tokens and locks, got token('gpu', 2): call it with an amount, gpu(1)",
+        "acquire(): expected amounts of tokens, and locks to read or to write, as gpu(1) or lock('index').read(), "
+        "got token('gpu', 2)",
         "acquire(): gpu: 3 are wanted, there are 2",
     ]
 

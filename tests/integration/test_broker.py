@@ -380,6 +380,16 @@ def test_a_missing_input_is_made_again_first(broker: Broker, run: Run, hands: Ha
     assert found and found.attempt == 0, "it was not its fault"
 
 
+def test_what_is_not_ready_is_dropped_from_its_line(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.submit(run, [entry("a"), entry("b"), entry("c")])
+    hands.run("a")
+    (line,) = broker.client.keys(f"{broker.prefix}ready:*")
+    broker.client.zadd(line, {short(job("a")): -1})
+    claim = hands.claim().claim
+    assert claim and claim.id == job("b")
+    assert broker.client.zrange(line, 0, -1) == [short(job("c")).encode()]
+
+
 def test_a_worker_takes_the_job_that_rq_handed_it(broker: Broker, run: Run, hands: Hands) -> None:
     broker.submit(run, [entry("a"), entry("b"), entry("c", "a")])
     reply = broker.take("w", hands.number("w"), short(job("b")))

@@ -37,6 +37,23 @@ def test_each_life_of_a_server_gives_larger_fences(start_server: Callable[..., S
     assert len({fence[:10] for fence in fences}) == 3
 
 
+def test_after_a_servers_new_life_nothing_expires_for_one_lease(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    broker = Broker(open_client(server.url), NAMESPACE, lease=60)
+    hands = Hands(broker)
+    broker.submit(broker.open("e", "1"), [entry("a")])
+    claim = granted(hands, "w")
+    server.kill()
+    server.start()
+    with server.client() as client:
+        client.zadd(f"{broker.prefix}leases", {claim.id[:32]: 1})
+        assert broker.overdue()[1] == []
+        grace = int(client.hget(f"{broker.prefix}meta", "grace")) - broker.overdue()[0]
+        assert 30_000 < grace <= 60_000
+        client.hset(f"{broker.prefix}meta", "grace", 1)
+        assert [job for job, *_ in broker.overdue()[1]] == [claim.id[:32]]
+
+
 def test_a_connection_that_outlived_the_data_it_was_greeted_with_gets_no_fence_twice(
     start_server: Callable[..., Server],
 ) -> None:

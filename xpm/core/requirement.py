@@ -82,22 +82,25 @@ def checked_amount(amount: Any, what: str, most: int | None) -> int:
 
 
 def collected(needs: object, what: str = "requires=") -> tuple[Need, ...]:
-    """All needs of a job, or of running code, in the order of their resources; of a token named twice, the sum.
+    """All needs of a job, or of running code, in the order of their resources; of a token named twice, the sum, of a lock
+    read and written, the writing.
 
     Args:
         needs: what was given: tokens' amounts, and locks to read or to write.
         what: it was given to, for messages.
 
     Raises:
-        ConfigError: something else, a lock both read and written, or more of a token than there is.
+        ConfigError: something else, or more of a token than there is.
     """
     found: dict[str, Need] = {}
-    if isinstance(needs, Need) or not isinstance(needs, Iterable):
+    if isinstance(needs, Need | str) or not isinstance(needs, Iterable):
         needs = (needs,)
     for need in cast("Iterable[Any]", needs):
         if not isinstance(need, Need):
-            hint = f": call it with an amount, {getattr(need, 'name', 'gpu')}(1)" if callable(need) else ""
-            raise ConfigError(f"{what}: expected amounts of tokens and locks, got {need!r}{hint}")
+            raise ConfigError(
+                f"{what}: expected amounts of tokens, and locks to read or to write, as gpu(1) or "
+                f"lock('index').read(), got {need!r}"
+            )
         need = Need(need.kind, need.name, need.amount, need.capacity)
         before = found.get(need.resource)
         if before is None:

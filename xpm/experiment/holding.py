@@ -6,12 +6,17 @@ import importlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol, cast
 
+from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, check_order
-from xpm.core.session import active
-from xpm.errors import UsageError
+from xpm.core.session import PRIORITIES, active
+from xpm.errors import SubmissionError, UsageError
+
+Wait = float | str | timedelta | None
+"""How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
 
 
 class Grip(Protocol):
@@ -76,13 +81,20 @@ class Hold:
 
     Args:
         needs: what it holds.
-        timeout: seconds to wait; None waits as long as it takes.
+        timeout: how long to wait; None waits as long as it takes.
         priority: higher goes first.
+
+    Raises:
+        SubmissionError: there is no such time, or no such priority.
     """
 
-    def __init__(self, needs: tuple[Need, ...], timeout: float | None, priority: int) -> None:
+    def __init__(self, needs: tuple[Need, ...], timeout: Wait, priority: int) -> None:
         self._needs = needs
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds(timeout, "acquire(): timeout", least=0)
+        if type(priority) is not int or priority not in PRIORITIES:
+            raise SubmissionError(
+                f"acquire(): priority {priority!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
+            )
         self._priority = priority
         self._grips: list[Grip] = []
 

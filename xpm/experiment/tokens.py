@@ -7,7 +7,7 @@ from typing import Literal
 
 from xpm.core.requirement import ALL, MOST, Kind, Need, checked_amount, checked_name, collected
 from xpm.errors import ConfigError
-from xpm.experiment.holding import Held, Hold
+from xpm.experiment.holding import Held, Hold, Wait
 
 
 class Token:
@@ -35,7 +35,7 @@ class Token:
         amount = checked_amount(amount, f"{self.name}({amount!r})", self.capacity)
         return Need(self._kind, self.name, amount, self.capacity)
 
-    def acquire(self, amount: int = 1, *, timeout: float | None = None, priority: int = 0) -> Hold:
+    def acquire(self, amount: int = 1, *, timeout: Wait = None, priority: int = 0) -> Hold:
         """Holds so much of it while a `with` block runs; waits until it is free.
 
         In a job that requires some of it already, this is more of it, which is refused: two jobs that do so would
@@ -43,11 +43,12 @@ class Token:
 
         Args:
             amount: from 1 to the capacity.
-            timeout: seconds to wait; None waits as long as it takes.
+            timeout: how long to wait: seconds, a text like `"2h"`, a timedelta; None waits as long as it takes.
             priority: higher goes first.
 
         Raises:
             ConfigError: there is not so much of it.
+            SubmissionError: there is no such time, or no such priority.
         """
         return Hold((self(amount),), timeout, priority)
 
@@ -64,11 +65,11 @@ class LockUse(Need):
 
     __slots__ = ("_holds",)
 
-    def acquire(self, *, timeout: float | None = None, priority: int = 0) -> Hold:
+    def acquire(self, *, timeout: Wait = None, priority: int = 0) -> Hold:
         """The `with` block, with a limit to the wait.
 
         Args:
-            timeout: seconds to wait; None waits as long as it takes.
+            timeout: how long to wait: seconds, a text like `"2h"`, a timedelta; None waits as long as it takes.
             priority: higher goes first.
         """
         return Hold((Need(self.kind, self.name, self.amount, self.capacity),), timeout, priority)
@@ -111,12 +112,12 @@ class Lock:
         return f"lock({self.name!r})"
 
 
-def acquire(*needs: Need, timeout: float | None = None, priority: int = 0) -> Hold:
+def acquire(*needs: Need, timeout: Wait = None, priority: int = 0) -> Hold:
     """Holds several tokens and locks while a `with` block runs: all of them at once, or none.
 
     Args:
         needs: amounts of tokens, and locks to read or to write, as for `requires=`.
-        timeout: seconds to wait; None waits as long as it takes.
+        timeout: how long to wait: seconds, a text like `"2h"`, a timedelta; None waits as long as it takes.
         priority: higher goes first.
 
     Raises:
