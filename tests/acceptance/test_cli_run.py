@@ -156,6 +156,9 @@ def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Pat
     # `two` wants n=0, n=1 and a Total of these: n=2 and the Total of all three were wanted by `one` alone.
     assert said == {"version": 1, "experiment": "one", "cancelled": 2, "stopped": 0, "kept": 3}
     assert counts(lab, "two")["RUNNING"] == 2
+    left = lab.run("attach", "one")
+    assert left.returncode == 4, "what goes on does so for another experiment"
+    assert "\n3 jobs go on, for other experiments\n" in left.stderr and "2 cancelled" in left.stderr
     last = lab.run("cancel", "two", "--yes")
     assert last.returncode == 0 and "2 stopped" in last.stdout
     assert counts(lab, "two")["RUNNING"] == 0 and counts(lab, "two")["CANCELLED"] == 3

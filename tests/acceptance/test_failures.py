@@ -17,7 +17,8 @@ from waiting import ended
 
 from xpm.broker.broker import Broker
 from xpm.broker.connect import open_client
-from xpm.broker.views import JobView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import Views
 from xpm.core.retries import Retries
 from xpm.core.state import State
 from xpm.workspace.attempts import Attempt, read_attempts

@@ -10,7 +10,8 @@ from hands import FAILURE, Hands, drain, entry, job, later
 from servers import Server
 
 from xpm.broker.broker import Broker, Claim, Failure, Run
-from xpm.broker.views import JobView, RunView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import RunView, Views
 from xpm.core.state import State
 
 ADA = "ada@host"

@@ -8,7 +8,8 @@ import pytest
 from hands import FAILURE, SLOTS, Hands, entry, job, later
 
 from xpm.broker.broker import Broker, Reply, Run
-from xpm.broker.views import JobView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import Views
 from xpm.cli.listing import rows
 from xpm.core.retries import Retries
 from xpm.core.state import State

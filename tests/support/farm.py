@@ -19,7 +19,8 @@ import psutil
 from xpm.broker.broker import Broker, Entry, Run
 from xpm.broker.connect import open_client
 from xpm.broker.events import Events
-from xpm.broker.views import JobView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import Views
 from xpm.core import session
 from xpm.core.config import reference
 from xpm.core.requirement import needs_text

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from xpm.broker.broker import Broker, Claim, Entry, Execution, Outcome, Run
+from xpm.broker.jobview import JobView
 from xpm.broker.ledger import declare
 from xpm.broker.resources import FENCED, STOPPING
-from xpm.broker.views import JobView, RunView, Views
+from xpm.broker.views import RunView, Views
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
 from xpm.core.session import PRIORITIES
 from xpm.core.state import State

@@ -352,7 +352,11 @@ class Running:
         killed = status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         if killed and self._terms.memory.killed(self._pid):
             return OUT_OF_MEMORY
-        ended = Ended("crashed", text="its parent process died", alone=False) if status is None else _silent(status)
+        ended = (
+            Ended("crashed", text="its parent process died", alone=False)
+            if status is None
+            else _silent(status)
+        )
         if ended.kind == "crashed" and self._frozen is not None:
             return Ended("returned", text=AWAY)  # it did nothing: whatever ended it is not its doing
         return ended

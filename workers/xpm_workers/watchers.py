@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from xpm.broker.broker import Broker, Claim
-from xpm.broker.views import JobView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import Views
 from xpm.core.callbacks import WATCH, on_output
 from xpm.core.functions import Function
 from xpm.core.message import JobRef, TypeInfo, parameters, type_keys

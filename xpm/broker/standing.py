@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Holding, Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import silent
-from xpm.broker.views import JobView, Progress, WorkerView
+from xpm.broker.views import Progress, WorkerView
 from xpm.core.lengths import duration
 from xpm.core.requirement import NOUNS, Need, needs_of, standing
 from xpm.core.state import State

@@ -9,111 +9,22 @@ from typing import Any, NamedTuple, cast
 
 from xpm.broker import rq
 from xpm.broker.broker import Failure
+from xpm.broker.jobview import FIELDS, JobView, job_of
 from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
 from xpm.core.naming import last_name
-from xpm.core.retries import Retries
 from xpm.core.spelling import nearest
-from xpm.core.state import ENDED, PENDING, State
+from xpm.core.state import ENDED, State
 from xpm.core.typeinfo import TypeInfo
 from xpm.errors import UsageError
-from xpm.types import JobId, Scalar, ShortId, short
+from xpm.types import Scalar, ShortId, short
 
 _CHUNK = 500
 _AHEAD = 1000
 
 SICK = 3
 """So many different jobs that died in a row as soon as they had begun, and their pool gets no more (see `hosts.lua`)."""
-
-_FIELDS = (
-    "d",
-    "t",
-    "l",
-    "s",
-    "m",
-    "q",
-    "k",
-    "p",
-    "n",
-    "w",
-    "b",
-    "h",
-    "e",
-    "x",
-    "f",
-    "a",
-    "cr",
-    "u",
-    "c",
-    "r",
-    "t0",
-    "t1",
-    "t2",
-    "rt",
-    "ry",
-    "nb",
-    "by",
-    "st",
-    "rs",
-    "aq",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as it stands in the broker. Times are seconds since 1970 by the server's clock, 0 when there is none."""
-
-    id: JobId
-    task: str
-    label: str
-    state: State
-    reason: str
-    queue: str
-    version: int
-    """Payload version: which workers can read it."""
-    priority: int
-    inputs: int
-    unmet: int
-    """Inputs that are not done."""
-    blocked: int
-    """Inputs that are in ERROR, CANCELLED or HOLD."""
-    holds: tuple[str, ...]
-    runs: tuple[str, ...]
-    execution: int
-    fence: str
-    attempt: int
-    crashes: int
-    worker: str
-    """Worker of the running or last execution."""
-    code: str
-    revision: int
-    submitted: float
-    started: float
-    ended: float
-    who: str
-    """Who holds it, or asked for its end; empty for nobody in particular."""
-    asked: float
-    """When."""
-    stop: str
-    """Asked to stop: `cancel` or `kill`."""
-    needs: str
-    """The tokens and locks that it needs, see `xpm.core.requirement.needs_of`."""
-    retried: int = 0
-    """Attempts that its policy has granted."""
-    policy: str = ""
-    """When it is attempted again, packed by `xpm.core.retries`; empty: never."""
-    due: float = 0.0
-    """Before when it may not start."""
-    asks: bool = False
-    """Whether its code holds tokens or locks, or waits for some."""
-
-    @property
-    def attempts(self) -> int:
-        """How many there may be in all, as far as its policy says; 0 when it has none."""
-        if not self.policy:
-            return 0
-        return self.attempt - self.retried + Retries.unpack(self.policy).times + (self.state in PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +43,8 @@ class RunView:
     """Jobs that a person holds, or that need more of a token than there is until somebody raises it."""
     settling: bool
     """The broker still spreads news through the graph: counts may change without any job running."""
+    kept: int = 0
+    """Jobs that the experiment gave up, and that went on for others; they may have ended, or be wanted again."""
 
     @property
     def open(self) -> int:
@@ -248,9 +161,9 @@ class Views:
             pipe = self._client.pipeline(transaction=False)
             chunk = [short(job) for job in ids[at : at + _CHUNK]]
             for job in chunk:
-                pipe.hmget(f"{self._prefix}j:{job}", _FIELDS)
+                pipe.hmget(f"{self._prefix}j:{job}", FIELDS)
             rows = cast(list[list[bytes | None]], self._ask(pipe.execute))
-            found.extend(_job(job, row) for job, row in zip(chunk, rows, strict=True))
+            found.extend(job_of(job, row) for job, row in zip(chunk, rows, strict=True))
         return found
 
     def job(self, job: str) -> JobView | None:
@@ -524,7 +437,7 @@ class Views:
         return RunView(
             token, fields[b"experiment"].decode(), fields[b"name"].decode(), int(fields[b"start"]) / 1000,
             fields.get(b"code", b"").decode(), facts, int(fields.get(b"total", 0)), counts, int(fields.get(b"held", 0)),
-            todo > 0,
+            todo > 0, int(fields.get(b"kept", 0)),
         )  # fmt: skip
 
     def members(self, token: str) -> Iterator[tuple[ShortId, dict[str, Scalar]]]:
@@ -614,52 +527,6 @@ class Views:
             if text and len(text.split()) >= SICK
         }
         return [replace(worker, suspects=suspects.get(worker.pool, ())) for worker in workers]
-
-
-def _job(job: ShortId, row: list[bytes | None]) -> JobView | None:
-    text = [(value or b"").decode("utf-8", "replace") for value in row]
-    (
-        d,
-        t,
-        label,
-        s,
-        m,
-        q,
-        k,
-        p,
-        n,
-        w,
-        b,
-        h,
-        e,
-        x,
-        f,
-        a,
-        cr,
-        u,
-        c,
-        r,
-        t0,
-        t1,
-        t2,
-        rt,
-        ry,
-        nb,
-        by,
-        st,
-        rs,
-        aq,
-    ) = text
-    if not s:
-        return None
-    asked, _, who = by.partition(" ")
-    holds = tuple(h.split()) + (("dependency",) if int(b or 0) else ())
-    return JobView(
-        JobId(job + d), t, label, State(s), m, q, int(k or 1), int(p or 0), int(n or 0), int(w or 0), int(b or 0), holds,
-        tuple(e.split()), int(x or 0), f, int(a or 0), int(cr or 0), u, c, int(r or 0),
-        int(t0 or 0) / 1000, int(t1 or 0) / 1000, int(t2 or 0) / 1000, who, int(asked or 0) / 1000, st, rs,
-        int(rt or 0), ry, int(nb or 0) / 1000, bool(aq),
-    )  # fmt: skip
 
 
 def _progress(packed: bytes | None) -> Progress | None:

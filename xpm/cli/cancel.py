@@ -23,7 +23,8 @@ from xpm.errors import UsageError, XpmError
 from xpm.person import person
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, RunView, Views
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import RunView, Views
 
 OPEN = frozenset({*PENDING, State.RUNNING})
 

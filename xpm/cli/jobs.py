@@ -20,7 +20,7 @@ from xpm.core.words import plural
 from xpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView
+    from xpm.broker.jobview import JobView
 
 LIMIT = 40
 

@@ -15,8 +15,9 @@ from xpm.errors import UsageError
 from xpm.types import short
 
 if TYPE_CHECKING:
+    from xpm.broker.jobview import JobView
     from xpm.broker.reader import Reader
-    from xpm.broker.views import JobView, Progress, RunView, Views, WorkerView
+    from xpm.broker.views import Progress, RunView, Views, WorkerView
 
 PAGE = 5000
 SHARE = 8

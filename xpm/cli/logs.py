@@ -26,7 +26,8 @@ from xpm.workspace.results import complete
 
 if TYPE_CHECKING:
     from xpm.broker.events import Events
-    from xpm.broker.views import JobView, Views
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import Views
 
 STREAMS = ("stdout", "stderr")
 LOOK = 0.2

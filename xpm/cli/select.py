@@ -24,7 +24,8 @@ from xpm.workspace.paths import task_dir
 from xpm.workspace.results import read_record
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, Views
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import Views
     from xpm.workspace.layout import Workspace
 
 FEWEST = 4

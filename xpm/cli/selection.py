@@ -18,7 +18,8 @@ from xpm.core.state import State
 from xpm.errors import BrokerError, UsageError, XpmError
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, RunView, Views
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import RunView, Views
 
 BOTH = "give JOBs, or -e, --state, --task; not both"
 NEITHER = "which jobs? give the first digits of their identifiers, or -e, --state, --task"

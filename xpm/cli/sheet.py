@@ -22,8 +22,9 @@ from xpm.workspace.directory import STALE
 from xpm.workspace.results import RECORD, Record, read_record, unpack_record
 
 if TYPE_CHECKING:
+    from xpm.broker.jobview import JobView
     from xpm.broker.reader import Reader
-    from xpm.broker.views import JobView, Views
+    from xpm.broker.views import Views
     from xpm.workspace.layout import Workspace
 
 LOGS = ("stdout.log", "stderr.log")

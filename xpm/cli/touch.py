@@ -22,7 +22,8 @@ from xpm.core.words import plural
 from xpm.errors import UsageError, XpmError
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, Views
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import Views
 
 SHOWN = 10
 """Jobs that a preview names."""

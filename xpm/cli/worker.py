@@ -18,7 +18,8 @@ from xpm.errors import UsageError
 from xpm.settings import QUEUE_NAME, is_queue
 
 if TYPE_CHECKING:
-    from xpm.broker.views import JobView, WorkerView
+    from xpm.broker.jobview import JobView
+    from xpm.broker.views import WorkerView
 
 ALL = "*"
 """Stands for every queue."""

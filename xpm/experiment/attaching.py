@@ -57,7 +57,7 @@ def attach(name: str, settings: Settings) -> int:
         link.serve()
         view = watch(Care(run, link, voice)).view
         jobs = directory.jobs()  # they may have submitted others meanwhile
-        left = unfinished(link.views, workspace, list(jobs)) if view.failed else []
+        left = unfinished(link.views, workspace, list(jobs)) if view.failed or view.open else []
         if not left and _copied(workspace, directory.code):
             codes = Counter(found[1] for found in link.views.states(list(jobs)) if found)
             note_end(directory, plan_of(jobs.items(), children(directory)), codes, voice)

@@ -29,6 +29,9 @@ from xpm.errors import (
 DONE, FAILED, USAGE, UNREACHABLE, CANCELLED, DETACHED = 0, 1, 2, 3, 4, 130
 """Exit statuses: all done; some job not done; wrong use; no broker; cancelled; detached by Ctrl-C."""
 
+GIVEN_UP = frozenset(State) - {State.DONE, State.ERROR, State.LOST, State.HOLD}
+"""States of jobs, at the end of a run, that somebody has cancelled; some go on, for other experiments."""
+
 PLAIN = (XpmError,)
 """Errors whose message is written for people: where in xpm they were raised helps nobody."""
 
@@ -56,7 +59,8 @@ def status_of(counts: Mapping[State, int]) -> int:
     missing = {state for state, n in counts.items() if n and state is not State.DONE}
     if not missing:
         return DONE
-    return CANCELLED if State.CANCELLED in missing and State.ERROR not in missing else FAILED
+    given_up = not missing.isdisjoint(GIVEN_UP)
+    return CANCELLED if given_up and State.ERROR not in missing else FAILED
 
 
 def exit_status(error: BaseException) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import clock, silent
 from xpm.broker.standing import note, served, struck, unserved
-from xpm.broker.views import JobView, Views
+from xpm.broker.views import Views
 from xpm.core.explain import SHOWN, Facts, Hold, Line, Near, Need, Other, differences, explain
 from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, type_keys

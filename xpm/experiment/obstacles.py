@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from xpm.broker.views import JobView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import Views
 from xpm.core.state import State
 
 STEPS = 100_000

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from xpm.broker.events import Events
-from xpm.broker.views import JobView
+from xpm.broker.jobview import JobView
 from xpm.core.message import JobRef
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, JobCancelled, JobError, JobFailed, JobHeld

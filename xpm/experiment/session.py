@@ -155,7 +155,7 @@ class Experiment(Steering, Sharing):
             if self._calls is not None and error is self._calls.failure:
                 self._leave(error)
             raise
-        left = remote.left() if view.failed else []
+        left = remote.left() if view.failed or view.open else []
         remote.tell(view, left, time.monotonic() - self._began)
         if left and self._check:
             raise NotAllDone(f"{self.name}: {jobs(len(left))} not done", status_of(view.counts))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xpm.broker.broker import Failure
-from xpm.broker.views import JobView, RunView, Views
+from xpm.broker.jobview import JobView
+from xpm.broker.views import RunView, Views
 from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.errors import WorkspaceError
@@ -18,7 +19,7 @@ from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import DEPENDENCY, NO_INPUT
 from xpm.experiment.others import about_others
-from xpm.experiment.voice import Voice, all_jobs, nothing_to_do
+from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.rundir import RunDirectory
@@ -108,7 +109,10 @@ def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -
         voice.say(f"{ending.experiment}: {_counts(ending)} ({duration(ending.seconds)})", style="bold red")
     if ending.others:
         voice.say(about_others(ending.others, ending.before))
-    if left:
+    moving = sum(job.state not in _SEVERITY for job in left)
+    if moving:
+        voice.say(f"{jobs(moving)} {agree(moving, 'go')} on, for other experiments")
+    if len(left) > moving:
         voice.say("\n".join(link.ask(lambda: list(_trouble(ending, link.views, left, voice)))))
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from xpm.broker.broker import Broker, Entry, Run, Told
-from xpm.broker.views import JobView, RunView
-from xpm.core.state import State
+from xpm.broker.jobview import JobView
+from xpm.broker.views import RunView
+from xpm.core.state import ENDED, State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import AWAITED
@@ -59,6 +60,7 @@ class Tracked:
         """Those among them that a later run of the experiment had listed before this one came to submit them."""
         self._own: list[JobId] | None = None
         self._looked = 0.0
+        self._weighed = float("-inf")
 
     @property
     def run(self) -> Run:
@@ -143,6 +145,19 @@ class Tracked:
         while broker.drain():
             pass
         return found
+
+    def given_up(self, view: RunView) -> bool:
+        """Whether the experiment was cancelled and all that still moves, or somebody will let go, does so for others."""
+        moving = view.open + view.held
+        if not 0 < moving <= view.kept or view.settling or time.monotonic() - self._weighed < LOOK:
+            return False
+        self._weighed = time.monotonic()
+        ids = list(self.directory.jobs())
+        states = zip(ids, self._link.views.states(ids), strict=True)
+        going = [job for job, one in states if one is not None and one[0] not in ENDED]
+        found = [job for job in self._link.views.jobs(going) if job is not None]
+        waited = [job for job in found if job.state is not State.HOLD or not AWAITED.isdisjoint(job.holds)]
+        return not any(self.run.serial in job.wanted for job in waited)
 
     def _taken_over(self, view: RunView) -> bool:
         """Whether a later run of the experiment lists jobs of this one, which then counts them no longer.

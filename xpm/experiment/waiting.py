@@ -65,7 +65,7 @@ class Display(Protocol):
 
 
 def wait(care: Care, display: Display) -> RunView:
-    """Waits until every job of a run has ended or is held; returns how it stands then.
+    """Waits until every job of a run has ended or is held, or goes on for others alone; returns how it stands then.
 
     A server of the workspace that dies meanwhile is started again, with its workers; a shared one is
     waited for.
@@ -77,7 +77,7 @@ def wait(care: Care, display: Display) -> RunView:
             if care.call_back is not None and care.call_back():
                 continue  # the run may have more jobs now
             display.show(view, care.running(view) if display.lists_jobs else [])
-            if view.ended:
+            if view.ended or care.run.given_up(view):
                 return view
             care.attend(view)
             care.pause()

@@ -1,13 +1,20 @@
 -- cancel: an experiment does not want these jobs any more. Use: control
 -- ARGV: see control; 4 experiment's serial, or '' for all that want them.
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
+-- The experiment's run that lists the job waits for it no longer: it is kept for others.
+local function keep(j)
+  for token in string.gmatch(j.e, '%S+') do
+    if string.match(token, '^%d+') == ARGV[4] then count(token, 'kept', 1) end
+  end
+end
+
 local counts = { cancelled = 0, stopping = 0, kept = 0 }
 
 local words = each(function(id, j)
   if not STARTABLE[j.s] and j.s ~= 'RUNNING' then return 'ended' end
-  local wanted = {}
+  local wanted, wished = {}, false
   for experiment in string.gmatch(j.v, '%S+') do
-    if ARGV[4] ~= '' and experiment ~= ARGV[4] then wanted[#wanted + 1] = experiment end
+    if ARGV[4] ~= '' and experiment ~= ARGV[4] then wanted[#wanted + 1] = experiment else wished = true end
   end
   local ready = j.s == 'READY'
   if ready and wanted[1] then leave(id, j) end  -- its lane is that of the first experiment that wants it
@@ -15,6 +22,7 @@ local words = each(function(id, j)
   if wanted[1] then
     call('HSET', key('j', id), 'v', j.v)
     if ready then enter(id, j) end
+    if wished then keep(j) end
     return 'kept'
   end
   if j.s == 'RUNNING' then

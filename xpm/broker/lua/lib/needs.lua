@@ -49,7 +49,9 @@ end
 local function exceeds(text, host)
   for _, need in ipairs(needs_of(text)) do
     local most = account(need, host).capacity
-    if need.local_to and not host then most = math.max(most, tonumber(call('HGET', key('res', need.resource), 'most') or 0)) end
+    if need.local_to and not host then
+      most = math.max(most, tonumber(call('HGET', key('res', need.resource), 'most') or 0))
+    end
     if need.amount > most then return need.resource end
   end
   return nil
