@@ -56,6 +56,8 @@ class Watch:
         """Of each job that was done, how often it was to run again."""
         self.kept: Counter[str] = Counter()
         """How often that gave no new result."""
+        self.unsure: Counter[str] = Counter()
+        """Reruns that ended with their workers: whoever took the jobs then found a new result, or the old one."""
 
     @property
     def open(self) -> int:
@@ -88,6 +90,8 @@ class Watch:
             self.lost.append(why)
         if state is State.DONE and why.startswith(KEPT):
             self.kept[job] += 1
+        if state is not State.DONE and why.startswith(KEPT):
+            self.unsure[job] += 1
         self._revisions[job], self._states[job] = revision, state
         self.counts[state] += 1
         if before is not None:

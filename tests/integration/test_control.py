@@ -445,6 +445,44 @@ def test_what_runs_again_together_runs_in_its_order(
     assert view(views, "b").state is State.READY
 
 
+def test_a_rerun_that_is_killed_as_its_worker_dies_is_looked_at_again(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    """Its new result may lie there: nobody has heard."""
+    broker.submit(run, [entry("a"), entry("b", "a")])
+    hands.run("a")
+    broker.rerun([job("a")], ADA)
+    claim = granted(hands)
+    broker.kill([job("a")], ADA)
+    broker.depart("w")
+    found = view(views, "a")
+    assert (found.state, found.reason) == (State.READY, f"kept: killed by {ADA}")
+    hands.numbers.pop("w")
+    again = granted(hands)
+    assert (again.id, again.replaces) == (job("a"), ""), "whatever lies there is the result"
+    broker.finish("w", hands.number("w"), "", again.id, again.execution, claim.fence)
+    found = view(views, "a")
+    assert (found.state, found.fence) == (State.DONE, claim.fence)
+    assert view(views, "b").state is State.READY
+
+
+def test_a_script_tells_of_a_later_record_than_the_broker_knows(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    """A rerun had published it, its worker died, and somebody cancelled the rerun before another took it."""
+    broker.submit(run, [entry("a")])
+    hands.run("a")
+    old = view(views, "a").fence
+    broker.rerun([job("a")], ADA)
+    claim = granted(hands)
+    broker.depart("w")
+    broker.cancel("", [job("a")], ADA)
+    assert (view(views, "a").state, view(views, "a").fence) == (State.DONE, old)
+    broker.submit(run, [entry("a", known="recorded", fence=claim.fence)])
+    broker.submit(run, [entry("a", known="recorded", fence=old)])
+    assert view(views, "a").fence == claim.fence
+
+
 def test_a_record_that_was_replaced_before_its_worker_died_counts(
     broker: Broker, run: Run, hands: Hands, views: Views
 ) -> None:

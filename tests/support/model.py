@@ -313,6 +313,8 @@ class Model:
         if job.noted is State.RUNNING:
             return "joined"
         if job.noted is State.DONE:
+            if entry.known == "recorded":
+                job.fence = max(job.fence, entry.fence)
             if entry.known != "removed" or entry.fence not in ("", job.fence):
                 return "reused"
         elif job.noted is PENDING:
@@ -534,9 +536,11 @@ class Model:
         if job is None:
             return ""
         if end == "crashed":
-            self._crashed(job, life, alone=False)
+            self._crashed(job, life, alone=False, unsure=True)
+        elif end == "lost":
+            self._lost(job, unsure=True)
         else:
-            {"lost": self._lost, "returned": self._returned}[end](job)
+            self._returned(job, unsure=True)
         return job.id
 
     def held(self, worker: str, id: str, execution: int) -> Job | None:
@@ -636,7 +640,7 @@ class Model:
         job.attempts -= 1
         return self._unfinished(job, PENDING)
 
-    def _crashed(self, job: Job, life: Life, alone: bool) -> str:
+    def _crashed(self, job: Job, life: Life, alone: bool, unsure: bool = False) -> str:
         job.crashes += 1
         job.avoids = life.host
         suspects = self.suspects.setdefault(life.pool, [])
@@ -646,20 +650,21 @@ class Model:
         if "lost" in job.policy.split():
             limit = max(CRASHES, job.times + 1)
             job.postponed = job.delayed
-        return self._unfinished(job, PENDING if job.crashes < limit else State.ERROR)
+        return self._unfinished(job, PENDING if job.crashes < limit else State.ERROR, unsure)
 
     def _unlease(self, job: Job) -> None:
         self.outside = {name: one for name, one in self.outside.items() if one.job != job.id}
 
-    def _lost(self, job: Job) -> str:
+    def _lost(self, job: Job, unsure: bool = False) -> str:
         job.losses += 1
-        return self._unfinished(job, PENDING if job.losses < LOSSES else State.ERROR)
+        return self._unfinished(job, PENDING if job.losses < LOSSES else State.ERROR, unsure)
 
-    def _returned(self, job: Job) -> str:
+    def _returned(self, job: Job, unsure: bool = False) -> str:
         job.attempts -= 1
-        return self._unfinished(job, PENDING)
+        return self._unfinished(job, PENDING, unsure)
 
-    def _unfinished(self, job: Job, to: State) -> str:
+    def _unfinished(self, job: Job, to: State, unsure: bool = False) -> str:
+        """`unsure`: its worker is gone, and may have published a result."""
         self.time += 1
         self._unlease(job)
         if job.stop == "kill":
@@ -667,7 +672,10 @@ class Model:
         elif job.stop:
             to = PENDING if job.wanted else State.CANCELLED
         job.noted, job.stop = to, ""
-        if to is not PENDING:
+        if to is not PENDING and job.replaces and unsure:
+            job.noted, job.replaces, job.wanted = PENDING, "", set(job.runs)
+            job.afresh()
+        elif to is not PENDING:
             self._end(job, to)
         return self.state(job.id)
 
@@ -693,7 +701,7 @@ class Model:
         job = self.jobs[id]
         if job.noted is not State.RUNNING or (job.execution, job.renewals) != (execution, renewals):
             return False
-        self._lost(job)
+        self._lost(job, unsure=True)
         return True
 
     def repair(self, state: State) -> list[str]:

@@ -49,6 +49,12 @@ def test_the_record_of_an_earlier_execution_is_not_the_one(tmp_path, publish):
     assert inputs.missing() is None
 
 
+def test_the_record_of_a_later_execution_is_the_one(tmp_path, publish):
+    """Of a rerun that published it, and whose worker died before it told the broker."""
+    publish(FIRST, TWO)
+    assert Inputs(str(tmp_path), [FIRST], [ONE]).missing() is None
+
+
 def test_without_a_fence_any_record_will_do(tmp_path, publish):
     publish(FIRST, ONE)
     assert Inputs(str(tmp_path), [FIRST], [Fence("")]).missing() is None

@@ -20,7 +20,8 @@ class Inputs:
     Args:
         workspace: its path.
         jobs: the inputs.
-        fences: what their records must carry, in the same order; an empty fence accepts any.
+        fences: what their records must carry at least, in the same order: a later one is that of a rerun, whose end the
+            broker may not know yet. An empty fence accepts any.
     """
 
     def __init__(self, workspace: str, jobs: Sequence[JobRef], fences: Sequence[Fence]) -> None:
@@ -32,7 +33,7 @@ class Inputs:
         while self._unseen:
             ref, fence = self._unseen[0]
             found = complete(job_dir(self._workspace, ref.task, ref.id))
-            if found is None or (fence and found != fence):
+            if found is None or found < fence:
                 return ref.id
             del self._unseen[0]
         return None

@@ -2,6 +2,7 @@
 -- ARGV: 2 worker, 3 why, 4 what that is to the job: 'crashed', 'lost' or 'returned' (see lease). Returns the id of that
 -- job, or ''.
 local worker = ARGV[2]
+unsure = true
 local v = call('HMGET', key('w', worker), 'g', 'x', 'i', 'b', 'host')
 local id = v[1] or ''
 local j = id ~= '' and held(id, v[2], worker) or nil

@@ -21,10 +21,3 @@ local function each(act)
   finish_up()
   return words
 end
-
--- The experiments that list the job.
-local function listed_by(j)
-  local wanted = {}
-  for experiment in string.gmatch(j.e, '(%d+)%.%d+') do wanted[#wanted + 1] = experiment end
-  return table.concat(wanted, ' ')
-end

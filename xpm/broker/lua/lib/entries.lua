@@ -158,6 +158,8 @@ local function join(id, j, entry)
     if j.s == 'READY' then enter(id, j) end
   end
   if j.s == 'DONE' then
+    -- A rerun may have published its result, and died before it said so; then it was cancelled.
+    if entry[10] == 2 and entry[11] > j.f then call('HSET', key('j', id), 'f', entry[11]) end
     if entry[10] ~= 1 or (entry[11] ~= '' and entry[11] ~= j.f) then return { 'DONE', 'reused', j.c } end
     renew(id, j, entry)
     place(id, j, 'result removed')

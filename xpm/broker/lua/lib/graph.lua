@@ -59,6 +59,13 @@ local function place(id, j, why, ...)
   spread(id, from, to)
 end
 
+-- The experiments that list the job.
+local function listed_by(j)
+  local wanted = {}
+  for experiment in string.gmatch(j.e, '(%d+)%.%d+') do wanted[#wanted + 1] = experiment end
+  return table.concat(wanted, ' ')
+end
+
 -- A job that was to run again, and does not or has failed: the result that it had stays.
 local function restore(id, j, why, ...)
   move(id, j, 'DONE', why, 't2', now, 'f', j.rr, ...)

@@ -24,6 +24,8 @@ local function asked(j, what)
   return who and what .. ' by ' .. who or what
 end
 
+local unsure = false  -- whether the worker is gone, and may have published a result
+
 -- An execution is over and the job is not done: where now? A stop that somebody asked for decides first.
 -- Further fields to set may follow.
 local function unfinished(id, j, to, why, ...)
@@ -34,7 +36,13 @@ local function unfinished(id, j, to, why, ...)
       traceback = '' }))
   elseif j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', asked(j, 'cancelled')
   elseif j.st == 'cancel' then to, why = nil, 'wanted again' end
-  if to and j.rr then
+  if to and j.rr and unsure then  -- whoever takes the job now finds the new result, or the old one, and reports it
+    call('HDEL', key('j', id), 'rr')
+    call('DEL', key('err', id))
+    afresh(id, j)
+    j.rr, j.v = nil, listed_by(j)
+    place(id, j, 'kept: ' .. why, 'v', j.v)
+  elseif to and j.rr then
     restore(id, j, 'kept: ' .. why, ...)
     settle(id, 0, 'DONE')
   elseif to then
