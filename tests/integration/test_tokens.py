@@ -420,3 +420,17 @@ def test_tokens_are_shared_between_experiments_too(gpu: Broker, run: Run, hands:
             end(hands, reply)
         running = all_that_start(hands)
     assert order == ["a0", "b0", "a1", "b1", "a2", "a3"]
+
+
+def test_what_is_kept_on_one_host_is_not_kept_on_another(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.declare({"h.disk": 2})
+    gpu.resize("h.disk", 1, "two")
+    for worker, host in (("a", "one"), ("b", "one"), ("c", "two")):
+        gpu.enrol(worker, {"host": host, "pid": 1, "pool": "p", "slots": SLOTS})
+        hands.numbers[worker] = 0
+    gpu.submit(run, [needing("first", "h.disk=1")])
+    assert hands.claim("a").claim
+    gpu.submit(run, [needing("all", "h.disk=2"), needing("small", "h.disk=1")])
+    assert hands.claim("b").claim is None, "what is free there is kept for the one that needs all"
+    claim = hands.claim("c").claim
+    assert claim and claim.id == job("small")

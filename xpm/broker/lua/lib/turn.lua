@@ -65,18 +65,23 @@ local function survey(members, host)
   local found, led, kept = heads(members), {}, {}
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
+    local needs, possible = {}, true
     for _, need in ipairs(needs_of(head.needs)) do
+      if not (at and need.local_to) or need.amount <= account(need, at).capacity then needs[#needs + 1] = need
+      else possible = false end  -- there is never so much of it here: none is kept for it
+    end
+    for _, need in ipairs(needs) do
       local name = name_of(need, at)
       if kept[name] == true or not met(need, at, kept[name]) then
         if kept[name] then blocked = true else lacks[#lacks + 1] = name end
         if not need.local_to then head.shut = true end
       end
     end
-    head.may = not blocked and #lacks == 0
+    head.may = possible and not blocked and #lacks == 0
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
     for _, name in ipairs(leads and lacks or {}) do kept[name] = true end
-    for _, need in ipairs(needs_of(head.needs)) do
+    for _, need in ipairs(needs) do
       local name = name_of(need, at)
       led[name] = true
       if head.late and not head.may and kept[name] ~= true then
