@@ -421,6 +421,19 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
     notes = {job["label"]: job["note"] for job in lab.json("jobs", "--state", "READY")["jobs"]}
     assert notes["Use n=2"] == "waits for token gpu: 2 of 2, 1 free"
     assert notes["Use n=5"] == "after Use n=2 in line for token gpu"
+    write(
+        lab,
+        "nowhere.py",
+        "with experiment('nowhere'):\n    Use.C(n=tag(6), room=room).submit(requires=[gpu(2)], priority=9, queue='mars')\n",
+    )
+    lab.ok("queue", "pause", "mars", "--yes")
+    lab.ok("run", "--detach", "nowhere.py")
+    until(lambda: lab.json("token", "show", "gpu")["waiters"][0]["label"] == "Use n=6")
+    notes = {job["label"]: job["note"] for job in lab.json("jobs", "--state", "READY")["jobs"]}
+    assert notes["Use n=6"] == "waits for token gpu: 2 of 2, 1 free"
+    assert notes["Use n=5"] == "after Use n=2 in line for token gpu", "the one before it can't be served"
+    lab.ok("cancel", "-e", "nowhere", "--yes")
+    lab.ok("queue", "resume", "mars", "--yes")
     until(lambda: lab.json("lock", "show", "paper")["waiters"])
     (writer,) = (job for job in lab.json("jobs", "--state", "RUNNING")["jobs"] if "Writer" in job["label"])
     assert writer["note"].endswith("s, its code waits for lock paper, to write: it is read by 1")

@@ -151,6 +151,15 @@ class Engine(RuleBasedStateMachine):
         for name, one in self.model.outside.items():
             one.granted = bool(self.client.hexists(f"{self.broker.prefix}a:{name}", "f"))
 
+    def _awake(self) -> set[str]:
+        """The slots for which a worker is idle, or on its way."""
+        found = set[str]()
+        for name, life in self.model.workers.items():
+            idle, rung = self.client.hmget(f"{self.broker.prefix}w:{name}", "i", "b")
+            if idle or rung:
+                found |= set(self.model.served(life.slots))
+        return found
+
     def _opened(self) -> set[str]:
         keys = self.client.keys(f"{self.broker.prefix}open:*")
         return {group.decode() for key in keys for group in self.client.smembers(key)}
@@ -371,12 +380,15 @@ class Engine(RuleBasedStateMachine):
         self._look()
         self.verb = "revisit"
         settled = self.todo() == 0
+        awake = self._awake()
         self.broker.revisit()
         self._look_outside()
         if settled:
             opened, left = self._opened(), self.model.left()
-            for head, may in lines.may(self.model.heads(), left):
-                assert not (may and head.id.startswith("@")), f"{head} may have it, and waits"
+            awake |= self._awake()
+            for head, may in lines.may(self.model.heads(), left, lambda one: one.slot in awake):
+                assert not (may and lines.is_code(head)), f"{head} may have it, and waits"
+            for head, _ in lines.may(self.model.heads(), left):
                 fits = all(left[name] >= amount for name, amount in head.needs.items())
                 assert not head.group or not head.needs or not fits or head.group in opened
 
@@ -688,7 +700,9 @@ class Engine(RuleBasedStateMachine):
         self._look()
         heads = [head for head in self.model.heads() if head.needs]
         if heads and all(left[name] >= amount for head in heads for name, amount in head.needs.items()):
-            assert not any(head.id.startswith("@") for head in heads), "it may have it, and waits"
+            awake = self._awake()
+            for head, may in lines.may(heads, left, lambda one: one.slot in awake):
+                assert not (may and lines.is_code(head)), f"{head} may have it, and waits"
             assert self._opened(), "all that is wanted is free, and nobody is told"
 
 

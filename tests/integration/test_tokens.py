@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hands import SLOTS, Hands, drain, entry, job
 
+from xpm.broker import rq
 from xpm.broker.broker import Broker, Entry, Reply, Run
 from xpm.broker.ledger import Ledger, declare
 from xpm.broker.views import Views
@@ -105,6 +106,45 @@ def test_a_request_for_all_is_served_while_small_ones_keep_coming(
     assert sorted(all_that_start(hands)) == ["small 0", "small 1"]
 
 
+@pytest.mark.parametrize("why", ["no worker", "paused", "suspended", "struck"])
+def test_nothing_is_kept_for_whom_no_worker_could_take(gpu: Broker, run: Run, hands: Hands, why: str) -> None:
+    """Its queue may wait for weeks; what it is first in line for must not."""
+    if why != "no worker":
+        gpu.enrol("there", {"host": "other", "pid": 1, "pool": "sick", "slots": "away:1"})
+    gpu.submit(run, [needing("all", "t.gpu=2", queue="away")])
+    gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(3)])
+    if why == "paused":
+        gpu.pause(["away"])
+    elif why == "struck":
+        gpu.client.set(f"{gpu.prefix}sick:sick", " ".join([32 * "0"] * 3))
+    elif why == "suspended":
+        gpu.client.set("rq:suspended", 1)
+        assert gpu.acquire("code-1", "t.gpu=1").outcome == "granted"
+        assert gpu.acquire("code-2", "t.gpu=1").outcome == "granted"
+        return
+    assert sorted(all_that_start(hands)) == ["small 0", "small 1"]
+
+
+@pytest.mark.parametrize("by", ["one of ours", "one that serves all queues", "a stock worker of RQ"])
+def test_what_is_first_in_line_is_kept_again_once_its_queue_is_served(
+    gpu: Broker, run: Run, hands: Hands, by: str
+) -> None:
+    gpu.submit(run, [needing("all", "t.gpu=2", queue="away")])
+    gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(3)])
+    running = all_that_start(hands)
+    if by == "a stock worker of RQ":
+        gpu.client.hset("rq:worker:theirs", "queues", rq.queue(gpu.namespace, "away"))
+        gpu.client.sadd(rq.workers(rq.queue(gpu.namespace, "away")), "rq:worker:theirs")
+    else:
+        slots = "away:1" if by == "one of ours" else "*:1"
+        gpu.enrol("there", {"host": "other", "pid": 1, "pool": "p", "slots": slots})
+    end(hands, running["small 0"])
+    assert all_that_start(hands) == {}, "one is kept for the request for all"
+    end(hands, running["small 1"])
+    assert hands.runs("there", "away:1") == job("all")
+    gpu.client.delete("rq:worker:theirs")
+
+
 def test_who_was_overtaken_for_long_goes_first(gpu: Broker, run: Run, hands: Hands) -> None:
     """It needs two tokens that are never free at the same time, since each has a line of its own."""
     gpu.submit(
@@ -132,6 +172,59 @@ def test_who_was_overtaken_for_long_goes_first(gpu: Broker, run: Run, hands: Han
     assert all_that_start(hands) == {}, "the licence is kept"
     end(hands, running["gpu 1"])
     assert list(all_that_start(hands)) == ["both"]
+
+
+def test_of_what_is_kept_for_who_was_overtaken_others_get_the_rest(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.submit(run, [needing("licence", "t.licence=1")])
+    assert sorted(all_that_start(hands)) == ["licence"]
+    gpu.submit(run, [needing("both", "t.gpu=1,t.licence=1")])
+    gpu.client.zadd(f"{gpu.prefix}late", {job("both")[:32]: 1})
+    gpu.submit(run, [needing(f"gpu {n}", "t.gpu=1") for n in range(2)])
+    assert sorted(all_that_start(hands)) == ["gpu 0"], "one of two is kept"
+
+
+def test_code_that_waits_has_its_priority(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing("a", "t.gpu=2"), needing("b", "t.gpu=2")])
+    reply = hands.claim("w")
+    assert gpu.acquire("later", "t.gpu=2", priority=-1).outcome == "waiting"
+    assert gpu.acquire("sooner", "t.gpu=2", priority=1).outcome == "waiting"
+    reply = hands.finish(reply, "w", SLOTS)
+    assert reply.claim is None
+    assert gpu.acquire("sooner", "t.gpu=2").outcome == "granted"
+    gpu.free("sooner")
+    assert gpu.acquire("later", "t.gpu=2").outcome == "waiting", "an idle worker is there for the job"
+    assert hands.runs("w") == job("b")
+
+
+def test_a_job_whose_turn_it_is_goes_before_code_that_came_later(gpu: Broker, run: Run, hands: Hands) -> None:
+    """Code that asks again and again would keep it waiting for ever."""
+    gpu.submit(run, [needing("a", "t.gpu=2"), needing("b", "t.gpu=2")])
+    reply = hands.claim("w")
+    assert gpu.acquire("first", "t.gpu=2").outcome == "waiting"
+    assert gpu.acquire("second", "t.gpu=2").outcome == "waiting"
+    assert hands.finish(reply, "w", SLOTS).claim is None
+    assert gpu.acquire("first", "t.gpu=2").outcome == "granted", "all code has the turns of one experiment"
+    gpu.free("first")
+    assert gpu.acquire("second", "t.gpu=2").outcome == "waiting"
+    assert gpu.acquire("third", "t.gpu=2").outcome == "waiting"
+    reply = hands.claim("w")
+    assert reply.claim
+    assert reply.claim.id == job("b")
+    hands.finish(reply, "w")
+    assert gpu.acquire("second", "t.gpu=2").outcome == "granted"
+
+
+def test_code_waits_for_no_job_that_no_idle_worker_may_take(gpu: Broker, run: Run, hands: Hands) -> None:
+    assert gpu.acquire("holder", "t.gpu=2").outcome == "granted"
+    gpu.submit(run, [needing("b", "t.gpu=2")])
+    hands.claim("w")
+    assert gpu.acquire("code", "t.gpu=2").outcome == "waiting"
+    gpu.submit(run, [entry("plain")])
+    assert hands.runs("w") == job("plain")
+    gpu.free("holder")
+    assert gpu.acquire("code", "t.gpu=2").outcome == "granted"
 
 
 def test_later_ones_that_pass_are_noted(gpu: Broker, run: Run, hands: Hands) -> None:
@@ -180,6 +273,16 @@ def test_a_bell_for_tokens_does_not_go_round(gpu: Broker, run: Run, hands: Hands
     assert hands.woken() == ["x"]
     assert hands.claim("x").claim is None
     assert hands.woken() == []
+
+
+def test_nobody_takes_what_a_woken_worker_is_about_to_take(gpu: Broker, run: Run, hands: Hands) -> None:
+    assert gpu.acquire("first", "t.gpu=2").outcome == "granted"
+    gpu.submit(run, [needing(n, "t.gpu=2") for n in range(2)])
+    assert hands.claim("x").claim is None
+    gpu.free("first")
+    assert hands.woken() == ["x"]
+    assert gpu.acquire("second", "t.gpu=1").outcome == "waiting"
+    assert hands.runs("x") == job(0)
 
 
 @pytest.mark.parametrize("how", ["fail", "crash", "depart", "expire", "hand_back"])

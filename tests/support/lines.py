@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,27 @@ class Waiter:
     """(turn less priority, rank): smaller goes first."""
     late: float | None = None
     """Since when it was passed by others, if that is long ago."""
+    attended: bool = True
+    """Whether a worker could take it."""
+
+    @property
+    def slot(self) -> str:
+        return ":".join(self.group.split(":", 2)[:2])
 
 
-def may(waiters: Iterable[Waiter], free: Mapping[str, int]) -> list[tuple[Waiter, bool]]:
+def is_code(waiter: Waiter) -> bool:
+    """Whether it waits outside of a job: it gets what it may have at once."""
+    return not waiter.group
+
+
+def may(
+    waiters: Iterable[Waiter], free: Mapping[str, int], coming: Callable[[Waiter], bool] = is_code
+) -> list[tuple[Waiter, bool]]:
     """In the order in which they are served, and whether each may be served now.
 
-    What one lacks that is first in line for all of it is kept for it; all that a late one needs is.
+    What one lacks that is first in line for all of it is kept for it; all that a late one needs is. What one
+    needs that may be served, and that is about to take it, is left to it. Nothing is kept for one that no worker could
+    take.
     """
     order = sorted(waiters, key=lambda one: (one.late is None, one.late or 0, one.place))
     kept: dict[str, int | None] = {}
@@ -40,9 +55,11 @@ def may(waiters: Iterable[Waiter], free: Mapping[str, int]) -> list[tuple[Waiter
         }
         blocked = short & set(kept)
         found.append((one, not short))
+        if not one.attended:
+            continue
         if not blocked and not short & led:
             kept |= dict.fromkeys(short)
-        if one.late is not None and short:
+        if coming(one) if not short else one.late is not None:
             for name, amount in one.needs.items():
                 if kept.get(name, 0) is not None:
                     enough = free[name] - (kept.get(name) or 0) >= amount

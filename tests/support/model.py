@@ -230,9 +230,9 @@ class Model:
         for group, jobs in groups.items():
             first = min(jobs, key=self.place)
             score, _, rank = self.place(first)
-            found.append(
-                Waiter(first.id, group, needs_of(first.needs), (score, rank), self.look.late.get(first.id))
-            )
+            late = self.look.late.get(first.id)
+            attended = self.attended(first.slot)
+            found.append(Waiter(first.id, group, needs_of(first.needs), (score, rank), late, attended))
         for name, one in self.outside.items():
             if not one.granted:
                 place = (one.turn - one.priority * TURN, one.order)
@@ -252,6 +252,12 @@ class Model:
     def sick(self, life: Life) -> bool:
         """Whether the worker's pool gets no more."""
         return len(self.suspects.get(life.pool, ())) >= 3
+
+    def attended(self, slot: str) -> bool:
+        """Whether a worker could take jobs of the slot."""
+        return not (self.suspended or slot.partition(":")[0] in self.paused) and any(
+            slot in self.served(other.slots) and not self.sick(other) for other in self.workers.values()
+        )
 
     def shunned(self, job: Job, life: Life) -> bool:
         """Whether a worker of another host is to take the job."""
@@ -409,7 +415,7 @@ class Model:
             if self.exceeds(needs):
                 return "over"
             self.order += 1
-            turn = self.look.turns.get("*", 0)
+            turn = max(self.look.turns.get("*", 0), self.look.turns.get("@", 0))
             self.outside[name] = Outside(needs, priority, turn, self.order, short(job) if job else "")
         return ""
 

@@ -18,7 +18,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `s:<STATE>` | sorted set | the jobs in a state, by the time they entered it | for ever |
 | `ready:<group>:<lane>` | sorted set | what may start, by length of its chain and order | while not empty |
 | `lanes:<group>` | sorted set | the lanes that have jobs, by priority and turn | while not empty |
-| `turns` | hash | experiments' serials to their turn: how much was started of it; `*`: the last that began | for ever |
+| `turns` | hash | experiments' serials to their turn: how much was started of it; `@`: of code that holds outside of jobs; `*`: the last that began | for ever |
 | `users` | set | those who ever ran an experiment | for ever |
 | `owners` | hash | experiments' serials to the user who ran it last | for ever |
 | `groups` | set | the groups with needs that have jobs | while not empty |
@@ -47,6 +47,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `w:<worker>` | hash | one worker: see `WORKER_FIELDS`, and the facts that it enrolled with | a day after its last call |
 | `sick:<pool>` | string | the last jobs that died in a row soon after their start; three, and it gets no more | a day |
 | `idle:<slot>` | sorted set | workers that wait for a bell; those that serve all queues: `idle:*:<class>` | while not empty |
+| `coming:<group>` | set | workers whose bell rang for it, and that did not call since | two seconds |
 | `paused` | hash | queues whose jobs are not granted: since when, and by whom | until they are resumed |
 | `dismissed` | sorted set | workers that are to end, by when they were told | until they depart, or a day |
 | `failing` | hash | tasks whose last jobs failed alike: how many in a row, and how | until one succeeds, or the brake |
@@ -183,6 +184,7 @@ PATTERNS = {
     r"sick:\S+": "string",
     r"idle:\S+:\d+": "zset",
     r"bell:\S+": "list",
+    r"coming:\S+": "set",
 }
 """What a key of ours is named, behind the prefix, and its type."""
 

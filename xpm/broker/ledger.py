@@ -34,6 +34,8 @@ class Holding:
     host: str
     needs: str
     """All that it needs, `l.index=1,t.gpu=2`."""
+    slot: str = ""
+    """Who may take it, 'queue:version', of a job that waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,13 @@ class Ledger:
     """The questions, over one broker."""
 
     def __init__(self, broker: Reader) -> None:
-        self._broker = broker
+        self.broker = broker
         self._prefix = broker.prefix
 
     def resources(self) -> list[ResourceView]:
         """All tokens and locks that were ever used, by name."""
-        client: Any = self._broker.client
-        found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
+        client: Any = self.broker.client
+        found: set[bytes] = self.broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         names = sorted(name.decode() for name in found)
         return [self._view(name, values) for name, values in zip(names, self._accounts(names), strict=True)]
 
@@ -104,29 +106,29 @@ class Ledger:
 
     def held(self, resource: str) -> int:
         """How many jobs are on hold since they need more of it than there is, as of the last look at all of them."""
-        client: Any = self._broker.client
-        return int(self._broker.ask(lambda: client.scard(f"{self._prefix}over:{resource}")))
+        client: Any = self.broker.client
+        return int(self.broker.ask(lambda: client.scard(f"{self._prefix}over:{resource}")))
 
     def _accounts(self, names: Sequence[str]) -> list[dict[str, int]]:
         """The counts of resources: `c`, `u`, and those of hosts."""
         if not names:
             return []
-        client: Any = self._broker.client
+        client: Any = self.broker.client
         pipe = client.pipeline(transaction=False)
         for name in names:
             pipe.hgetall(f"{self._prefix}res:{name}")
-        found: list[dict[bytes, bytes]] = self._broker.ask(pipe.execute)
+        found: list[dict[bytes, bytes]] = self.broker.ask(pipe.execute)
         return [{name.decode(): int(value) for name, value in fields.items()} for fields in found]
 
     def short(self) -> list[Need]:
         """The tokens of which jobs on hold need more than there is, with the most that one of some such jobs needs."""
-        client: Any = self._broker.client
-        found: set[bytes] = self._broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
+        client: Any = self.broker.client
+        found: set[bytes] = self.broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         lacking: list[Need] = []
         for resource in sorted(name.decode() for name in found):
             over = f"{self._prefix}over:{resource}"
-            ids: list[bytes] = self._broker.ask(lambda over=over: client.srandmember(over, SHOWN))
-            jobs = Views(self._broker).jobs([job.decode() for job in ids])
+            ids: list[bytes] = self.broker.ask(lambda over=over: client.srandmember(over, SHOWN))
+            jobs = Views(self.broker).jobs([job.decode() for job in ids])
             held = [job for job in jobs if job is not None and "capacity" in job.holds]
             needs = [need for job in held for need in needs_of(job.needs) if need.resource == resource]
             if needs:
@@ -146,8 +148,8 @@ class Ledger:
 
     def holders(self, resource: str) -> list[Holding]:
         """Who holds it, the one that holds it for longest first."""
-        client: Any = self._broker.client
-        found: dict[bytes, bytes] = self._broker.ask(lambda: client.hgetall(f"{self._prefix}held:{resource}"))
+        client: Any = self.broker.client
+        found: dict[bytes, bytes] = self.broker.ask(lambda: client.hgetall(f"{self._prefix}held:{resource}"))
         held: list[Holding] = []
         for member, text in found.items():
             amount, since, host = text.decode().split(" ", 2)
@@ -162,38 +164,39 @@ class Ledger:
 
         Those that were passed over for long go before all others, which only the broker knows.
         """
-        client: Any = self._broker.client
+        client: Any = self.broker.client
         found: list[tuple[float, float, Holding]] = []
         for member in self._outside(resource):
             name = f"{self._prefix}a:{member[1:]}"
-            place: list[bytes | None] = self._broker.ask(
+            place: list[bytes | None] = self.broker.ask(
                 lambda name=name: client.hmget(name, "turn", "p", "order")
             )
             turn, priority, order = (int(value or 0) for value in place)
             found.append((turn - priority * TURN, order, self._about(member)))
         for group, _ in self._lines(resource):
-            lanes: list[tuple[bytes, float]] = self._broker.ask(
+            lanes: list[tuple[bytes, float]] = self.broker.ask(
                 lambda group=group: client.zrange(
                     f"{self._prefix}lanes:{group}", 0, SHOWN - 1, withscores=True
                 )
             )
             for lane, score in lanes:
                 line = f"{self._prefix}ready:{group}:{lane.decode()}"
-                jobs: list[tuple[bytes, float]] = self._broker.ask(
+                jobs: list[tuple[bytes, float]] = self.broker.ask(
                     lambda line=line: client.zrange(line, 0, SHOWN - 1, withscores=True)
                 )
-                found += [(score, rank, self._about(job.decode())) for job, rank in jobs]
+                slot = ":".join(group.split(":", 2)[:2])
+                found += [(score, rank, replace(self._about(job.decode()), slot=slot)) for job, rank in jobs]
         found.sort(key=lambda one: one[:2])
         asked = [replace(one, amount=_amount(one, resource)) for _, _, one in found]
         return [one for one in asked if one.amount]
 
     def wishes(self, job: str) -> list[Holding]:
         """What the code of a running job waits for."""
-        client: Any = self._broker.client
-        names: bytes | None = self._broker.ask(lambda: client.hget(f"{self._prefix}j:{short(job)}", "aq"))
+        client: Any = self.broker.client
+        names: bytes | None = self.broker.ask(lambda: client.hget(f"{self._prefix}j:{short(job)}", "aq"))
         asked = (names or b"").decode().split()
         granted: list[bytes | None] = [
-            self._broker.ask(lambda name=name: client.hget(f"{self._prefix}a:{name}", "f")) for name in asked
+            self.broker.ask(lambda name=name: client.hget(f"{self._prefix}a:{name}", "f")) for name in asked
         ]
         return [self._about(f"@{name}") for name, fence in zip(asked, granted, strict=True) if fence is None]
 
@@ -201,30 +204,30 @@ class Ledger:
         return [member for member in self._members(resource) if member.startswith("@")]
 
     def _members(self, resource: str) -> list[str]:
-        client: Any = self._broker.client
+        client: Any = self.broker.client
         name = f"{self._prefix}wants:{resource}"
-        return [member.decode() for member in self._broker.ask(lambda: client.zrange(name, 0, -1))]
+        return [member.decode() for member in self.broker.ask(lambda: client.zrange(name, 0, -1))]
 
     def _lines(self, resource: str) -> list[tuple[str, int]]:
         """The groups of jobs that wait for it, and how many these are."""
-        client: Any = self._broker.client
+        client: Any = self.broker.client
         groups = [member for member in self._members(resource) if not member.startswith("@")]
         counts: list[tuple[str, int]] = []
         for group in groups:
-            lanes: list[bytes] = self._broker.ask(
+            lanes: list[bytes] = self.broker.ask(
                 lambda group=group: client.zrange(f"{self._prefix}lanes:{group}", 0, -1)
             )
             pipe = client.pipeline(transaction=False)
             for lane in lanes:
                 pipe.zcard(f"{self._prefix}ready:{group}:{lane.decode()}")
-            counts.append((group, sum(cast(Sequence[int], self._broker.ask(pipe.execute)))))
+            counts.append((group, sum(cast(Sequence[int], self.broker.ask(pipe.execute)))))
         return counts
 
     def _about(self, member: str) -> Holding:
-        client: Any = self._broker.client
+        client: Any = self.broker.client
         if member.startswith("@"):
             name = f"{self._prefix}a:{member[1:]}"
-            values: list[bytes | None] = self._broker.ask(
+            values: list[bytes | None] = self.broker.ask(
                 lambda: client.hmget(name, "needs", "host", "facts", "t0")
             )
             needs, host, facts, since = (value or b"" for value in values)
@@ -234,7 +237,7 @@ class Ledger:
                 label += f" (pid {about['pid']}, {about.get('user', '?')})"
             return Holding(member, label, 0, int(since or 0) / 1000, host.decode(), needs.decode())
         name = f"{self._prefix}j:{member}"
-        values = self._broker.ask(lambda: client.hmget(name, "l", "rs", "tw"))
+        values = self.broker.ask(lambda: client.hmget(name, "l", "rs", "tw"))
         label, needs, since = (value or b"" for value in values)
         shown = label.decode("utf-8", "surrogateescape")
         return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode())

@@ -9,7 +9,7 @@ from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Holding, Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import silent
-from xpm.broker.views import Progress, WorkerView
+from xpm.broker.views import Progress, Views, WorkerView
 from xpm.core.lengths import duration
 from xpm.core.requirement import NOUNS, Need, needs_of, standing
 from xpm.core.state import State
@@ -102,13 +102,16 @@ def clock_time(seconds: float) -> str:
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", when)
 
 
-def lacking(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> dict[str, str]:
+def lacking(
+    broker: Reader, jobs: Sequence[JobView], workers: Sequence[WorkerView], now: float
+) -> dict[str, str]:
     """What ready jobs, and the code of running ones, wait for of tokens and locks, by the jobs' identifiers.
 
     Args:
         broker: is asked.
         jobs: any jobs.
-        hosts: those that have workers.
+        workers: all that there are.
+        now: the broker's time.
     """
     ledger, wanted = Ledger(broker), dict[str, list[Need]]()
     for job in jobs:
@@ -118,7 +121,9 @@ def lacking(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> 
             wanted[job.id] = [need for wish in ledger.wishes(job.id) for need in needs_of(wish.needs)]
     if not wanted:
         return {}
+    hosts = {worker.host for worker in workers}
     stock = ledger.stock({need.resource for needs in wanted.values() for need in needs}, hosts)
+    slots = served(workers, now, broker.lease)
     heads: dict[str, Holding | None] = {}
     found: dict[str, str] = {}
     for job in jobs:
@@ -130,12 +135,28 @@ def lacking(broker: Reader, jobs: Sequence[JobView], hosts: Collection[str]) -> 
         elif job.state is State.READY:
             for need in needs:
                 if need.resource not in heads:
-                    heads[need.resource] = next(iter(ledger.waiters(need.resource)), None)
+                    heads[need.resource] = first_in_line(ledger, need.resource, slots)
                 head = heads[need.resource]
                 if head is not None and head.id != job.id[:32]:
                     found[job.id] = f"after {head.label} in line for {NOUNS[need.kind]} {need.name}"
                     break
     return found
+
+
+def first_in_line(ledger: Ledger, resource: str, slots: Collection[str]) -> Holding | None:
+    """Who is served next of those that wait for a token or lock; jobs that no worker could take are passed over.
+
+    Args:
+        ledger: is asked.
+        resource: `t.gpu`.
+        slots: all that some worker serves.
+    """
+    paused = Views(ledger.broker).paused()
+    for one in ledger.waiters(resource):
+        queue, _, version = one.slot.partition(":")
+        if not one.slot or not (queue in paused or unserved(queue, int(version), slots)):
+            return one
+    return None
 
 
 def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:

@@ -130,7 +130,7 @@ def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     asks = any(job.asks for job in jobs)
     workers = views.workers() if ready or asks else []
     slots, barred = served(workers, now, broker.lease), struck(workers, now, broker.lease)
-    waits = lacking(broker, jobs, {worker.host for worker in workers})
+    waits = lacking(broker, jobs, workers, now)
     return [_row(job, progress.get(job.id), slots, barred, waits.get(job.id, ""), now) for job in jobs]
 
 

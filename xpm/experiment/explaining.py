@@ -8,7 +8,7 @@ from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import clock, silent
-from xpm.broker.standing import note, served, struck, unserved
+from xpm.broker.standing import first_in_line, note, served, struck, unserved
 from xpm.broker.views import Views
 from xpm.core.explain import SHOWN, Facts, Hold, Line, Near, Need, Other, differences, explain
 from xpm.core.lengths import duration
@@ -130,7 +130,8 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
     else:
         return []
     pairs = [(id, need) for id, needs in wanted.items() for need in needs]
-    hosts = {worker.host for worker in views.workers()}
+    workers = views.workers()
+    hosts, slots = {worker.host for worker in workers}, served(workers, now, reader.lease)
     there = ledger.stock({need.resource for _, need in pairs}, hosts)
     for id, need in pairs:
         stock = there[need.resource]
@@ -139,7 +140,7 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
             f"for {duration(now - one.since)}"
             for one in ledger.holders(need.resource)[:SHOWN]
         ]
-        first = next(iter(ledger.waiters(need.resource)), None) if stock.free >= need.amount else None
+        first = first_in_line(ledger, need.resource, slots) if stock.free >= need.amount else None
         if first is not None and first.id == id:
             first = None
         if stock.free < need.amount or first is not None:

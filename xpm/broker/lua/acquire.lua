@@ -8,8 +8,10 @@ if job ~= '' and not held(job, ARGV[9]) then return { 'fenced' } end
 if not v[1] then
   local over = exceeds(needs, ARGV[6])
   if over then return { 'over', over } end
+  local turn = math.max(turn_of('@'), turn_of('*'))  -- all code shares the turns that one experiment has
+  call('HSET', P .. 'turns', '@', turn + 1)
   call('HSET', key('a', name), 'needs', needs, 'p', ARGV[4], 'host', ARGV[6], 'facts', ARGV[7], 'j', job, 'x', ARGV[9],
-    'turn', call('HGET', P .. 'turns', '*') or 0, 'order', call('HINCRBY', P .. 'meta', 'order', 1), 't0', now)
+    'turn', turn, 'order', call('HINCRBY', P .. 'meta', 'order', 1), 't0', now)
   line_up_for('@' .. name, needs)
   if job ~= '' then call('HSET', key('j', job), 'aq', ((call('HGET', key('j', job), 'aq') or '') .. ' ' .. name)) end
 end

@@ -23,26 +23,34 @@ local function rouse(worker, group)
   if not fit then return false end
   call('RPUSH', key('bell', worker), '1')
   call('PEXPIRE', key('bell', worker), 60000)
+  if group ~= '' and select(2, parts_of(group)) ~= '' then  -- see serve_outside
+    call('SADD', key('coming', group), worker)
+    call('PEXPIRE', key('coming', group), 2000)  -- if it lives, it calls at once
+  end
   return true
 end
 
--- For jobs that need something of their host: the first idle worker of each line on whose host there is enough.
-local function wake_there(slot, needs, group)
+-- The first idle worker of the slot's lines on whose host there is enough, and that is not on the host `besides`.
+local function idle_for(slot, needs, besides)
   for _, line in ipairs({ key('idle', slot), key('idle', any_queue(slot)) }) do
     for _, worker in ipairs(call('ZRANGE', line, 0, 99)) do
-      local host = call('HGET', key('w', worker), 'host')
-      if not host then call('ZREM', line, worker)
-      elseif fits(needs, host) and rouse(worker, group) then return true end
+      local v = call('HMGET', key('w', worker), 'host', 'seen')
+      if not v[1] then call('ZREM', line, worker)
+      elseif now - tonumber(v[2] or 0) >= SILENT then rouse(worker, '')  -- which takes it out of its lines
+      elseif v[1] ~= besides and fits(needs, v[1]) then return worker end
     end
   end
-  return false
 end
 
 -- Wake the worker that is idle for longest, one that serves just some queues before one that serves all; false if
 -- there is none.
 local function wake(group)
   local slot, needs = parts_of(group)
-  if string.find(needs, '^h%.') or string.find(needs, ',h.', 1, true) then return wake_there(slot, needs, group) end
+  if not fits(needs) then return false end  -- another took it in this call
+  if string.find(needs, '^h%.') or string.find(needs, ',h.', 1, true) then
+    local worker = idle_for(slot, needs)
+    return worker and rouse(worker, group)
+  end
   for _ = 1, 100 do
     local worker = call('ZPOPMIN', key('idle', slot))[1] or call('ZPOPMIN', key('idle', any_queue(slot)))[1]
     if not worker then return false end

@@ -6,11 +6,11 @@ local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call
 local host = life[9] or ''
 local passed = {}  -- groups of which all was left to workers of other hosts: see hosts
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
-local FENCES, BEAT, DAY = 250, 3000, 86400000
+local BEAT, DAY = 3000, 86400000
 
 -- What a worker must know to run the job.
 local function grant(id, j)
-  local fences = {}
+  local FENCES, fences = 250, {}
   if j.n > 0 then
     for i, input in ipairs(inputs(id, j.n, 0, math.min(j.n, FENCES))) do
       fences[i] = call('HGET', key('j', input), 'f') or ''
@@ -43,6 +43,7 @@ end
 -- duty only if the worker took a job from there; else it rings on.
 local function line_up(idle, taken)
   local before, rung = life[5] or '', life[6] or ''
+  if rung ~= '' then call('SREM', key('coming', rung), worker) end
   if before ~= '' or rung ~= '' then call('DEL', key('bell', worker)) end
   if before ~= idle then
     for slot in string.gmatch(before, '%S+') do call('ZREM', key('idle', slot), worker) end

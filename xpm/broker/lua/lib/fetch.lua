@@ -34,9 +34,11 @@ local function best_of_waiting(served)
     for _, group in ipairs(call('SMEMBERS', key('open', slot))) do open[#open + 1] = group end
   end
   if not open[1] then return nil end
-  local found, chosen = survey(open, host), nil
+  local found, chosen = survey(open, host, is_outside), nil
   for _, head in ipairs(found) do
-    if not head.outside and served[head.slot] then
+    if head.outside then
+      if head.may then outside[#outside + 1] = head.id end
+    elseif served[head.slot] then
       if head.may and not chosen and not shunned(head.group, load(head.id)) then chosen = head end
       if head.shut then call('SREM', key('open', head.slot), head.group) end
     end
@@ -82,9 +84,11 @@ local function fetch(outcome)
     return { slots ~= '' and 'stranger' or outcome, '', 0, '' }
   end
   local more = drain()
-  serve_outside()  -- else this worker would take what is theirs
   local shut = sick()
-  if dismissed() then return answer('dismissed', nil, nil, more, '') end
+  if dismissed() then
+    serve_outside()
+    return answer('dismissed', nil, nil, more, '')
+  end
   slots = open_slots(slots)
   local left, head, j
   if not shut then left, head, j = unbraked(best) end
@@ -96,5 +100,6 @@ local function fetch(outcome)
     if more or (j.rs and startable(group) and fits(j.rs)) then ring(group) end
     if not listed and not j.rs then rewindow(group, j.q) end
   end
+  serve_outside()
   return answer(outcome, id, j, more, not id and not more and not suspects and lines or '')
 end

@@ -1,7 +1,4 @@
 -- hosts: what the host of a worker is not given. Needs calls.
-local SICK = 3  -- so many different jobs that died in a row as soon as they had begun, and a pool gets no more
-local FEW = 16
-local LOOK = 100  -- workers that are looked at, the last heard of first
 
 -- Whether the worker's pool gets nothing any more, until it is started anew. A job that ends well there ends the row, also a
 -- full one: one of several that ran when the last of the row died.
@@ -19,12 +16,6 @@ local function sick()
     return true
   end
   return false
-end
-
-local function serves(offered, slot)
-  if string.find(' ' .. offered .. ' ', ' ' .. slot .. ' ', 1, true) then return true end
-  local most = string.match(offered, '^%*:(%d+)$')
-  return most and tonumber(most) >= tonumber(string.match(slot, ':(%d+)$'))
 end
 
 -- Whether a worker of another host takes jobs of the group: it does so when it next asks, and is rung if it is idle.
@@ -52,7 +43,7 @@ end
 
 -- The next of a group that is not shunned, as the first is: one of the first few of the first few lanes.
 local function beyond(group)
-  local head, found
+  local FEW, head, found = 16, nil, nil
   for _, lane in ipairs(call('ZRANGE', key('lanes', group), 0, FEW - 1)) do
     local line = call('ZRANGE', key('ready', group .. ':' .. lane), 0, FEW - 1, 'WITHSCORES')
     for i = 1, #line, 2 do

@@ -82,6 +82,15 @@ local function rq_empty(q)
   return call('DEL', rq_list(q))
 end
 
+-- Whether one of RQ's own workers serves a queue.
+local function rq_attended(q)
+  local own = 'rq:worker:' .. NS .. '.'
+  for _, worker in ipairs(call('SMEMBERS', 'rq:workers:' .. rq_queue(q))) do
+    if string.sub(worker, 1, #own) ~= own and call('EXISTS', worker) == 1 then return true end
+  end
+  return false
+end
+
 local function rq_suspended()
   return call('EXISTS', 'rq:suspended') == 1
 end

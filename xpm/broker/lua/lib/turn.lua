@@ -1,9 +1,9 @@
--- turn: who of those that wait for tokens and locks may have them now (one file, so that it is over 80 lines). Needs ready.
+-- turn: who of those that wait for tokens and locks may have them now (one file, so that it is over 80 lines). Needs served.
 -- Heads, the next of each group and each holder outside of a job, are looked at in the order in which they are served: by
 -- priority and turn. One that lacks something lets later ones pass, but for what it is first in line for: that is kept
 -- for it, so that a request for all of a token is served while small ones keep coming. One that was overtaken for PATIENCE
 -- goes first, and all that it needs is kept for it, so that a request for several is served while each of them is in use.
-local PATIENCE = 300000
+-- Nothing is kept for jobs that no worker could take now.
 
 -- All that wait for what any of `members` waits for, for what those wait for, and so on.
 local function rivals(members)
@@ -16,7 +16,7 @@ local function rivals(members)
       local v = call('HMGET', key('a', string.sub(member, 2)), 'needs', 'order', 'host', 'turn', 'p', 'f')
       if v[1] and not v[6] then
         head = { id = member, rank = tonumber(v[2]), needs = v[1], host = v[3], outside = true,
-          score = tonumber(v[4]) - tonumber(v[5]) * TURN }
+          turn = tonumber(v[4]), score = tonumber(v[4]) - tonumber(v[5]) * TURN }
       end
     else
       head = next_of(member)
@@ -40,6 +40,7 @@ end
 
 -- The same in the order in which they are served.
 local function heads(members)
+  local PATIENCE = 300000
   local found, overtaken = rivals(members), call('EXISTS', P .. 'late') == 1
   for _, head in ipairs(overtaken and found or {}) do
     local since = tonumber(call('ZSCORE', P .. 'late', head.id) or now)
@@ -60,8 +61,9 @@ local function name_of(need, host)
 end
 
 -- Of those that `members` contend with, in order and as a worker on `host` sees them: `may` one be served now, and if
--- not, is that for something that all hosts share (`shut`)?
-local function survey(members, host)
+-- not, is that for something that all hosts share (`shut`)? What one that may be served needs is left to it if it is
+-- about to take it, which `coming` tells.
+local function survey(members, host, coming)
   local found, led, kept = heads(members), {}, {}
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
@@ -78,13 +80,15 @@ local function survey(members, host)
       end
     end
     head.may = possible and not blocked and #lacks == 0
+    local heeded = head.outside or attended(head.slot)
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
-    for _, name in ipairs(leads and lacks or {}) do kept[name] = true end
-    for _, need in ipairs(needs) do
+    for _, name in ipairs(heeded and leads and lacks or {}) do kept[name] = true end
+    local takes = head.may and heeded and coming(head)
+    for _, need in ipairs(heeded and needs or {}) do
       local name = name_of(need, at)
       led[name] = true
-      if head.late and not head.may and kept[name] ~= true then
+      if (takes or head.late and not head.may) and kept[name] ~= true then
         kept[name] = met(need, at, kept[name]) and (kept[name] or 0) + need.amount or true
       end
     end
@@ -109,11 +113,23 @@ local function next_fence(epoch)
     call('HINCRBY', P .. 'meta', 'fence', 1))
 end
 
--- Those who wait and are no jobs get what they may have; returns false if some were left for another call.
-local GRANTS = 20
+-- Code gets its tokens at the end of the call.
+local function is_outside(head)
+  return head.outside
+end
+
+-- Those who wait and are no jobs get what they may have, but for what jobs are about to take that go before them.
 local function serve_outside()
+  local GRANTS = 20
+  local function coming(head)
+    if head.outside then return false end
+    if call('EXISTS', key('coming', head.group)) == 1 then return true end
+    if not idle_for(head.slot, head.needs, load(head.id).ah) then return false end
+    ring(head.group)  -- nobody may have rung lately, and all sleep on
+    return true
+  end
   for _ = 1, outside[1] and GRANTS or 0 do
-    local found, served = survey(outside), nil
+    local found, served = survey(outside, nil, coming), nil
     for _, head in ipairs(found) do
       if head.outside and head.may then
         served = head
@@ -128,6 +144,7 @@ local function serve_outside()
     spend(served.id, served.needs, served.host)
     leave_lines(served.id, served.needs)
     call('HSET', key('a', string.sub(served.id, 2)), 'f', next_fence(), 't1', now)
+    call('HSET', P .. 'turns', '*', math.max(served.turn, tonumber(call('HGET', P .. 'turns', '*') or 0)))
     call('ZREM', P .. 'late', served.id)
     call('RPUSH', key('bell', served.id), '1')
     call('PEXPIRE', key('bell', served.id), 60000)

@@ -1,0 +1,27 @@
+-- served: whether a worker could take a group's jobs now. Needs ready, rqlive.
+local SICK = 3  -- so many different jobs that died in a row as soon as they had begun, and a pool gets no more
+local LOOK = 100  -- workers that are looked at, the last heard of first
+
+local function serves(offered, slot)
+  if string.find(' ' .. offered .. ' ', ' ' .. slot .. ' ', 1, true) then return true end
+  local most = string.match(offered, '^%*:(%d+)$')
+  return most and tonumber(most) >= tonumber(string.match(slot, ':(%d+)$'))
+end
+
+-- Whether there is a worker for jobs of the slot: for others nothing is kept, since they may wait for weeks.
+local attending = {}
+local function attended(slot)
+  if attending[slot] ~= nil then return attending[slot] end
+  local queue, found = string.match(slot, '^[^:]+'), false
+  if not rq_suspended() and call('HEXISTS', P .. 'paused', queue) == 0 then
+    local longest = math.max(SILENT, tonumber(call('HGET', P .. 'meta', 'lease') or 0))
+    for _, name in ipairs(call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - longest, 'LIMIT', 0, LOOK)) do
+      local v = call('HMGET', key('w', name), 'slots', 'pool')
+      found = serves(v[1] or '', slot) and #(call('GET', key('sick', v[2] or '')) or '') < SICK * 33 - 1
+      if found then break end
+    end
+    found = found or rq_attended(queue)
+  end
+  attending[slot] = found
+  return found
+end
