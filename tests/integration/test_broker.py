@@ -462,3 +462,15 @@ def test_a_cancelled_dependency_holds(broker: Broker, run: Run, hands: Hands, vi
     held = views.job(job("b"))
     assert held
     assert (held.state, held.blocked) == (State.HOLD, 1)
+
+
+def test_what_a_forgotten_worker_reports_counts(broker: Broker, run: Run, hands: Hands) -> None:
+    """Its row may expire, or be deleted by hand, while it works on a job."""
+    broker.submit(run, [entry("a"), entry("b", "a")])
+    reply = hands.claim("w")
+    broker.client.delete(f"{broker.prefix}w:w")
+    reply = hands.finish(reply, "w", SLOTS)
+    assert (reply.outcome, reply.claim) == ("stranger", None)
+    view = Views(broker).run(run.token)
+    assert view
+    assert {state: n for state, n in view.counts.items() if n} == {State.DONE: 1, State.READY: 1}

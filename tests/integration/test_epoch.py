@@ -28,9 +28,11 @@ def test_each_life_of_a_server_gives_larger_fences(start_server: Callable[..., S
     broker = Broker(open_client(server.url), NAMESPACE)
     hands = Hands(broker)
     broker.submit(broker.open("e", "1"), [entry(n) for n in range(3)])
+    broker.declare({"t.gpu": 9})
     fences = []
     for n in range(3):
         fences.append(granted(hands, f"w{n}").fence)
+        fences.append(broker.acquire(f"code-{n}", "t.gpu=1").fence)
         server.kill()
         server.start()
     assert fences == sorted(set(fences))
@@ -80,6 +82,35 @@ def test_a_connection_that_outlived_the_data_it_was_greeted_with_gets_no_fence_t
         fences.append(granted(hands, "d").fence)  # over what the first server greeted as its older self
         assert len(set(fences)) == 4, fences
         assert fences[3] > fences[2]
+
+
+def test_code_that_outlived_the_data_it_was_greeted_with_gets_no_fence_twice(
+    start_server: Callable[..., Server],
+) -> None:
+    one, two = start_server(port=free_port()), start_server(port=free_port())
+    with one.client() as first, two.client() as second:
+        old = Broker(open_client(one.url), NAMESPACE)
+        old.declare({"t.gpu": 1})
+        fences = [old.acquire("a", "t.gpu=1").fence]
+        connection = old.client.client_id()
+        follow(second, one)
+        second.replicaof("NO", "ONE")
+
+        new = Broker(open_client(two.url), NAMESPACE)
+        assert new.acquire("b", "t.gpu=1").outcome == "waiting"
+        follow(first, two)
+        first.replicaof("NO", "ONE")
+        new.free("a")
+        fences.append(new.acquire("b", "t.gpu=1").fence)  # nobody but the second server ever hears of it
+
+        assert old.client.client_id() == connection
+        assert old.free("a")
+        assert old.client.hget(f"{old.prefix}a:b", "f") is None, (
+            "nothing is granted over data that nobody has greeted"
+        )
+        fences.append(old.acquire("b", "t.gpu=1").fence)
+        assert len(set(fences)) == 3, fences
+        assert fences[2] > fences[1]
 
 
 def follow(replica: object, master: Server) -> None:

@@ -8,6 +8,7 @@ from hands import SLOTS, Hands, drain, entry, job
 from xpm.broker import rq
 from xpm.broker.broker import Broker, Entry, Reply, Run
 from xpm.broker.ledger import Ledger, declare
+from xpm.broker.silence import clock
 from xpm.broker.views import Views
 from xpm.core.requirement import Need
 from xpm.core.state import State
@@ -180,9 +181,28 @@ def test_of_what_is_kept_for_who_was_overtaken_others_get_the_rest(
     gpu.submit(run, [needing("licence", "t.licence=1")])
     assert sorted(all_that_start(hands)) == ["licence"]
     gpu.submit(run, [needing("both", "t.gpu=1,t.licence=1")])
-    gpu.client.zadd(f"{gpu.prefix}late", {job("both")[:32]: 1})
+    late = f"{gpu.prefix}late"
+    gpu.client.zadd(late, {job("both")[:32]: 1})
     gpu.submit(run, [needing(f"gpu {n}", "t.gpu=1") for n in range(2)])
     assert sorted(all_that_start(hands)) == ["gpu 0"], "one of two is kept"
+    gpu.client.zadd(late, {job("both")[:32]: int(clock(gpu) * 1000)})
+    gpu.revisit()
+    assert sorted(all_that_start(hands)) == ["gpu 1"], "it was passed just now: nothing is kept for that"
+
+
+def test_who_waits_for_other_things_in_the_same_call_jumps_no_line(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.submit(run, [needing("both", "l.index=1000000,t.gpu=1")])
+    both = hands.claim("w")
+    assert gpu.acquire("other", "t.gpu=1").outcome == "granted"
+    gpu.submit(run, [needing("all", "t.gpu=2")])
+    assert hands.claim("x").claim is None
+    assert gpu.acquire("reader", "l.index=1", priority=-1).outcome == "waiting"
+    assert gpu.acquire("small", "t.gpu=1", priority=-1).outcome == "waiting"
+    hands.finish(both, "w")
+    assert gpu.acquire("reader", "l.index=1").outcome == "granted"
+    assert gpu.acquire("small", "t.gpu=1").outcome == "waiting", "it is kept for the request for all"
 
 
 def test_code_that_waits_has_its_priority(gpu: Broker, run: Run, hands: Hands) -> None:

@@ -16,7 +16,7 @@ from xpm.broker.control import Control
 from xpm.broker.line import Call
 from xpm.broker.reader import SCHEMA, refuse_newer
 from xpm.broker.resources import FENCED, STOPPING
-from xpm.broker.scripts import BUDGET, StaleEpoch, source
+from xpm.broker.scripts import BUDGET, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
 from xpm.errors import BrokerError, JobError, RunForgotten
@@ -405,12 +405,7 @@ class Broker(Control):
         call = (verb, worker, number, self._lease_ms, slots, *more)
         if not self._epoch:
             self.hello()
-        try:
-            return _reply(self._scripts.run(*call, self._epoch))
-        except StaleEpoch:
-            self.client.connection_pool.disconnect()  # a new connection greets the server
-            self.hello()
-            return _reply(self._scripts.run(*call, self._epoch))
+        return _reply(self._greeted(lambda: self._scripts.run(*call, self._epoch)))
 
     def renew(
         self, worker: str, job: str, execution: int, progress: bytes = b"", reached: float | None = None

@@ -8,15 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from redis import Redis
 
 from xpm.broker.reader import Reader
-from xpm.broker.scripts import BUDGET, Scripts
+from xpm.broker.scripts import BUDGET, Scripts, StaleEpoch
 from xpm.broker.wire import pack
 from xpm.errors import BrokerError, JobError, SubmissionError
 from xpm.types import Namespace, short
+
+T = TypeVar("T")
 
 FENCED = "this execution of the job has ended: another may run, or has"
 STOPPING = "somebody has asked for the end of this job: what it submits is not taken any more"
@@ -74,6 +76,15 @@ class Resources(Reader):
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
 
+    def _greeted(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns, behind another greeting if the server has lived through more than the last one."""
+        try:
+            return ask()
+        except StaleEpoch:
+            self.client.connection_pool.disconnect()  # a new connection greets the server
+            self.hello()
+            return ask()
+
     def declare(self, capacities: Mapping[str, int]) -> dict[str, int]:
         """Make tokens and locks that don't exist; what exists keeps its capacity.
 
@@ -119,9 +130,8 @@ class Resources(Reader):
             execution: of that job.
         """
         packed = pack(dict(facts or {}))
-        outcome, *rest = self._scripts.run(
-            "acquire", name, needs, priority, self._lease_ms, host, packed, short(job), execution
-        )
+        call = ("acquire", name, needs, priority, self._lease_ms, host, packed, short(job), execution)
+        outcome, *rest = self._greeted(lambda: self._scripts.run(*call))
         told = rest[0].decode() if rest else ""
         found: Any = outcome.decode()
         return Grant(found, told if found == "granted" else "", told if found == "over" else "")

@@ -5,6 +5,9 @@
 local name, needs, job = ARGV[2], ARGV[3], ARGV[8]
 local v = call('HMGET', key('a', name), 'needs', 'f')
 if job ~= '' and not held(job, ARGV[9]) then return { 'fenced' } end
+if not v[2] and ungreeted() then
+  return redis.error_reply('STALEEPOCH the server has lived through more than its caller')
+end
 if not v[1] then
   local over = exceeds(needs, ARGV[6])
   if over then return { 'over', over } end

@@ -23,7 +23,7 @@ local function rouse(worker, group)
   if not fit then return false end
   call('RPUSH', key('bell', worker), '1')
   call('PEXPIRE', key('bell', worker), 60000)
-  if group ~= '' and select(2, parts_of(group)) ~= '' then  -- see serve_outside
+  if string.find(group, ':%d+:') then  -- it needs tokens: see serve_outside
     call('SADD', key('coming', group), worker)
     call('PEXPIRE', key('coming', group), 2000)  -- if it lives, it calls at once
   end

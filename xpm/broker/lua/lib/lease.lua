@@ -1,6 +1,5 @@
 -- lease: the end of an execution, however it comes (one file: over 80 lines). Needs outside, rqlive, retry.
 local LOSSES = 10  -- so many are enough
-local SOON = 60000  -- a job that dies within so many ms of its start may die of the host
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
 local function held(id, execution, worker)
@@ -73,6 +72,7 @@ end
 
 -- Different jobs that died one after the other as soon as they had begun: the host is to blame, not they.
 local function suspect(id, j, pool)
+  local SOON = 60000  -- a job that dies within so many ms of its start may die of the host
   if pool == '' or now - tonumber(j.t1 or 0) > SOON then return end
   local names = call('GET', key('sick', pool)) or ''
   if string.find(names, id, 1, true) then return end

@@ -113,6 +113,12 @@ local function next_fence(epoch)
     call('HINCRBY', P .. 'meta', 'fence', 1))
 end
 
+-- Whether the server's data came in from another's life and nobody greeted it since: what was given out there last may be
+-- lost, and a fence must not be given twice.
+local function ungreeted()
+  return string.match(call('INFO', 'server'), 'run_id:(%x+)') ~= call('HGET', P .. 'meta', 'server')
+end
+
 -- Code gets its tokens at the end of the call.
 local function is_outside(head)
   return head.outside
@@ -136,7 +142,7 @@ local function serve_outside()
         break
       end
     end
-    if not served then
+    if not served or ungreeted() then  -- they ask again
       outside = {}
       return
     end
