@@ -464,6 +464,29 @@ def test_a_cancelled_dependency_holds(broker: Broker, run: Run, hands: Hands, vi
     assert (held.state, held.blocked) == (State.HOLD, 1)
 
 
+def test_a_producer_that_nobody_wants_runs_again_for_who_misses_its_result(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    broker.submit(run, [entry("p"), entry("c", "p")])
+    made = hands.claim("w")
+    broker.cancel("", [job("p")])
+    hands.finish(made, "w")  # it ended well before it heard of that
+    claim = hands.claim("w").claim
+    assert claim
+    assert claim.id == job("c")
+    broker.miss("w", hands.number("w"), "", job("c"), claim.execution, job("p"))
+    hands.run("p")
+    assert hands.runs("w") == job("c")
+
+
+def test_a_lane_without_jobs_holds_up_nobody(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.submit(run, [entry("a"), entry("b")])
+    broker.client.zadd(f"{broker.prefix}lanes:{SLOTS}", {"0.99": -1})
+    broker.client.zadd(f"{broker.prefix}lanes:{SLOTS}", {"0.98": -1})
+    broker.client.zadd(f"{broker.prefix}ready:{SLOTS}:0.98", {job("nobody")[:32]: 1})
+    assert {hands.runs("v"), hands.runs("w")} == {job("a"), job("b")}
+
+
 def test_what_a_forgotten_worker_reports_counts(broker: Broker, run: Run, hands: Hands) -> None:
     """Its row may expire, or be deleted by hand, while it works on a job."""
     broker.submit(run, [entry("a"), entry("b", "a")])

@@ -9,7 +9,10 @@ local producer = load(input)
 local wanted = producer and (producer.v ~= '' and producer.v or j.v) or ''  -- at least by whom the job is wanted
 for index, input_id in ipairs(producer and inputs(id, j.n, 0, j.n) or {}) do
   if input_id == input then
-    if producer.s == 'DONE' and wanted ~= '' then place(input, producer, 'result removed', 'v', wanted) end
+    if producer.s == 'DONE' and wanted ~= '' then
+      producer.v = wanted  -- whose lane it stands in
+      place(input, producer, 'result removed', 'v', wanted)
+    end
     edge(id, index - 1, edge_state(producer.s), input)  -- at once: else the job would be granted again
   end
 end

@@ -144,7 +144,8 @@ local function next_of(group)
       call('ZADD', key('lanes', group), score, v[1])
     else
       local w = call('ZRANGE', key('ready', group .. ':' .. v[1]), 0, 0, 'WITHSCORES')
-      return { id = w[1], score = score, rank = tonumber(w[2]), group = group, lane = v[1] }
+      if w[1] then return { id = w[1], score = score, rank = tonumber(w[2]), group = group, lane = v[1] } end
+      call('ZREM', key('lanes', group), v[1])  -- a lane without jobs must not hold up the others
     end
   end
 end
