@@ -448,6 +448,18 @@ def test_a_lock_has_readers_or_a_writer(gpu: Broker) -> None:
     assert gpu.acquire("r3", read).fence > first.fence
 
 
+def test_who_waits_for_more_than_there_is_any_more_keeps_nothing(gpu: Broker, run: Run, hands: Hands) -> None:
+    assert gpu.acquire("holder", "t.gpu=1").outcome == "granted"
+    assert gpu.acquire("licensed", "t.licence=1").outcome == "granted"
+    assert gpu.acquire("both", "t.gpu=2,t.licence=1").outcome == "waiting"
+    gpu.resize("t.gpu", 1)
+    gpu.free("holder")
+    gpu.free("licensed")
+    gpu.submit(run, [needing("a", "t.gpu=1"), needing("b", "t.licence=1")])
+    assert {hands.runs("v"), hands.runs("w")} == {job("a"), job("b")}
+    assert gpu.acquire("large", "t.gpu=2").outcome == "over"
+
+
 def test_more_than_there_is_is_refused(gpu: Broker) -> None:
     assert gpu.acquire("x", "t.gpu=3").outcome == "over"
     assert gpu.acquire("x", "t.gpu=1,t.none=1").resource == "t.none"

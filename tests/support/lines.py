@@ -21,7 +21,7 @@ class Waiter:
     late: float | None = None
     """Since when it was passed by others, if that is long ago."""
     attended: bool = True
-    """Whether a worker could take it."""
+    """Whether a worker could take it, and whether there is so much."""
 
     @property
     def slot(self) -> str:

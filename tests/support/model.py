@@ -236,9 +236,8 @@ class Model:
         for name, one in self.outside.items():
             if not one.granted:
                 place = (one.turn - one.priority * TURN, one.order)
-                found.append(
-                    Waiter(f"@{name}", "", needs_of(one.needs), place, self.look.late.get(f"@{name}"))
-                )
+                late, possible = self.look.late.get(f"@{name}"), not self.exceeds(one.needs)
+                found.append(Waiter(f"@{name}", "", needs_of(one.needs), place, late, possible))
         return found
 
     def left(self) -> dict[str, int]:

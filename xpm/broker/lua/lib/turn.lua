@@ -67,10 +67,13 @@ local function survey(members, host, coming)
   local found, led, kept = heads(members), {}, {}
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
-    local needs, possible = {}, true
+    local needs, possible, hopeless = {}, true, false
     for _, need in ipairs(needs_of(head.needs)) do
-      if not (at and need.local_to) or need.amount <= account(need, at).capacity then needs[#needs + 1] = need
-      else possible = false end  -- there is never so much of it here: none is kept for it
+      if (need.local_to and not at) or need.amount <= account(need, at).capacity then
+        needs[#needs + 1] = need
+      else  -- there is not so much of it, or not here: none is kept for it
+        possible, hopeless = false, hopeless or not need.local_to
+      end
     end
     for _, need in ipairs(needs) do
       local name = name_of(need, at)
@@ -80,7 +83,7 @@ local function survey(members, host, coming)
       end
     end
     head.may = possible and not blocked and #lacks == 0
-    local heeded = head.outside or attended(head.slot)
+    local heeded = not hopeless and (head.outside or attended(head.slot))
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
     for _, name in ipairs(heeded and leads and lacks or {}) do kept[name] = true end
