@@ -79,7 +79,7 @@ def test_idle_workers_enrol_again(works: Farm, tmp_path: Path) -> None:
     works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
     works.until(ledger.exists)
     job = works.job("Wait n=1")
-    assert [one.pid for one in works.views.workers() if one.job] == [int(job.worker.rpartition(".")[2])]
+    assert [one.pid for one in works.views.workers() if one.job] == [int(job.place[1])]
     member = rqnames.job(works.workspace.namespace, job.id).encode()
     assert works.client.hget(f"rq:worker:{job.worker}", "current_job") == member
     until.touch()

@@ -609,3 +609,23 @@ def test_a_pool_that_is_asked_for_another_number_of_workers_shares_the_cpus_anew
     works.write(CODE + "# other code has a zygote of its own\n")
     assert share(2) == str(max(1, cpus() // 2))
     works.until(lambda: (found := file.holder()) is not None and found.asked == 2)
+
+
+@pytest.mark.namespaces
+def test_workers_of_containers_with_one_host_name_and_the_same_process_ids(
+    works: Farm, tmp_path: Path
+) -> None:
+    """As with replicas of a compose service that share the host's network."""
+    apart = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    pools = [works.pool(slots=2, under=apart) for _ in range(2)]
+    works.until(lambda: len(works.views.workers()) == 4)
+    workers = works.views.workers()
+    assert len({one.pid for one in workers}) < 4, "they would be told apart by their process ids"
+    assert len({one.name for one in workers}) == 4
+    ledger = tmp_path / "ledger"
+    notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(20)]
+    works.send(works.run(), *notes, works.tasks.Sum.C(notes=notes))
+    works.until(works.in_state("Sum", State.DONE))
+    assert sorted(map(int, ledger.read_text().split())) == list(range(20))
+    for pool in pools:
+        pool.kill()

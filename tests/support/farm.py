@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -113,9 +113,11 @@ class Farm:
         self._prepared = []
         return self.broker.submit(run, entries, types)
 
-    def pool(self, *options: str, slots: int = 1, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a pool."""
-        command = [sys.executable, "-m", "xpm_workers.pool", "--workspace", str(self.workspace.path)]
+    def pool(
+        self, *options: str, slots: int = 1, under: Sequence[str] = (), **environ: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a pool, `under` another command if one is given."""
+        command = [*under, sys.executable, "-m", "xpm_workers.pool", "--workspace", str(self.workspace.path)]
         command += ["--broker", self.url, "--slots", str(slots), *options]
         environment = {**os.environ, "XPM_LEASE": str(LEASE), "XPM_GRACE": "5", **environ}
         log = (self.workspace.path / f"pool{len(self.pools)}.log").open("wb")

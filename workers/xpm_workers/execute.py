@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import time
 from functools import partial
@@ -63,7 +64,7 @@ def run(job: str) -> None:
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
     host = socket.gethostname()
-    name = f"{namespace}.{host}.{os.getpid()}.rq"
+    name = f"{namespace}.{host}.{os.getpid()}-{secrets.token_hex(3)}"
     # What its host has for itself is counted there.
     broker.enrol(name, {"host": host, "pid": os.getpid(), "rq": str(current.worker_name or "")})
     serving = Serving(duty, broker, name, Orders(), Means(nursery.path, apart))

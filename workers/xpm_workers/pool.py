@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
@@ -315,7 +316,7 @@ class Pool:
             log.warning("worker %d ended with %d", slot.pid, died)
             if job > ASKED and self._owns(job):
                 tree.signal_tree(job, signal.SIGKILL)
-            self._farewells[worker_name(self._duty.namespace, slot.pid)] = _end(slot, job, died)
+            self._farewells[worker_name(self._duty, slot.pid)] = _end(slot, job, died)
             self._asked_at = Moment(0, 0)  # at once
         at_birth = died and not slot.board.served and time.monotonic() - slot.born < HASTY
         slot.board.close()
@@ -497,8 +498,8 @@ def _serve(given: argparse.Namespace) -> int:
         settings.lease,
         settings.grace,
         given.burst,
-        # In a container all pools may have one process id, and a pool's name must not be that of the one before.
-        f"{socket.gethostname()}.{os.getpid()}.{int(time.time()):x}",
+        # In containers pools may have one host's name and one process id, at the same time or one after the other.
+        f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}",
         settings.freeze_limit,
         brake=settings.brake,
     )

@@ -38,9 +38,9 @@ CLIENT = "xpm-worker"
 """The name of workers' connections."""
 
 
-def worker_name(namespace: str, pid: int) -> str:
-    """The name of a worker on this host."""
-    return f"{namespace}.{socket.gethostname()}.{pid}"
+def worker_name(duty: Duty, pid: int) -> str:
+    """The name of a worker on this host, and of no other worker: containers may share a host's name, and process ids."""
+    return f"{duty.namespace}.{socket.gethostname()}.{pid}-{duty.pool.rpartition('.')[2]}"
 
 
 class _Roused(BaseException):
@@ -76,7 +76,7 @@ class Worker(RQWorker):
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             [rqnames.queue(duty.namespace, queue) for queue in duty.queues if queue != EVERY]
             or [rqnames.queue(duty.namespace, "default")],
-            name=worker_name(duty.namespace, os.getpid()),
+            name=worker_name(duty, os.getpid()),
             connection=open_client(duty.url),
             serializer="xpm.broker.rq.Serializer",
         )
@@ -167,7 +167,7 @@ class Worker(RQWorker):
 
     def _enrol(self) -> None:
         try:
-            self.connection.delete(self.key)  # whoever had this name is dead: it holds a live process id
+            self.connection.delete(self.key)  # else RQ takes what is left of it for a live worker
             self.register_birth()
         except (RedisError, ValueError) as error:  # the second: a worker of this name is alive
             raise BrokerError(f"not registered with RQ: {error}") from error

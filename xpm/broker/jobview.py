@@ -16,6 +16,12 @@ FIELDS = (
 """What is read of a job's hash, see `xpm.broker.keys`."""
 
 
+def worker_place(worker: str) -> tuple[str, str]:
+    """Host and process id in a worker's name, `<namespace>.<host>.<process>-<pool>`; empty for that of none."""
+    host, _, process = worker.partition(".")[2].rpartition(".")
+    return host, process.partition("-")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A job as it stands in the broker. Times are seconds since 1970 by the server's clock, 0 when there is none."""
@@ -65,6 +71,11 @@ class JobView:
     """Whether its code holds tokens or locks, or waits for some."""
     wanted: tuple[str, ...] = ()
     """The serials of the experiments that want it."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Host and process id of its last worker; empty if it had none."""
+        return worker_place(self.worker)
 
     @property
     def attempts(self) -> int:

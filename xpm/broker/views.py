@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from xpm.broker import rq
 from xpm.broker.broker import Failure
-from xpm.broker.jobview import FIELDS, JobView, job_of
+from xpm.broker.jobview import FIELDS, JobView, job_of, worker_place
 from xpm.broker.keys import slot_of
 from xpm.broker.reader import Reader
 from xpm.broker.wire import unpack
@@ -93,8 +93,8 @@ class WorkerView:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Host and process; from the name, `<namespace>.<host>.<process>`, when the broker has lost the rest."""
-        host, _, process = self.name.partition(".")[2].rpartition(".")
+        """Host and process; from the name when the broker has lost the rest."""
+        host, process = worker_place(self.name)
         return self.host or host, str(self.pid or process)
 
     def serves(self, queue: str, version: int = 1) -> bool:

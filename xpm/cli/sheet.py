@@ -242,7 +242,7 @@ def _attempts(
     for old in _set_aside(path):
         tries.append(Try(old.attempt, "set aside", old.host, old.worker, old.started, old.ended, 0))
     if view is not None and view.state is State.RUNNING:
-        tries.append(Try(view.attempt, "running", _host(view.worker), view.worker, view.started, 0.0))
+        tries.append(Try(view.attempt, "running", view.place[0], view.worker, view.started, 0.0))
     return sorted(tries, key=lambda one: one.number)
 
 
@@ -265,11 +265,6 @@ def first_line(failure: Failure) -> str:
     """What went wrong, in one line."""
     text = ": ".join(filter(None, (failure.type, failure.message)))
     return text.splitlines()[0] if text else ""
-
-
-def _host(worker: str) -> str:
-    """The host in a worker's name, `<namespace>.<host>.<process>`."""
-    return worker.partition(".")[2].rpartition(".")[0]
 
 
 def _failure(found: Found, views: Views | None, state: str, failed: Sequence[Attempt]) -> Failure | None:

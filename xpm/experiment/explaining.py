@@ -49,7 +49,7 @@ def gather(reader: Reader, views: Views, job: JobView) -> Facts:
         now=now,
         since=_since(job),
         reason="" if job.reason.lower() == job.state.lower() else job.reason,
-        worker=job.worker.partition(".")[2],
+        worker=".".join(filter(None, job.place)),
         stop=job.stop,
         who=job.who,
         inputs=job.inputs,
