@@ -105,10 +105,14 @@ def read(client: Redis, namespace: str) -> Graph:
         pipe.type(key)
         pipe.ttl(key)
     found = pipe.execute()
-    types = [type.decode() for type in found[::2]]
-    for key, type in zip(keys, types, strict=True):
+    there = [
+        (key, type.decode(), ttl)
+        for key, type, ttl in zip(keys, found[::2], found[1::2], strict=True)
+        if type != b"none"  # it has expired since
+    ]
+    for key, type, _ in there:
         _READ[type](pipe, key)
-    for key, type, ttl, value in zip(keys, types, found[1::2], pipe.execute(), strict=True):
+    for (key, type, ttl), value in zip(there, pipe.execute(), strict=True):
         name = key.decode()
         if name.startswith(start):
             name = name.removeprefix(start)
