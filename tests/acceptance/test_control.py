@@ -273,6 +273,8 @@ with experiment("shared") as xp:
     held = Slow.C(n=tag(1), size=Size.C(layers=2), kind="shared", until=gate).submit(requires=[gpu(1)])
     print(xp.touches().experiments, held.job.state, xp.set_capacity(gpu, 0), held.job.state)
     print(xp.set_capacity(gpu, 2), held.job.state)
+    more = Slow.C(n=tag(2), size=Size.C(layers=2), kind="shared", until=gate).submit(requires=gpu(2))
+    print(more.job.state, "though the script has said that there is 1")
     print(xp.set_capacity(disk, 3, host="tuba"), xp.set_capacity(disk, 2), xp.set_capacity(disk, 4))
     for wrong in (
         lambda: xp.pause_queue("a b"),
@@ -301,6 +303,7 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
         "True False False",
         "{'shared': 2} READY 1 HOLD",
         "0 READY",
+        "READY though the script has said that there is 1",
         "None None 2",
         "queue 'a b': expected letters, digits, '_', '-' and '.'",
         "no worker or host 'nowhere'; there are workers",

@@ -216,7 +216,7 @@ def lab_with_gpu() -> Iterator[Lab]:
     [
         ("token('none')(1)", "there is no token 'none'"),
         ("token('gpu', 3)(3)", "needs gpu(3), there are 2; 'xpm token set gpu 3' raises it"),
-        ("gpu(3)", "gpu(3): 3 are wanted, there are 2"),
+        ("gpu(3)", "needs gpu(3), there are 2; 'xpm token set gpu 3' raises it"),
         ("gpu", "as gpu(1) or lock('index').read(), got token('gpu', 2)"),
     ],
 )
@@ -236,7 +236,10 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     lab = lab_with_gpu
     lab.ok("token", "set", "disk", "1", "--per-host")
     lab.ok("token", "set", "disk", "3", "--host", "tuba")
-    body = "disk = token('disk', per='host')\nwith experiment('disks'):\n    Use.C(n=1, room=room).submit(requires=[disk({})])\n"
+    body = (
+        "disk = token('disk', 1, per='host')\nwith experiment('disks') as xp:\n"
+        "    Use.C(n=1, room=room).submit(requires=[disk({})])\n"
+    )
     write(lab, "disks.py", body.format(4))
     done = lab.run("run", "--detach", "disks.py")
     assert done.returncode == 2 and "needs disk(4), there are 3" in done.stderr
@@ -250,7 +253,7 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     refused = lab.run("run", "here.py")
     assert refused.returncode == 2, refused.stderr
     assert refused.stderr.strip().endswith("token disk: there is not so much of it on this host")
-    write(lab, "other.py", body.replace(", per='host'", ", 1").format(1))
+    write(lab, "other.py", body.replace(", per='host'", "").format(1))
     refused = lab.run("run", "--detach", "other.py")
     assert refused.returncode == 2
     assert (
@@ -313,7 +316,7 @@ with gpu.acquire(2, timeout=5): print("free")
 def test_code_holds_several_things_all_or_none(lab: Lab) -> None:
     body = """
 import threading
-from xpm import ConfigError, WouldDeadlock, acquire
+from xpm import WouldDeadlock, XpmError, acquire
 licence, index = token("licence", 1), lock("index")
 held, over = threading.Event(), threading.Event()
 def hold():
@@ -339,8 +342,8 @@ with index.write() as outer, acquire(index.read(), licence(1), timeout=5) as inn
 with acquire(gpu(2), licence(1), index.write(), timeout=5): print("all is back")
 for wrong in ((), (gpu,), (gpu(2), gpu(1))):
     try:
-        acquire(*wrong)
-    except ConfigError as error:
+        with acquire(*wrong): print("wrong")
+    except XpmError as error:
         print(error)
 """
     path = write(lab, "several.py", body)
@@ -353,7 +356,7 @@ for wrong in ((), (gpu,), (gpu(2), gpu(1))):
         'acquire(): nothing to hold; name it, as in acquire(gpu(1), lock("index").read())',
         "acquire(): expected amounts of tokens, and locks to read or to write, as gpu(1) or lock('index').read(), "
         "got token('gpu', 2)",
-        "acquire(): gpu: 3 are wanted, there are 2",
+        "needs gpu(3), there are 2; 'xpm token set gpu 3' raises it",
     ]
 
 

@@ -67,17 +67,16 @@ def checked_name(name: Any, what: str) -> str:
     return name
 
 
-def checked_amount(amount: Any, what: str, most: int | None) -> int:
-    """`amount` if it is a whole number from 1 to `most`.
+def checked_amount(amount: Any, what: str) -> int:
+    """`amount` if it is a whole number from 1 on of which there could be so many.
 
     Raises:
         ConfigError: it is not.
     """
     if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
         raise ConfigError(f"{what}: expected a whole number from 1 on, got {amount!r}")
-    if amount > (most or MOST):
-        there = f"there are {most}" if most else f"no token has more than {MOST}"
-        raise ConfigError(f"{what}: {amount} are wanted, {there}")
+    if amount > MOST:
+        raise ConfigError(f"{what}: {amount} are wanted, no token has more than {MOST}")
     return amount
 
 
@@ -90,7 +89,7 @@ def collected(needs: object, what: str = "requires=") -> tuple[Need, ...]:
         what: it was given to, for messages.
 
     Raises:
-        ConfigError: something else, or more of a token than there is.
+        ConfigError: something else, or more of a token than there can be.
     """
     found: dict[str, Need] = {}
     if isinstance(needs, Need | str) or not isinstance(needs, Iterable):
@@ -108,9 +107,8 @@ def collected(needs: object, what: str = "requires=") -> tuple[Need, ...]:
         elif need.kind == "l":
             found[need.resource] = max(before, need, key=lambda one: one.amount)
         else:
-            capacity = need.capacity or before.capacity
-            amount = checked_amount(before.amount + need.amount, f"{what}: {need.name}", capacity)
-            found[need.resource] = Need(need.kind, need.name, amount, capacity)
+            amount = checked_amount(before.amount + need.amount, f"{what}: {need.name}")
+            found[need.resource] = Need(need.kind, need.name, amount, need.capacity or before.capacity)
     kinds: dict[str, Kind] = {}
     for need in found.values():
         if need.kind != "l" and kinds.setdefault(need.name, need.kind) != need.kind:

@@ -211,7 +211,8 @@ class Remote:
     def _needs(self, label: str, needs: tuple[Need, ...]) -> str:
         """What a job needs, after the broker has been told of each token."""
         assert self._run is not None, "entries are made while they go out"
-        fresh = [need for need in needs if need.resource not in self._capacities]
+        # What seems too much is asked about again: the capacity may have been raised since.
+        fresh = [need for need in needs if need.amount > self._capacities.get(need.resource, -1)]
         if fresh:
             found = self._link.ask(lambda: declare(self._link.broker, fresh, self._under.voice))
             self._capacities |= found

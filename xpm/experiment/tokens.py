@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Literal
 
-from xpm.core.requirement import ALL, MOST, Kind, Need, checked_amount, checked_name, collected
+from xpm.core.requirement import ALL, Kind, Need, checked_amount, checked_name, collected
 from xpm.errors import ConfigError
 from xpm.experiment.holding import Held, Hold, Wait
 
@@ -24,15 +24,12 @@ class Token:
         return f"{self._kind}.{self.name}"
 
     def __call__(self, amount: int = 1) -> Need:
-        """So much of it, for `requires=`.
-
-        Args:
-            amount: from 1 to the capacity.
+        """So much of it, for `requires=`: from 1 to the capacity, which is the broker's when the job is submitted.
 
         Raises:
-            ConfigError: there is not so much of it.
+            ConfigError: it is no whole number, or more than any token has.
         """
-        amount = checked_amount(amount, f"{self.name}({amount!r})", self.capacity)
+        amount = checked_amount(amount, f"{self.name}({amount!r})")
         return Need(self._kind, self.name, amount, self.capacity)
 
     def acquire(self, amount: int = 1, *, timeout: Wait = None, priority: int = 0) -> Hold:
@@ -47,8 +44,7 @@ class Token:
             priority: higher goes first.
 
         Raises:
-            ConfigError: there is not so much of it.
-            SubmissionError: there is no such time, or no such priority.
+            SubmissionError: there is not so much of it, no such time, or no such priority.
         """
         return Hold((self(amount),), timeout, priority)
 
@@ -121,7 +117,8 @@ def acquire(*needs: Need, timeout: Wait = None, priority: int = 0) -> Hold:
         priority: higher goes first.
 
     Raises:
-        ConfigError: nothing is named, or something else, or more of a token than there is.
+        ConfigError: nothing is named, or something else.
+        SubmissionError: there is not so much of a token, no such time, or no such priority.
 
     Example:
         ```python
@@ -156,7 +153,7 @@ def token(name: str, capacity: int | None = None, *, per: Literal["host"] | None
     """
     checked_name(name, "token")
     if capacity is not None:
-        checked_amount(capacity, f"token {name}", MOST)
+        checked_amount(capacity, f"token {name}")
     if per not in (None, "host"):
         raise ConfigError(f"token {name}: per={per!r}: expected 'host', or nothing for all hosts")
     return Token(name, capacity, "h" if per else "t")
