@@ -241,6 +241,13 @@ def test_the_broker_is_started_asked_and_stopped(lab: Lab, gate: Path):
     until(lambda: counts(lab, "busy")["RUNNING"] == 1)
     refused = lab.run("broker", "stop")
     assert refused.returncode == 1 and "in use: 1 RUNNING" in refused.stderr
+    pid = lab.json("broker")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    hung, told = lab.run("broker"), lab.run("broker", "--json")
+    os.kill(pid, signal.SIGCONT)
+    assert hung.returncode == told.returncode == 3
+    assert f"(process {pid}) does not answer, since somebody has stopped it: kill -CONT {pid}" in hung.stdout
+    assert json.loads(told.stdout)["answers"] is False
     assert lab.ok("broker", "stop", "--force") == "stopped\n"
     off = lab.run("broker", "status")
     assert off.returncode == 3 and "does not run" in off.stdout

@@ -473,8 +473,11 @@ def test_a_server_that_says_nothing_is_named(server: Embedded, monkeypatch: pyte
     os.kill(pid, signal.SIGSTOP)
     try:
         monkeypatch.setattr("xpm.broker.server.ANSWER", 0.5)
-        with pytest.raises(BrokerError, match=rf"process {pid}\) does not answer"):
+        with pytest.raises(
+            BrokerError, match=rf"process {pid}\) does not answer, since .*: kill -CONT {pid}$"
+        ):
             server.ensure()
+        assert server.status().silence.endswith(f"kill -CONT {pid}")
     finally:
         os.kill(pid, signal.SIGCONT)
     server.ensure()

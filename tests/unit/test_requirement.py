@@ -28,7 +28,9 @@ def test_of_a_token_that_is_named_twice_the_sum_counts() -> None:
         collected(3)
     assert needs_text(collected([INDEX.read(), INDEX.write(), INDEX.read()])) == f"l.index={ALL}"
     assert needs_text(collected([GPU(3), GPU(3)])) == "t.gpu=6", "the broker knows whether there are so many"
-    with pytest.raises(ConfigError, match="requires=: gpu: 1000001 are wanted, no token has more than 1000000"):
+    with pytest.raises(
+        ConfigError, match="requires=: gpu: 1000001 are wanted, no token has more than 1000000"
+    ):
         collected([GPU(1_000_000), GPU(1)])
 
 

@@ -63,6 +63,8 @@ class Status:
     """Bytes."""
     busy: dict[str, int] | None = None
     """Jobs in the states that keep the server up."""
+    silence: str = ""
+    """That a server is there that does not answer, and why."""
     lost: bool = False
     """Whether a server is there whose data directory was removed: whoever needs one ends it and starts another."""
 
@@ -109,6 +111,7 @@ class Embedded:
             raise BrokerUnreachable(str(error)) from error
 
     def _ensured(self) -> str:
+        began = time.monotonic()
         try:
             claim = self._claim()
             if claim is not None:
@@ -118,7 +121,7 @@ class Embedded:
                     self._keep(server)
                     return _url(server)
             with self._turn() as claimed:
-                server = self._started(claimed)
+                server = self._started(claimed, began)
                 self._keep(server)
                 return _url(server)
         except OSError as error:  # a full disk, a directory that became unwritable
@@ -143,8 +146,10 @@ class Embedded:
             log=str(server.log),
             lost=claim.here and not server.alive and server.served_by(claim.pid),
         )
-        if not status.running or server.ping() != "ready":
+        if not status.running:
             return status
+        if (answer := server.ping()) != "ready":
+            return replace(status, silence="loads its data" if answer == "loading" else server.silence)
         with _client(server) as client:
             info = _call(client, "INFO")
             return replace(
@@ -264,9 +269,10 @@ class Embedded:
             if self._claim() is None:
                 overwrite(self._file, mine)
 
-    def _started(self, claim: Claim) -> Server:
+    def _started(self, claim: Claim, began: float) -> Server:
         server = _server(claim)
-        if server.await_answer():
+        # Counted from when the caller came: others may have waited for it in vain before, one after the other.
+        if server.await_answer(began):
             return server
         if server.end_lost(claim.pid):
             self._tell(

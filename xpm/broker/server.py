@@ -75,6 +75,15 @@ class Server:
         return "loading" if reply.startswith(b"-LOADING") else "refused"
 
     @property
+    def silence(self) -> str:
+        """That the server does not answer, and why, as far as that can be seen."""
+        pid = self.pid
+        with suppress(psutil.Error):
+            if pid and psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                return f"does not answer, since somebody has stopped it: kill -CONT {pid}"
+        return f"does not answer; the last that it logged: {self.last_words()} (see {self.log})"
+
+    @property
     def alive(self) -> bool:
         """Whether the process is there: it inherited a locked file, which nothing but its end unlocks."""
         try:
@@ -113,7 +122,7 @@ class Server:
                 raise BrokerError(f"{program.path}: cannot be run: {error.strerror}") from error
         if said.returncode != 0:
             raise BrokerError(f"the server did not start: {_last(said.stdout)} ({program.path})")
-        self._await_ready()
+        self._await_ready(time.monotonic())
         mark(program, self.data)
 
     def _command(self, program: Program) -> list[str]:
@@ -127,8 +136,8 @@ class Server:
             *("--save", "", "--maxmemory-policy", "noeviction"),
         ]
 
-    def _await_ready(self) -> None:
-        deadline = time.monotonic() + ANSWER
+    def _await_ready(self, since: float) -> None:
+        deadline = max(since + ANSWER, time.monotonic() + 2)
         pause = 0.002
         while (answer := self.ping()) != "ready":
             if not self.alive:
@@ -136,14 +145,15 @@ class Server:
             if answer == "loading":  # as long as it takes: reading the data ends
                 deadline = time.monotonic() + ANSWER
             if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the server (process {self.pid}) does not answer: {self.last_words()} (see {self.log})"
-                )
+                raise BrokerError(f"the server (process {self.pid}) {self.silence}")
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
-    def await_answer(self) -> bool:
+    def await_answer(self, since: float | None = None) -> bool:
         """Waits while a live server loads, starts or ends; True once it answers, False when it is gone.
+
+        Args:
+            since: when the caller began to wait for it, by `time.monotonic()`; by default now.
 
         Raises:
             BrokerError: It is there and says nothing.
@@ -154,7 +164,7 @@ class Server:
             self.end()
             return False
         try:
-            self._await_ready()
+            self._await_ready(time.monotonic() if since is None else since)
         except BrokerError:
             if self.alive:
                 raise

@@ -64,8 +64,9 @@ def _own_status(reach: Reach) -> int:
             clients=found.clients,
             memory=found.memory,
             busy=found.busy or {},
+            answers=found.running and not found.silence,
         )
-        return 0 if found.running else 3
+        return 0 if found.running and not found.silence else 3
     screen = Screen(no_color=reach.settings.no_color)
     if found.lost:
         screen.line(
@@ -79,6 +80,9 @@ def _own_status(reach: Reach) -> int:
     if not found.here:
         where = f"host {found.host} (user {found.user})"
         screen.line(f"the workspace's server runs on {where} since {moment(found.since or 0)}")
+        return 3
+    if found.silence:
+        screen.line(f"the workspace's server (process {found.pid}) {found.silence}")
         return 3
     facts: list[tuple[str, Cell]] = [
         ("running", f"since {moment(found.since or 0)} ({ago(found.since or 0)}), process {found.pid}"),
