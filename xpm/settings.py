@@ -319,10 +319,14 @@ def _value(name: str, raw: _Raw) -> Any:
         raise SettingsError(f"{raw.source}: {name}: expected {error}, got {raw.value!r}") from error
 
 
+_SIGNS = ("pyproject.toml", ".git")
+"""What a project's directory has, one of them."""
+
+
 def _project(start: Path) -> Path | None:
     """The nearest directory upwards, `start` included, with a project's file."""
     for directory in (start, *start.parents):
-        if (directory / "pyproject.toml").is_file() or (directory / ".git").exists():
+        if any((directory / name).exists() for name in _SIGNS):
             return directory
     return None
 
@@ -332,5 +336,6 @@ def _default_workspace(start: Path, project: Path | None) -> tuple[Path, str]:
         if (directory / MARKER).is_file():
             return directory, f"found from {start}"
     if project is not None:
-        return project / "runs", f"beside {project / 'pyproject.toml'}"
+        sign = next(name for name in _SIGNS if (project / name).exists())
+        return project / "runs", f"beside {project / sign}"
     return start / "runs", f"in {start}"

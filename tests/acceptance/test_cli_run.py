@@ -152,6 +152,9 @@ def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Pat
     assert "0 done (they stay)" in refused.stdout
     assert counts(lab, "one")["CANCELLED"] == 0
     lab.run("run", "--detach", "plan.py", "two", "2", "as=one", str(gate))
+    preview = lab.ok("cancel", "one", "--dry-run")
+    assert "cancel one: 2 jobs: 1 READY, 1 WAITING\n" in preview
+    assert "3 jobs kept, which other experiments want, too\n" in preview and "goes on hold" not in preview
     said = lab.json("cancel", "one", "--yes")
     # `two` wants n=0, n=1 and a Total of these: n=2 and the Total of all three were wanted by `one` alone.
     assert said == {"version": 1, "experiment": "one", "cancelled": 2, "stopped": 0, "kept": 3}
@@ -159,6 +162,8 @@ def test_cancel_shows_asks_stops_and_leaves_what_others_want(lab: Lab, gate: Pat
     left = lab.run("attach", "one")
     assert left.returncode == 4, "what goes on does so for another experiment"
     assert "\n3 jobs go on, for other experiments\n" in left.stderr and "2 cancelled" in left.stderr
+    preview = lab.ok("cancel", "two", "--dry-run")
+    assert "cancel two: 3 jobs: 2 RUNNING, 1 WAITING\n" in preview and "\nexperiment: two (3)\n" in preview
     last = lab.run("cancel", "two", "--yes")
     assert last.returncode == 0 and "2 stopped" in last.stdout
     assert counts(lab, "two")["RUNNING"] == 0 and counts(lab, "two")["CANCELLED"] == 3

@@ -15,6 +15,10 @@ import pytest
 from commands import XPM, Lab
 from waiting import until
 
+from xpm.broker.broker import Broker
+from xpm.broker.connect import open_client
+from xpm.types import Namespace
+
 TASKS = '''
 import subprocess, sys, time
 from pathlib import Path
@@ -230,6 +234,11 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(lab: Lab, gate: Path)
     assert (found["ready"], found["running"]) == (2, 0) and found["workers"] >= 1
     assert re.search(r"^default +2 +0 +\d+ +paused by \S+@\S+, \d\d:\d\d$", lab.ok("queue"), re.MULTILINE)
     assert counts(lab, "paused") == {"READY": 2, "WAITING": 1}
+    ready = lab.json("jobs", "-e", "paused", "--state", "READY")["jobs"]
+    assert {job["startable"] for job in ready} == {False}
+    assert re.fullmatch(
+        r"queue default is paused by \S+ since \d\d:\d\d: xpm queue resume default", ready[0]["note"]
+    )
     wrong = lab.run("queue", "resume", "defalt", "--yes")
     assert wrong.returncode == 2 and "queue defalt is not paused; did you mean 'default'?" in wrong.stderr
     assert lab.ok("queue", "resume", "default", "--yes") == "default: resumed\n"
@@ -251,6 +260,8 @@ def test_a_script_says_that_its_queue_is_paused_or_all_workers_suspended(lab: La
     )
     rq_tool("suspend")
     child.expect(r"all workers are suspended by RQ's tools; to go on:\s+rq resume -u")
+    (job,) = lab.json("jobs", "-e", "halted", "--state", "READY", "--limit", "1")["jobs"]
+    assert job["note"] == "all workers are suspended by RQ's tools: rq resume"
     rq_tool("resume")
     lab.ok("queue", "resume", "default", "--yes")
     child.expect("3 done")
@@ -355,7 +366,7 @@ def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: P
     wrong = lab.run("worker", "drain", "nowhere", "--yes")
     assert wrong.returncode == 2 and "no worker or host 'nowhere'; there are workers on" in wrong.stderr
     said = lab.json("worker", "drain", f"{one['host']}.{one['pid']}", "--yes")
-    assert said == {"version": 1, "told": [one["name"]], "busy": 1}
+    assert said == {"version": 1, "told": [one["name"]], "busy": 1, "silent": []}
     assert "(its last)" in lab.ok("worker")
     gate.touch()
     until(lambda: counts(lab, "drained") == {"DONE": 5})
@@ -367,6 +378,24 @@ def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: P
     assert lab.ok("worker", "drain", "--all", "--yes").endswith("1 worker told to end\n")
     pool.wait(30)
     assert lab.json("worker")["workers"] == [] and lab.run("attach", "drained").returncode == 0
+
+
+def test_workers_that_are_not_heard_of_are_told_apart_when_they_are_drained(lab: Lab):
+    lab.run("run", "plan.py", "silent", "1")
+    with open_client(lab.ok("broker", "url").strip()) as client:
+        (namespace,) = {key.decode().split(":")[1] for key in client.scan_iter("xpm:*:meta")}
+        broker = Broker(client, Namespace(namespace))
+        broker.enrol(
+            f"{namespace}.elsewhere.7-ab", {"host": "elsewhere", "pid": 7, "pool": "p", "slots": "default:1"}
+        )
+        client.hset(f"{broker.prefix}w:{namespace}.elsewhere.7-ab", "seen", 1)
+        said = lab.ok("worker", "drain", "elsewhere", "--yes").splitlines()
+        assert said == [
+            "drain 1 worker: 0 idle, 0 with a job, 1 not heard of lately",
+            "  elsewhere.7",
+            "1 worker not heard of lately: to end if they come back",
+        ]
+        broker.depart(f"{namespace}.elsewhere.7-ab")
 
 
 BUG = """

@@ -134,6 +134,23 @@ def test_the_nearest_job_and_where_it_differs() -> None:
     )
 
 
+def test_lists_are_compared_by_place() -> None:
+    here = {
+        "notes": [{"$job": "ab" * 32}, {"$job": "cd" * 32}],
+        "models": [{"n": 1}, {"n": 2}],
+        "sizes": [1] * 9,
+    }
+    there = {"notes": [{"$job": "ab" * 32}, {"$job": "ef" * 32}], "models": [{"n": 1}], "sizes": [2] * 9}
+    assert [(one.name, one.here, one.there) for one in differences(here, there)] == [
+        ("models", "2 items", "1"),
+        ("notes[1]", "cdcdcdcd", "efefefef"),
+        ("sizes[0]", "1", "2"),
+        ("sizes[1]", "1", "2"),
+        ("sizes[2]", "1", "2"),
+        ("sizes", "6 more", "others"),
+    ]
+
+
 def test_every_state_has_an_answer() -> None:
     for state in State:
         assert explain(facts(state))

@@ -159,6 +159,22 @@ def first_in_line(ledger: Ledger, resource: str, slots: Collection[str]) -> Hold
     return None
 
 
+def shut(queue: str, paused: Mapping[str, tuple[float, str]], *, suspended: bool) -> str:
+    """Why no job of a queue is given to workers; '' when they are.
+
+    Args:
+        queue: the queue.
+        paused: the queues that are paused: since when, and by whom.
+        suspended: whether RQ's tools have suspended all workers.
+    """
+    if suspended:
+        return "all workers are suspended by RQ's tools: rq resume"
+    if queue in paused:
+        since, who = paused[queue]
+        return f"queue {queue} is paused{f' by {who}' if who else ''} since {clock_time(since)}: xpm queue resume {queue}"
+    return ""
+
+
 def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:
     """All that some worker serves, of which something was heard lately: 'queue:version'."""
     return frozenset(

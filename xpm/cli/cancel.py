@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -57,16 +58,20 @@ def _named(reach: Reach, selected: Selection) -> str | None:
 
 def _of_experiment(reach: Reach, experiment: str, selected: Selection, *, dry: bool) -> None:
     run = newest_run(reach.views, experiment)
+    serial = run.token.partition(".")[0]
+    jobs = _open_jobs(reach.views, experiment, Filter(selected.states, selected.task))
+    shared = [job.id for job in jobs if set(job.wanted) - {serial}]
     touched = Touched()
-    touched.add(_open_jobs(reach.views, experiment, Filter(selected.states, selected.task)))
-    serial = _serial(run.token)
-    shared = sum(count for token, count in touched.runs.items() if _serial(token) != serial)
+    # An experiment that has given a job up may list it still: it is none of its concern.
+    touched.add(
+        replace(job, runs=tuple(token for token in job.runs if token.partition(".")[0] == serial))
+        for job in jobs
+        if not set(job.wanted) - {serial}
+    )
     remarks = [f"{run.counts.get(State.DONE, 0):,} done (they stay)"]
     if shared:
-        remarks.append(
-            f"{plural(shared, 'job')} also in other experiments: they go on if those still want them"
-        )
-    _give_up(reach, touched, serial, experiment, remarks, dry=dry)
+        remarks.append(f"{plural(len(shared), 'job')} kept, which other experiments want, too")
+    _give_up(reach, touched, serial, experiment, remarks, shared, dry=dry)
 
 
 def _of_all(reach: Reach, selected: Selection, *, dry: bool) -> None:
@@ -78,7 +83,7 @@ def _of_all(reach: Reach, selected: Selection, *, dry: bool) -> None:
         raise XpmError("\n".join(lines))
     for line in lines:
         reach.say(line)
-    _give_up(reach, touched, "", None, [], dry=dry)
+    _give_up(reach, touched, "", None, [], [], dry=dry)
 
 
 def _gathered(reach: Reach, selected: Selection) -> Touched:
@@ -93,25 +98,31 @@ def _gathered(reach: Reach, selected: Selection) -> Touched:
 
 
 def _give_up(
-    reach: Reach, touched: Touched, serial: str, experiment: str | None, remarks: Iterable[str], *, dry: bool
+    reach: Reach,
+    touched: Touched,
+    serial: str,
+    experiment: str | None,
+    remarks: Iterable[str],
+    shared: Sequence[str],
+    *,
+    dry: bool,
 ) -> None:
+    ids = [*touched.ids, *shared]
     screen = Screen(no_color=reach.settings.no_color)
     counts = {"cancelled": 0, "stopping": 0, "kept": 0}
-    if touched.ids:
+    if ids:
         what = f"cancel {experiment}:" if experiment else "cancel"
         if not reach.options.json:
             preview(screen, what, touched, reach.views, "goes on hold")
             for remark in remarks:
                 screen.line(remark)
         if not dry:
-            confirm(reach, f"Cancel {experiment or plural(len(touched.ids), 'job')}?")
+            confirm(reach, f"Cancel {experiment or plural(len(ids), 'job')}?")
             running = touched.states[State.RUNNING]
-            found = change(
-                reach, touched.ids, lambda ids: reach.broker.cancel(serial, ids, person())._asdict()
-            )
+            found = change(reach, ids, lambda ids: reach.broker.cancel(serial, ids, person())._asdict())
             counts.update(found)
             await_stopped(reach, reach.views, touched.ids if running and counts["stopping"] else [])
-    _report(reach, screen, experiment, counts, dry=dry and bool(touched.ids))
+    _report(reach, screen, experiment, counts, dry=dry and bool(ids))
 
 
 def _open_jobs(views: Views, experiment: str, wanted: Filter) -> list[JobView]:
@@ -123,11 +134,6 @@ def _open_jobs(views: Views, experiment: str, wanted: Filter) -> list[JobView]:
             ids.update(dict.fromkeys(job for job, _ in views.members(token)))
     found = views.jobs([*ids])
     return [job for job in found if job is not None and job.state in OPEN and wanted.keeps(job)]
-
-
-def _serial(token: str) -> str:
-    """The experiment's serial in a run's token."""
-    return token.partition(".")[0]
 
 
 def _report(

@@ -129,26 +129,33 @@ def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     ready = any(job.state is State.READY for job in jobs)
     asks = any(job.asks for job in jobs)
     workers = views.workers() if ready or asks else []
-    slots, barred = served(workers, now, broker.lease), struck(workers, now, broker.lease)
+    shut = _shut(views, jobs, served(workers, now, broker.lease), struck(workers, now, broker.lease))
     waits = lacking(broker, jobs, workers, now)
-    return [_row(job, progress.get(job.id), slots, barred, waits.get(job.id, ""), now) for job in jobs]
+    return [_row(job, progress.get(job.id), shut.get(job.id, ""), waits.get(job.id, ""), now) for job in jobs]
 
 
-def _row(
-    job: JobView,
-    progress: Progress | None,
-    slots: Collection[str],
-    barred: Sequence[WorkerView],
-    waits: str,
-    now: float,
-) -> Row:
-    from xpm.broker.standing import note, unserved
+def _shut(
+    views: Views, jobs: Sequence[JobView], slots: Collection[str], barred: Sequence[WorkerView]
+) -> dict[str, str]:
+    """Why no worker takes some ready jobs, by their identifiers."""
+    from xpm.broker.standing import shut, unserved
+
+    ready = [job for job in jobs if job.state is State.READY]
+    paused, suspended = (views.paused(), views.suspended()) if ready else ({}, False)
+    return {
+        job.id: shut(job.queue, paused, suspended=suspended)
+        or unserved(job.queue, job.version, slots, barred)
+        for job in ready
+    }
+
+
+def _row(job: JobView, progress: Progress | None, shut: str, waits: str, now: float) -> Row:
+    from xpm.broker.standing import note
 
     if job.state is not State.READY:
         told = ", its code ".join(part for part in (note(job, progress, now), waits) if part)
         return Row(job, told, progress, blocked=False)
-    why = unserved(job.queue, job.version, slots, barred)
-    return Row(job, why or waits or note(job, progress, now), progress, bool(why))
+    return Row(job, shut or waits or note(job, progress, now), progress, bool(shut))
 
 
 def experiments_of(views: Views, jobs: Sequence[JobView]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def preview(screen: Screen, what: str, touched: Touched, views: Views, then: str
     from xpm.broker.touch import REACH, dependents, experiments
 
     states = ", ".join(f"{count:,} {state}" for state, count in tally(touched.states))
-    screen.line(f"{what} {plural(len(touched.ids), 'job')}: {states}")
+    screen.line(f"{what} {plural(len(touched.ids), 'job')}{': ' if states else ''}{states}")
     for job in touched.first:
         screen.line("  ", (brief(job.id), "dim"), f"  {job.label}")
     if len(touched.ids) > len(touched.first):

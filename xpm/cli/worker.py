@@ -177,13 +177,17 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         raise UsageError("which workers? name them or their hosts, or say --all; xpm worker lists them")
     reach = Reach(options_of(context))
     reach.say_where()
+    from xpm.broker.silence import clock, silent
+
     chosen = reach.views.enrolled() if everyone else reach.views.named(names)
-    busy = sum(one.job is not None for one in chosen)
+    now = clock(reach.reader)
+    mute = {one.name for one in chosen if silent(one, now, reach.reader.lease)}
+    busy = sum(one.job is not None and one.name not in mute for one in chosen)
     screen = Screen(no_color=reach.settings.no_color)
     if chosen and not reach.options.json:
-        screen.line(
-            f"drain {plural(len(chosen), 'worker')}: {len(chosen) - busy:,} idle, {busy:,} with a job"
-        )
+        silence = f", {len(mute):,} not heard of lately" if mute else ""
+        idle = len(chosen) - busy - len(mute)
+        screen.line(f"drain {plural(len(chosen), 'worker')}: {idle:,} idle, {busy:,} with a job{silence}")
         for one in chosen[:SHOWN]:
             screen.line(f"  {'.'.join(one.place)}")
         if len(chosen) > SHOWN:
@@ -193,10 +197,19 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         confirm(reach, f"Drain {plural(len(chosen), 'worker')}?")
         told = reach.broker.dismiss([one.name for one in chosen])
     if reach.options.json:
-        print_json(told=told, busy=busy)
+        print_json(told=told, busy=busy, silent=[name for name in told if name in mute])
+        return
+    if not told:
+        screen.line("no workers")
         return
     end = f", {busy:,} of them with {'its job' if busy == 1 else 'their jobs'}" if busy else ""
-    screen.line(f"{plural(len(told), 'worker')} told to end{end}" if told else "no workers")
+    heard = [name for name in told if name not in mute]
+    if heard:
+        screen.line(f"{plural(len(heard), 'worker')} told to end{end}")
+    if len(heard) < len(told):
+        screen.line(
+            f"{plural(len(told) - len(heard), 'worker')} not heard of lately: to end if they come back"
+        )
 
 
 worker.add_command(start)

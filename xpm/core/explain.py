@@ -11,6 +11,7 @@ from typing import cast
 
 from xpm.core.lengths import duration
 from xpm.core.state import State
+from xpm.core.words import plural
 
 SHOWN = 5
 """Inputs that are named, at most."""
@@ -295,37 +296,62 @@ def _near(facts: Facts) -> list[str]:
 
 
 def differences(here: Mapping[str, object], there: Mapping[str, object]) -> list[Difference]:
-    """The parameters in which two jobs differ, those of inner configs by their path, as `model.layers`."""
-    own, other = dict(_flat(here)), dict(_flat(there))
-    return [
-        Difference(name, _text(own.get(name, _MISSING)), _text(other.get(name, _MISSING)))
-        for name in sorted(own.keys() | other.keys())
-        if own.get(name, _MISSING) != other.get(name, _MISSING)
-    ]
+    """The parameters in which two jobs differ: of inner configs by their path, `model.layers`, of lists by place."""
+    return list(_compared("", here, there))
 
 
 _MISSING = object()
 
+_PLACES = 3
+"""Places of a list that are named."""
 
-def _flat(values: Mapping[str, object], at: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in values.items():
-        inner = _mapping(value)
-        if inner is None or "$job" in inner:
-            yield f"{at}{name}", value
-        else:
-            yield from _flat(inner, f"{at}{name}.")
+
+def _compared(name: str, here: object, there: object) -> Iterator[Difference]:
+    if here == there:
+        return
+    own, other = _mapping(here), _mapping(there)
+    if own is not None and (other is not None or there is _MISSING):
+        yield from _by_key(name, own, other or {})
+    elif other is not None and here is _MISSING:
+        yield from _by_key(name, {}, other)
+    elif isinstance(here, list) and isinstance(there, list):
+        yield from _by_place(name, cast("list[object]", here), cast("list[object]", there))
+    else:
+        yield Difference(name, _text(here), _text(there))
+
+
+def _by_key(name: str, here: Mapping[str, object], there: Mapping[str, object]) -> Iterator[Difference]:
+    for key in sorted(here.keys() | there.keys()):
+        yield from _compared(
+            f"{name}.{key}" if name else key, here.get(key, _MISSING), there.get(key, _MISSING)
+        )
+
+
+def _by_place(name: str, here: list[object], there: list[object]) -> Iterator[Difference]:
+    if len(here) != len(there):
+        yield Difference(name, plural(len(here), "item"), f"{len(there):,}")
+    found = [
+        each
+        for at, (own, other) in enumerate(zip(here, there, strict=False))
+        for each in _compared(f"{name}[{at}]", own, other)
+    ]
+    yield from found[:_PLACES]
+    if len(found) > _PLACES:
+        yield Difference(name, f"{len(found) - _PLACES:,} more", "others")
 
 
 def _mapping(value: object) -> Mapping[str, object] | None:
-    """A config, a dict or a dependency among parameters: their keys are texts."""
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+    """A config or a dict among parameters: their keys are texts. A dependency is told by its identifier."""
+    found = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+    return None if found is None or "$job" in found else found
 
 
 def _text(value: object) -> str:
     if value is _MISSING:
         return "absent"
-    inner = _mapping(value)
-    if inner is not None and "$job" in inner:
-        return str(inner["$job"])[:8]
-    text = repr(value)
+    if isinstance(value, Mapping):
+        job = cast("Mapping[str, object]", value).get("$job")
+        if job is not None:
+            return str(job)[:8]
+    text = repr(cast("object", value))
     return text if len(text) <= 60 else f"{text[:59]}…"
