@@ -341,17 +341,20 @@ def _by_place(name: str, here: list[object], there: list[object]) -> Iterator[Di
 
 
 def _mapping(value: object) -> Mapping[str, object] | None:
-    """A config or a dict among parameters: their keys are texts. A dependency is told by its identifier."""
-    found = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
-    return None if found is None or "$job" in found else found
+    """A config or a dict among parameters: their keys are texts."""
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) and not _job(value) else None
+
+
+def _job(value: object) -> str:
+    """The identifier of a dependency among parameters; empty for any other value."""
+    found = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    return str(found.get("$job", ""))
 
 
 def _text(value: object) -> str:
     if value is _MISSING:
         return "absent"
-    if isinstance(value, Mapping):
-        job = cast("Mapping[str, object]", value).get("$job")
-        if job is not None:
-            return str(job)[:8]
-    text = repr(cast("object", value))
+    if job := _job(value):
+        return job[:8]
+    text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
