@@ -48,6 +48,10 @@ local function place(id, j, why, ...)
     if by ~= 0 then count(j.e, 'held', by) end
     call('HSET', key('j', id), 'h', h)
     if to == 'HOLD' and j.b == 0 then why = h end
+    if to == from and to == 'HOLD' and not held_by_person(h) then  -- held on, for another reason
+      j.m = j.b == 0 and h or 'dependency'
+      call('HSET', key('j', id), 'm', j.m)
+    end
   end
   j.h = h
   if to == from then
@@ -97,7 +101,8 @@ local function edge(child, index, target, parent)
   local b = j.b
   if target == '2' then j.w = j.w - 1 elseif old == '2' then j.w = j.w + 1 end
   if target == '3' then j.b = b + 1 elseif old == '3' then j.b = b - 1 end
-  if STARTABLE[j.s] and (place_of(child, j)) ~= j.s then
+  local to, h = place_of(child, j)
+  if STARTABLE[j.s] and (to ~= j.s or h ~= j.h) then
     place(child, j, target == '3' and 'dependency' or '', 'w', j.w, 'b', j.b)
   elseif j.b == b then
     call('HSET', key('j', child), 'w', j.w)
