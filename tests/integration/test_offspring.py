@@ -8,6 +8,8 @@ from xpm.broker.broker import Broker, Entry, Execution
 from xpm.core.state import State
 from xpm.errors import JobError
 from xpm.types import JobId
+from xpm.workspace.results import Proof
+from xpm_workers.offspring import send
 
 PARENT, CHILD = (JobId(f"{digit}" * 64) for digit in "ab")
 
@@ -35,6 +37,29 @@ def test_only_the_execution_that_holds_the_lease_may_submit(broker: Broker) -> N
     assert reply.claim is not None and reply.claim.id == CHILD
     with pytest.raises(JobError):
         broker.submit(run, [child], by=by)
+
+
+def test_a_child_that_is_done_while_it_is_submitted_does_not_run_again(broker: Broker) -> None:
+    """Another has submitted it before, and a worker is done with it after its parent's has looked for a record."""
+    run = broker.open("e", "r")
+    child = Entry(CHILD, "T", "child", b"", priority=1)
+    broker.submit(run, [child, Entry(PARENT, "T", "parent", b"")])
+    broker.enrol("v", {})
+    broker.enrol("w", {})
+    other, parent = broker.claim("v", 1, "default:1").claim, broker.claim("w", 1, "default:1").claim
+    assert other is not None and parent is not None
+
+    found: list[Proof] = []
+
+    def look() -> Proof | None:
+        if found:
+            return found[0]
+        found.append(Proof(other.fence, "code"))
+        assert broker.finish("v", 2, "", CHILD, other.execution, other.fence).outcome == "done"
+        return None
+
+    outcome = send(broker, run, child, {}, Execution(PARENT, parent.execution), look)
+    assert (outcome.state, outcome.action) == (State.DONE, "reused")
 
 
 @pytest.mark.parametrize("verb", ["cancel", "kill"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,8 @@ class Offspring:
             label = label_below(asked.label, asked.tags, inherited)
             mine = entry._replace(label=label, tags={**inherited, **asked.tags})
             self._note(workspace, run, Child(parent.id, mine, time.time()), asked.types, needs)
-            outcome = _send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), parent.code),
-                mine, asked.types, by, self._proof(asked))  # fmt: skip
+            outcome = send(broker, Run(run.token, run.experiment, run.name, round(run.start * 1000), parent.code),
+                mine, asked.types, by, lambda: self._proof(asked))  # fmt: skip
         return outcome
 
     def _entry(self, broker: Broker, parent: JobView, asked: Asked, needs: Sequence[Need]) -> Entry:
@@ -163,12 +163,20 @@ def refuse_ended(broker: Broker, claim: Claim) -> JobView:
     return job
 
 
-def _send(
-    broker: Broker, run: Run, entry: Entry, types: Mapping[str, bytes], by: Execution, found: Proof | None
+def send(
+    broker: Broker,
+    run: Run,
+    entry: Entry,
+    types: Mapping[str, bytes],
+    by: Execution,
+    look: Callable[[], Proof | None],
 ) -> Outcome:
+    """Submits a job of which there may be a record, as `look` tells; returns what became of it."""
+    found = look()
     if found is not None:
         entry = entry._replace(known="recorded", fence=found.fence, code=found.code)
     (outcome,) = broker.submit(run, [entry], types, by=by)
-    if outcome.state is State.DONE and found is None:  # the broker believes in a result that is gone
+    # It may have been done since the first look; else the broker believes in a result that is gone.
+    if outcome.state is State.DONE and found is None and look() is None:
         (outcome,) = broker.submit(run, [entry._replace(known="removed")], types, by=by)
     return outcome
