@@ -339,3 +339,18 @@ def test_no_button_of_a_stock_dashboard_changes_a_job(
         assert engine(broker) == before, button
         invariants.check_projection(broker.client, invariants.read(broker.client, broker.namespace))
     assert effective > len(BUTTONS) / 2, "buttons of what RQ shows do something there"
+
+
+def test_a_job_that_a_requeue_has_listed_while_it_waits_for_a_token_is_shown_once(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    broker.declare({"t.gpu": 1})
+    broker.submit(run, [entry("a", wishes={"rs": "t.gpu=1"})])
+    hands.fail(hands.claim())
+    name, id = rqnames.queue(broker.namespace, "default"), rqnames.job(broker.namespace, job("a"))
+    broker.client.zrem(f"rq:failed:{name}", id)  # as a stock dashboard's Requeue does
+    broker.client.hset(f"rq:job:{id}", "status", "queued")
+    broker.client.rpush(f"rq:queue:{name}", id)
+    broker.retry([job("a")])
+    hands.finish(hands.claim())
+    invariants.check_projection(broker.client, invariants.read(broker.client, broker.namespace))

@@ -70,7 +70,8 @@ end
 
 -- Job `id` is the worker's: a new execution under a new fence. Returns whether RQ's list showed the job.
 local function start(id, j)
-  local listed = rq_unlist(id, j.q) or (j.rs and rq_leave(rq_registry('deferred', j.q), id))
+  local listed = rq_unlist(id, j.q)
+  if j.rs then listed = rq_leave(rq_registry('deferred', j.q), id) or listed end  -- a tool of RQ's may have listed it, too
   j.f = next_fence(epoch)
   j.x, j.a, j.u = j.x + 1, j.a + 1, worker
   move(id, j, 'RUNNING', '', 'x', j.x, 'f', j.f, 'u', worker, 't1', now, 'ln', 0, 'a', j.a)
