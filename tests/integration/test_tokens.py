@@ -12,6 +12,7 @@ from xpm.broker.silence import clock
 from xpm.broker.views import Views
 from xpm.core.requirement import Need
 from xpm.core.state import State
+from xpm.types import short
 
 
 def needing(name: str | int, needs: str, *inputs: str | int, **fields: object) -> Entry:
@@ -305,6 +306,18 @@ def test_nobody_takes_what_a_woken_worker_is_about_to_take(gpu: Broker, run: Run
     assert hands.runs("x") == job(0)
 
 
+def test_what_was_left_to_a_woken_worker_that_dies_goes_to_code_that_waits(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    assert hands.runs("w") is None
+    gpu.submit(run, [needing("a", "t.licence=1")])
+    assert hands.woken() == ["w"]
+    assert gpu.acquire("script", "t.licence=1").outcome == "waiting"
+    gpu.depart("w")
+    assert gpu.wait("@script", 0.5), "nobody else could take it"
+    assert gpu.acquire("script", "t.licence=1").outcome == "granted"
+
+
 @pytest.mark.parametrize("how", ["fail", "crash", "depart", "expire", "hand_back"])
 def test_tokens_come_back_however_a_job_ends(gpu: Broker, run: Run, hands: Hands, how: str) -> None:
     gpu.submit(run, [needing("a", "t.gpu=2")])
@@ -374,6 +387,27 @@ def test_what_needs_more_than_a_lowered_capacity_is_held_until_it_is_raised(
     assert views.counts()[State.READY] == 602
     assert Ledger(gpu).held("t.gpu") == 0
     assert state(views, "later") is State.WAITING
+
+
+def test_what_waits_for_a_capacity_after_a_failed_input_says_so(
+    gpu: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    """The news that the input was retried come later than the news that it is done."""
+    slow = Broker(gpu.client, gpu.namespace, budget=1)
+    gpu.submit(run, [entry("a"), entry("b"), entry("c", "b"), needing("d", "t.gpu=2", "a")])
+    hands.fail(hands.claim())
+    drain(gpu)
+    gpu.resize("t.gpu", 1)
+    gpu.client.rpush(f"{gpu.prefix}todo", *[f"S{short(job('b'))}:0"] * 3)  # much else is to be told
+    slow.retry([job("a")])
+    others = Hands(slow)
+    others.finish(others.claim("v"), "v")
+    found = views.job(job("d"))
+    assert found
+    assert (found.state, found.reason) == (State.HOLD, "capacity")
+    drain(gpu)
+    gpu.resize("t.gpu", 2)
+    assert state(views, "d") is State.READY
 
 
 def test_another_wish_of_a_later_submission_counts(gpu: Broker, run: Run, hands: Hands) -> None:

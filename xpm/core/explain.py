@@ -314,8 +314,8 @@ def _compared(name: str, here: object, there: object) -> Iterator[Difference]:
         yield from _by_key(name, own, other or {})
     elif other is not None and here is _MISSING:
         yield from _by_key(name, {}, other)
-    elif isinstance(here, list) and isinstance(there, list):
-        yield from _by_place(name, cast("list[object]", here), cast("list[object]", there))
+    elif (mine := _list(here)) is not None and (theirs := _list(there)) is not None:
+        yield from _by_place(name, mine, theirs)
     else:
         yield Difference(name, _text(here), _text(there))
 
@@ -342,13 +342,18 @@ def _by_place(name: str, here: list[object], there: list[object]) -> Iterator[Di
 
 def _mapping(value: object) -> Mapping[str, object] | None:
     """A config or a dict among parameters: their keys are texts."""
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) and not _job(value) else None
+    if _job(value) or not isinstance(value, Mapping):
+        return None
+    return cast("Mapping[str, object]", value)
+
+
+def _list(value: object) -> list[object] | None:
+    return cast("list[object]", value) if isinstance(value, list) else None
 
 
 def _job(value: object) -> str:
     """The identifier of a dependency among parameters; empty for any other value."""
-    found = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-    return str(found.get("$job", ""))
+    return str(cast("Mapping[str, object]", value).get("$job", "")) if isinstance(value, Mapping) else ""
 
 
 def _text(value: object) -> str:

@@ -16,6 +16,10 @@ call('ZREM', P .. 'workers', worker)
 call('ZREM', P .. 'dismissed', worker)
 rq_worker(worker)
 local rung = v[4] or ''
-if rung ~= '' and startable(rung) then ring(rung) end
+if rung ~= '' then
+  call('SREM', key('coming', rung), worker)
+  offer(rung)
+  if startable(rung) then ring(rung) end
+end
 finish_up()
 return id

@@ -23,7 +23,7 @@ local function top(group)
       if shunned(group, j) then return beyond(group) end
       return head, j
     end
-    call('ZREM', key('ready', group .. ':' .. head.lane), head.id)
+    take_out(head.id, group, head.lane)
   end
 end
 
@@ -39,7 +39,9 @@ local function best_of_waiting(served)
     if head.outside then
       if head.may then outside[#outside + 1] = head.id end
     elseif served[head.slot] then
-      if head.may and not chosen and not shunned(head.group, load(head.id)) then chosen = head end
+      local j = head.may and not chosen and load(head.id)
+      if j and j.s ~= 'READY' then take_out(head.id, head.group, head.lane)
+      elseif j and not shunned(head.group, j) then chosen = head end
       if head.shut then call('SREM', key('open', head.slot), head.group) end
     end
   end

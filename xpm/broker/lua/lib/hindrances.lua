@@ -1,7 +1,6 @@
 -- hindrances: what keeps ready jobs from being granted, beside nothing. Needs holds, rqlive, slots.
 -- RQ's suspension of all; paused queues; workers that are to end; tasks whose jobs failed alike lately, and the brake.
 -- Nearly always there is none of them, and one look at the names says so.
-local BRAKED_AT_ONCE = 25
 local hindered = rq_hindered(P .. 'paused', P .. 'dismissed', P .. 'failing', P .. 'brakes')
 
 -- Those of `wanted`, slots or groups in a text, whose jobs may be granted.
@@ -29,7 +28,7 @@ end
 
 -- Whether there may be more for the brake to hold; and if not, what `best` finds, which it doesn't hold.
 local function unbraked(best)
-  for _ = 1, BRAKED_AT_ONCE do
+  for _ = 1, 25 do  -- it may hold so many at once
     local head, j = best()
     if not head or not braked(head.id, j) then return false, head, j end
   end

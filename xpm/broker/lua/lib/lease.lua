@@ -1,5 +1,4 @@
 -- lease: the end of an execution, however it comes (one file: over 80 lines). Needs outside, rqlive, retry.
-local LOSSES = 10  -- so many are enough
 
 -- The job, if `execution` still holds its lease (and `worker`, if given, is the holder); else nil.
 local function held(id, execution, worker)
@@ -61,7 +60,7 @@ end
 -- Nobody knows what became of the execution: its worker went with its pool or host, or before the job had begun. That is
 -- rarely the job's doing; but one that takes its hosts along must not do so for ever.
 local function lost(id, j, why)
-  local losses = j.ls + 1
+  local LOSSES, losses = 10, j.ls + 1  -- so many are enough
   if losses < LOSSES then
     unfinished(id, j, nil, why, 'ls', losses)
   else

@@ -68,6 +68,16 @@ local function reopen(resource)
   end
 end
 
+-- Nobody is about to take what a group needs any more: code that waits for it is looked at again.
+local function offer(group)
+  local _, needs = parts_of(group)
+  for _, need in ipairs(needs_of(needs)) do
+    for _, member in ipairs(call('ZRANGE', key('wants', need.resource), 0, LINE - 1)) do
+      if string.sub(member, 1, 1) == '@' then outside[#outside + 1] = member end
+    end
+  end
+end
+
 -- Job `id` may start as far as its inputs are concerned.
 local occupied = {}
 local function enter(id, j)
@@ -95,9 +105,8 @@ local function enter(id, j)
   end
 end
 
--- Job `id` leaves the index; `started`: for a worker.
-local function leave(id, j, started)
-  local group, lane = group_of(j), lane_of(j)
+-- Take `id` out of a lane, which ends with its last.
+local function take_out(id, group, lane)
   local line = key('ready', group .. ':' .. lane)
   call('ZREM', line, id)
   if call('EXISTS', line) == 0 then
@@ -105,6 +114,11 @@ local function leave(id, j, started)
     call('ZREM', key('lanes', group), lane)
     if call('EXISTS', key('lanes', group)) == 0 then disband(group) end
   end
+end
+
+-- Job `id` leaves the index; `started`: for a worker.
+local function leave(id, j, started)
+  take_out(id, group_of(j), lane_of(j))
   if not j.rs then return end
   call('ZREM', P .. 'late', id)
   if started then return end
