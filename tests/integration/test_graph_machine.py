@@ -56,6 +56,9 @@ POLICIES = (
 )
 FAILURE = Failure("exception", "ValueError", "no", "Traceback ...")
 
+ENDS = (*("finish",) * 8, "fail", "fail", "crash", "hand_back", "adjourn", "miss")
+"""How executions end, most of them well."""
+
 times = st.sampled_from((1, 1, 2))
 """How often a call is made: twice, when its reply was lost."""
 
@@ -206,12 +209,13 @@ class Engine(RuleBasedStateMachine):
         self.model.brake = brake
         parents = [data.draw(st.sets(st.integers(0, max(k - 1, 0)), max_size=min(k, 4))) for k in range(JOBS)]
         self.parents = [sorted(found) if k else [] for k, found in enumerate(parents)]
-        for worker in WORKERS[:2]:
-            self._enrol(worker, data.draw(st.sampled_from(SLOTS)), "p")
+        self._enrol(WORKERS[0], SLOTS[-1], "p")
+        self._enrol(WORKERS[2], data.draw(st.sampled_from(SLOTS)), "p")
         self._open("A", "r0")
         capacities = {"t.a": 2, "t.b": 1, "l.x": 1_000_000}
         for _ in range(2):  # the reply was lost
             assert self.broker.declare(capacities) == self.model.declare(capacities)
+        self._submit(data, set(range(JOBS)), whole=True, times=1, recorded=False)
 
     def _enrol(self, worker: str, slots: str, pool: str) -> None:
         self.slots[worker] = slots
@@ -247,17 +251,21 @@ class Engine(RuleBasedStateMachine):
     @rule(data=st.data(), jobs=which_jobs, whole=st.sampled_from((True, True, False)), times=times)
     def submit(self, data: st.DataObject, jobs: set[int], whole: bool, times: int) -> None:
         """With their inputs, or without: those come later, or never."""
+        self._submit(data, jobs, whole, times, recorded=data.draw(st.sampled_from((False, False, True))))
+
+    def _submit(
+        self, data: st.DataObject, jobs: set[int], whole: bool, times: int, *, recorded: bool
+    ) -> None:
         token = data.draw(st.sampled_from(sorted(self.runs)))
         queue = data.draw(st.sampled_from(("default", "default", "other")))
         version = data.draw(st.sampled_from((1, 1, 2)))
         priority = data.draw(st.sampled_from((0, 0, 1, -1, 4095)))
         needs = {number: data.draw(st.sampled_from(NEEDS)) for number in sorted(jobs)}
         chain = data.draw(st.sampled_from((0, 0, 3)))
-        recorded = data.draw(st.booleans())
         wishes: dict[str, str | int] = {"to": 1000}
         if policy := data.draw(st.sampled_from(POLICIES)):
             wishes["ry"] = policy
-        if data.draw(st.integers(0, 3)) == 0:
+        if self.model.jobs and data.draw(st.integers(0, 3)) == 0:
             wishes["nb"] = data.draw(st.sampled_from((FAR, 1)))
         if data.draw(st.integers(0, 3)) == 0:  # of parameters that don't identify a job
             for number in sorted(jobs - {0}):
@@ -482,10 +490,41 @@ class Engine(RuleBasedStateMachine):
         ),
     )
     def report(self, data: st.DataObject, verb: str) -> None:
-        holders = sorted(self.holders())
-        if not holders:
-            return
-        worker = data.draw(st.sampled_from(holders))
+        if holders := sorted(self.holders()):
+            self._report(data, data.draw(st.sampled_from(holders)), verb)
+
+    @rule(data=st.data(), ends=st.lists(st.sampled_from(ENDS), min_size=1, max_size=12))
+    def work(self, data: st.DataObject, ends: list[str]) -> None:
+        """Workers go on: one that has a job reports how it ended, another asks for one. Most of what happens, happens so."""
+        if data.draw(st.integers(0, 3)):
+            self._clear_the_way()
+        for verb in ends:
+            worker = data.draw(st.sampled_from(sorted(self.model.workers)))
+            if worker in set(self.holders()):
+                self._report(data, worker, verb)
+            else:
+                self.call("claim", worker)
+            self.compare()
+            if not self.last[worker][3].claim and not self.todo() and not any(self.holders()):
+                return  # nothing more is to be had
+
+    def _clear_the_way(self) -> None:
+        """Nothing is suspended, paused or held by the brake, and no worker is to end."""
+        if self.model.suspended:
+            self.suspend()
+        for queue in sorted(self.model.paused):
+            self.gate("resume", queue)
+        if self.model.braked:
+            self.lift()
+        for worker in sorted(self.model.dismissed - set(self.holders())):
+            self._depart(worker, "returned")
+            self._enrol(worker, self.slots[worker], "p")
+        self.verb = "depart"
+
+    work_on = work
+    work_further = work
+
+    def _report(self, data: st.DataObject, worker: str, verb: str) -> None:
         life = self.model.workers[worker]
         job = self.model.jobs[life.granted]
         last: tuple[Any, ...] = {
@@ -549,11 +588,13 @@ class Engine(RuleBasedStateMachine):
     def depart(self, data: st.DataObject) -> None:
         if len(self.model.workers) > 1:
             worker = data.draw(st.sampled_from(sorted(self.model.workers)))
-            self.last.pop(worker, None)
-            self.verb = "depart"
-            end = data.draw(st.sampled_from(("crashed", "lost", "returned")))
-            assert self.broker.depart(worker, "gone", end) == self.model.depart(worker, end)
-            assert self.broker.depart(worker) == ""
+            self._depart(worker, data.draw(st.sampled_from(("crashed", "lost", "returned"))))
+
+    def _depart(self, worker: str, end: Any) -> None:
+        self.last.pop(worker, None)
+        self.verb = "depart"
+        assert self.broker.depart(worker, "gone", end) == self.model.depart(worker, end)
+        assert self.broker.depart(worker) == ""
 
     # The server and the sweeper
 
@@ -725,7 +766,7 @@ def _run(server: Server, examples: int, steps: int, *, random: bool) -> None:
 
 
 def test_the_engine_does_what_the_model_says(server: Server) -> None:
-    _run(server, 100, 40, random=False)
+    _run(server, 60, 40, random=False)
 
 
 @pytest.mark.soak
