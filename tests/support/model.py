@@ -289,9 +289,9 @@ class Model:
         return self.names[experiment, name]
 
     def submits(self, by: Execution) -> bool:
-        """Whether this execution of a job may submit others: it has not ended."""
+        """Whether this execution of a job may submit others: it has not ended, and nobody has asked for its end."""
         job = self.jobs[short(by.job)]
-        return job.noted is State.RUNNING and job.execution == by.number
+        return job.noted is State.RUNNING and job.execution == by.number and not job.stop
 
     def submit(self, token: str, entries: Sequence[Entry]) -> list[str]:
         return [self._submit(self.runs[token], entry) for entry in entries]
