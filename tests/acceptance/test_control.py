@@ -365,6 +365,9 @@ def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: P
     one, other = workers
     wrong = lab.run("worker", "drain", "nowhere", "--yes")
     assert wrong.returncode == 2 and "no worker or host 'nowhere'; there are workers on" in wrong.stderr
+    shown = lab.ok("worker", "drain", "--all", "--dry-run")
+    assert shown.startswith("drain 2 workers: 0 idle, 2 with a job\n") and "told" not in shown
+    assert not any(one["ending"] for one in lab.json("worker")["workers"])
     said = lab.json("worker", "drain", f"{one['host']}.{one['pid']}", "--yes")
     assert said == {"version": 1, "told": [one["name"]], "busy": 1, "silent": []}
     assert "(its last)" in lab.ok("worker")

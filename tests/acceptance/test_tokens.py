@@ -131,6 +131,7 @@ def test_a_script_sees_who_holds_and_who_waits(lab: Lab) -> None:
     for found, command in ((gpu, "token"), (index, "lock")):
         shown = lab.json(command, "show", found["name"])
         for people in ("holders", "waiters"):
+            assert all(one["job"] is None or len(one["job"]) == 64 for one in found[people])
             assert [(one["job"], one["label"], one["since"]) for one in found[people]] == [
                 (one["job"], one["label"], one["since"]) for one in shown[people]
             ], "a script sees what people see"
@@ -230,6 +231,24 @@ def test_more_than_there_is_is_refused_at_submission(lab_with_gpu: Lab, need: st
     assert done.returncode == 2
     assert said in done.stderr
     assert json.loads(lab_with_gpu.ok("jobs", "--json"))["jobs"] == []
+
+
+def test_mistakes_about_tokens_are_told_in_one_line(lab_with_gpu: Lab) -> None:
+    lab = lab_with_gpu
+    for words, said in (
+        (("token", "show", "gpus"), "no token 'gpus'; did you mean 'gpu'?"),
+        (("token", "show", "nope"), "no token 'nope'; there are "),
+        (("lock", "show", "nope"), "no lock 'nope': there are none"),
+        (("token", "set", "gpu", "-1"), "no option '-1', and no number below 0 is possible here"),
+        (("token", "set", "gpu", "1", "--hots", "x"), "no option '--hots'; did you mean '--host'?"),
+    ):
+        done = lab.run(*words)
+        assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) <= 3, (
+            done.stderr
+        )
+    lab.ok("token", "set", "scratch", "1", "--per-host")
+    done = lab.run("token", "set", "scratch", "2", "--host", "tuba")
+    assert "no worker is on host tuba now: scratch has this capacity there once one is" in done.stderr
 
 
 def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
@@ -433,7 +452,7 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
     lab.ok("run", "--detach", "nowhere.py")
     until(lambda: lab.json("token", "show", "gpu")["waiters"][0]["label"] == "Use n=6")
     notes = {job["label"]: job["note"] for job in lab.json("jobs", "--state", "READY")["jobs"]}
-    assert notes["Use n=6"] == "waits for token gpu: 2 of 2, 1 free"
+    assert notes["Use n=6"].startswith("queue mars is paused by ")
     assert notes["Use n=5"] == "after Use n=2 in line for token gpu", "the one before it can't be served"
     lab.ok("cancel", "-e", "nowhere", "--yes")
     lab.ok("queue", "resume", "mars", "--yes")

@@ -36,6 +36,8 @@ class Holding:
     """All that it needs, `l.index=1,t.gpu=2`."""
     slot: str = ""
     """Who may take it, 'queue:version', of a job that waits."""
+    job: str = ""
+    """The whole identifier of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,7 @@ class Ledger:
         for member, text in found.items():
             amount, since, host = text.decode().split(" ", 2)
             one = self._about(member.decode())
-            held.append(
-                Holding(one.id, one.label, int(amount), int(since) / 1000, host or one.host, one.needs)
-            )
+            held.append(replace(one, amount=int(amount), since=int(since) / 1000, host=host or one.host))
         return sorted(held, key=lambda one: one.since)
 
     def waiters(self, resource: str) -> list[Holding]:
@@ -237,10 +237,11 @@ class Ledger:
                 label += f" (pid {about['pid']}, {about.get('user', '?')})"
             return Holding(member, label, 0, int(since or 0) / 1000, host.decode(), needs.decode())
         name = f"{self._prefix}j:{member}"
-        values = self.broker.ask(lambda: client.hmget(name, "l", "rs", "tw"))
-        label, needs, since = (value or b"" for value in values)
+        values = self.broker.ask(lambda: client.hmget(name, "l", "rs", "tw", "d"))
+        label, needs, since, rest = (value or b"" for value in values)
         shown = label.decode("utf-8", "surrogateescape")
-        return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode())
+        job = member + rest.decode()
+        return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode(), job=job)
 
 
 def declare(broker: Resources, needs: Sequence[Need]) -> tuple[dict[str, int], list[str]]:

@@ -161,7 +161,7 @@ RELEASE = Verb(
     frozenset({State.HOLD}),
     {
         "released": "released",
-        "blocked": "released, and on hold for another reason",
+        "blocked": "on hold still, for another reason",
         "short": "on hold for more of a token than there is (xpm why says which)",
         "free": "held by nobody",
     },

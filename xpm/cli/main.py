@@ -155,7 +155,8 @@ def _complain(message: str) -> None:
 def _usage(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         close = f"; did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
-        message = f"no option '{error.option_name}'{close}"
+        number = error.option_name[1:].replace(".", "", 1).isdigit()
+        message = f"no option '{error.option_name}'{', and no number below 0 is possible here' if number else close}"
     else:
         message = error.format_message().rstrip(".")
     message = message[:1].lower() + message[1:]

@@ -79,6 +79,8 @@ def set_token(context: click.Context, name: str, capacity: int, host: str | None
         kind = found.need.kind
         if kind == "t" and (per_host or host):
             raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
+    if host and host not in {one.host for one in reach.views.workers()}:
+        reach.say(f"no worker is on host {host} now: {name} has this capacity there once one is")
     before = reach.broker.resize(f"{kind}.{name}", capacity, host or "")
     while reach.broker.drain():
         pass
@@ -183,7 +185,9 @@ def _show(reach: Reach, kinds: str, name: str) -> None:
     noun = "lock" if kinds == "l" else "token"
     found = next((one for one in known if one.need.name == name), None)
     if found is None:
-        raise UsageError(f"no {noun} {name!r}{nearest(name, [one.need.name for one in known])}")
+        names = [one.need.name for one in known]
+        there = f"; there are {', '.join(names[:10])}" if names else ": there are none"
+        raise UsageError(f"no {noun} {name!r}{nearest(name, names) or there}")
     resource = found.need.resource
     holders, waiters = ledger.holders(resource), ledger.waiters(resource)
     if reach.options.json:
@@ -246,7 +250,7 @@ def _amount(one: Holding, resource: str) -> str:
 
 
 def _one_as_json(one: Holding, resource: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {"job": None if one.id.startswith("@") else one.id, "label": one.label}
+    shown: dict[str, Any] = {"job": one.job or None, "label": one.label}
     what = {"write": one.amount >= ALL} if resource.startswith("l.") else {"amount": one.amount}
     return {**shown, **what, "since": one.since or None, "host": one.host or None}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xpm.cli.control import dry_run
 from xpm.cli.options import Count, Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
@@ -166,8 +167,9 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
 @command("drain")
 @click.argument("names", nargs=-1, metavar="[WORKER|HOST]...")
 @click.option("--all", "everyone", is_flag=True, help="All workers of the workspace.")
+@dry_run
 @click.pass_context
-def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> None:
+def drain(context: click.Context, names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Have workers finish their jobs, take no others, and end.
 
     Name workers by their host, their process (or HOST.PID), or their whole name. Their pool does not start others in
@@ -193,14 +195,15 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool) -> Non
         if len(chosen) > SHOWN:
             screen.line((f"  and {len(chosen) - SHOWN:,} more", "dim"))
     told: list[str] = []
-    if chosen:
+    if chosen and not dry_run:
         confirm(reach, f"Drain {plural(len(chosen), 'worker')}?")
         told = reach.broker.dismiss([one.name for one in chosen])
     if reach.options.json:
         print_json(told=told, busy=busy, silent=[name for name in told if name in mute])
         return
     if not told:
-        screen.line("no workers")
+        if not dry_run:
+            screen.line("no workers")
         return
     end = f", {busy:,} of them with {'its job' if busy == 1 else 'their jobs'}" if busy else ""
     heard = [name for name in told if name not in mute]

@@ -16,7 +16,7 @@ class User:
     """A job or running code that holds a token or lock, or waits for it."""
 
     job: str | None
-    """The first digits of the job's identifier; None of code that is no job."""
+    """The job's identifier; None of code that is no job."""
     label: str
     amount: int
     """How much of a token it holds or wants; 1 of a lock."""
@@ -84,7 +84,7 @@ def usage(broker: Reader, resource: str) -> Usage:
 
 def _user(one: Holding, *, lock: bool) -> User:
     return User(
-        None if one.id.startswith("@") else one.id,
+        one.job or None,
         one.label,
         1 if lock else one.amount,
         lock and one.amount >= ALL,
