@@ -308,12 +308,13 @@ class Engine(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(begun))
         return Execution(JobId(job), self.model.jobs[job].execution - data.draw(st.sampled_from((0, 0, 1))))
 
-    @rule(experiment=st.sampled_from("12"), jobs=which_jobs, times=times)
-    def cancel(self, experiment: str, jobs: set[int], times: int) -> None:
+    @rule(experiment=st.sampled_from("12"), jobs=which_jobs, times=times, running=st.booleans())
+    def cancel(self, experiment: str, jobs: set[int], times: int, running: bool) -> None:
         ids = [IDS[number] for number in sorted(jobs)]
         self.verb = "cancel"
+        verb = self.broker.cancel if running else self.broker.give_up
         for _ in range(times):
-            assert self.broker.cancel(experiment, ids) == self.model.cancel(experiment, ids)
+            assert verb(experiment, ids) == self.model.cancel(experiment, ids, running=running)
 
     @rule(jobs=which_jobs, rank=st.sampled_from((0, 3, 5)))
     def rank(self, jobs: set[int], rank: int) -> None:

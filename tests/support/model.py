@@ -367,12 +367,12 @@ class Model:
                 changed += 1
         return changed
 
-    def cancel(self, serial: str, jobs: Sequence[str]) -> tuple[int, int, int]:
+    def cancel(self, serial: str, jobs: Sequence[str], *, running: bool = True) -> tuple[int, int, int]:
         self.time += 1
         cancelled = stopping = kept = 0
         for id in jobs:
             job = self.jobs.get(short(id))
-            if job is None or job.noted not in (PENDING, State.RUNNING):
+            if job is None or job.noted not in ((PENDING, State.RUNNING) if running else (PENDING,)):
                 continue
             job.wanted.discard(serial)
             if job.wanted:

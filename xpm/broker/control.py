@@ -51,6 +51,14 @@ class Control(Resources):
                 total[place] += int(count)
         return Cancelled(*total)
 
+    def give_up(self, serial: str, jobs: Sequence[str], who: str = "") -> Cancelled:
+        """The same, of those that have not started."""
+        total = [0, 0, 0]
+        for packed in _packed(jobs):
+            found = self._scripts.run("cancel", who, packed, serial, "unstarted")
+            total = [before + int(count) for before, count in zip(total, found, strict=True)]
+        return Cancelled(*total)
+
     def kill(self, jobs: Sequence[str], who: str = "") -> Tally:
         """End the execution of jobs: they become ERROR unless their result comes first. `stopping`, `idle`."""
         return self._each("kill", jobs, who)

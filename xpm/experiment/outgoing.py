@@ -102,6 +102,7 @@ class Outgoing:
             self._outbox.flush(lambda: self.remote.inherit(inherited, earlier))
         if self._remote is not None:
             self._remote.rank()
+            self._remote.replace()
         return None
 
     def _earlier(self) -> Path | None:

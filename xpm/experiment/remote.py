@@ -9,6 +9,7 @@ import importlib
 import os
 import platform
 import secrets
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
 from xpm.core.submission import Prepared
 from xpm.core.wishes import wishes_of
+from xpm.core.words import plural
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
@@ -39,6 +41,7 @@ from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import CANCELLED, Left
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.grasp import declare
+from xpm.experiment.leavings import leavings
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
@@ -103,6 +106,27 @@ class Remote:
         changes = self._gathering.chains.changes(left)
         if changes and self._run is not None:
             self._link.ask(lambda: self._link.broker.rank(changes))
+
+    def replace(self) -> None:
+        """Earlier runs of the same command want no more what has not started and this one leaves out."""
+        if self._run is None:
+            return
+        self.look_for_children()
+        token = self._run.token
+        newest = self._link.ask(lambda: self._link.views.run(token))
+        if newest is None:
+            return
+        ids = self._link.ask(lambda: leavings(self._link.views, newest, self._gathering.jobs))
+        if not ids:
+            return
+        serial = token.partition(".")[0]
+        gone = self._link.ask(lambda: self._link.broker.give_up(serial, ids, "a newer run"))
+        if gone.cancelled or gone.kept:
+            kept = f", {plural(gone.kept, 'job')} kept for other experiments" if gone.kept else ""
+            self._under.voice.say(
+                f"{self._under.experiment}: {plural(gone.cancelled, 'job')} of an earlier run cancelled, "
+                f"which this one leaves out{kept}"
+            )
 
     def secure(self) -> None:
         """What was submitted outlives the broker's machine as far as that can be: nobody is left to submit it again."""
@@ -254,6 +278,7 @@ class Remote:
             "user": user(),
             "pid": os.getpid(),
             "script": str(under.script or ""),
+            "arguments": sys.argv[1:],
             "folder": str(folder),
             "workspace": str(under.workspace.path),
         }

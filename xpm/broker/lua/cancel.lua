@@ -1,5 +1,5 @@
 -- cancel: an experiment does not want these jobs any more. Use: control
--- ARGV: see control; 4 experiment's serial, or '' for all that want them.
+-- ARGV: see control; 4 experiment's serial, or '' for all that want them; 5 'unstarted': only jobs that have not started.
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
 -- The experiment's run that lists the job waits for it no longer: it is kept for others.
 local function keep(j)
@@ -11,7 +11,7 @@ end
 local counts = { cancelled = 0, stopping = 0, kept = 0 }
 
 local words = each(function(id, j)
-  if not STARTABLE[j.s] and j.s ~= 'RUNNING' then return 'ended' end
+  if not STARTABLE[j.s] and (j.s ~= 'RUNNING' or ARGV[5]) then return 'ended' end
   local wanted, wished = {}, false
   for experiment in string.gmatch(j.v, '%S+') do
     if ARGV[4] ~= '' and experiment ~= ARGV[4] then wanted[#wanted + 1] = experiment else wished = true end
