@@ -286,9 +286,7 @@ def test_a_worker_that_is_stopped_loses_its_job_and_cannot_harm_it_when_it_wakes
     beating = Beating(works, tmp_path / "beats")
     pool = works.pool(slots=2)
     start = beating.started()
-    (holder,) = [
-        each for each in works.workers(pool) if works.job("Beat n=0").worker.endswith(f".{each.pid}")
-    ]
+    (holder,) = [each for each in works.workers(pool) if works.job("Beat n=0").place[1] == str(each.pid)]
     stop(holder)
     stopped = time.monotonic()
     until(still(*start), LEASE)  # by the supervisor, before anybody else may have the job

@@ -317,11 +317,12 @@ def test_a_job_outlives_the_stock_worker_that_is_killed_by_9(
     works.send(works.run(), works.tasks.Wait.C(n=1, folder=tmp_path))
     worker = stock.start()
     works.until(lambda: starts(tmp_path))
+    running = works.job("Wait n=1").execution
     worker.kill()
     worker.wait(10)
     (tmp_path / "gate").touch()
     found = works.until(works.in_state("Wait n=1", State.DONE, State.ERROR))
-    assert (found.state, found.execution) == (State.DONE, 1)
+    assert (found.state, found.execution, len(starts(tmp_path))) == (State.DONE, running, 1), works.told()
 
 
 @pytest.mark.parametrize("how", ["kill -9", "kill-horse"])

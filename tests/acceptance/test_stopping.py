@@ -162,7 +162,7 @@ def test_a_workers_first_sigterm_lets_its_job_end_and_another_takes_the_next(
     works.until(works.in_state("Wait n=1", State.DONE))
     first, second = works.job("Wait n=0"), works.job("Wait n=1")
     assert (first.state, first.execution, second.execution) == (State.DONE, 1, 1)
-    assert first.worker.endswith(f".{worker.pid}") and not second.worker.endswith(f".{worker.pid}")
+    assert first.place[1] == str(worker.pid) != second.place[1]
 
 
 @pytest.mark.parametrize("signals", [1, 2])
