@@ -92,6 +92,30 @@ def test_the_first_record_stays(path, take):
     assert read_record(path).fence == TWO
 
 
+def test_a_durable_record_is_on_disk_before_it_counts_and_its_folders_after(path, take, monkeypatch):
+    """What a loss of power would show: the order of what goes to the disk."""
+    done, fsync, link = [], os.fsync, os.link
+
+    def synced(descriptor):
+        done.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def linked(*names, **how):
+        done.append(names[1])
+        link(*names, **how)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    take(ONE).publish(line(ONE), durable=True)
+    record, *folders = (
+        os.stat(each).st_ino
+        for each in (f"{path}/.xpm/result.json", f"{path}/.xpm", path, os.path.dirname(path))
+    )
+    at = done.index("result.json")
+    assert record in done[:at]
+    assert set(folders) <= set(done[at:])
+
+
 @pytest.mark.parametrize("damage", [b"", b"{}", line(ONE)[:-5]])
 def test_a_damaged_record_does_not_count(path, damage, take):
     take(ONE)
