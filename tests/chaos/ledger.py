@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-WORDS = ("begin", "tick", "end")
+WORDS = ("begin", "take", "tick", "free", "end")
 
 
 @dataclass(slots=True)
@@ -27,6 +27,10 @@ class Execution:
     end: int | None = None
     last: int = 0
     """Its last line."""
+    took: int | None = None
+    """Where its code has acquired something."""
+    freed: int | None = None
+    """Where its code was about to give it back."""
 
 
 class Rerun(NamedTuple):
@@ -100,6 +104,10 @@ def _execution(ledger: Ledger, place: int, word: str, fields: Sequence[str]) -> 
     execution.last = place
     if word == "end":
         execution.end = place
+    elif word == "take":
+        execution.took = place
+    elif word == "free":
+        execution.freed = place
 
 
 def read(path: Path) -> Ledger:

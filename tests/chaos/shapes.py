@@ -15,8 +15,9 @@ CAPACITIES = {"t.gpu": 2, "t.disk": 1, "l.index": WRITE}
 
 HOWS = (
     "quick", "quick", "quick", "quick", "sleep:0.1", "sleep:0.1", "sleep:0.4", "sleep:2", "sleep:5", "children", "print", "files",
+    "hold:t.disk=1", f"hold:l.index={WRITE}",
 )  # fmt: skip
-"""What jobs do: nothing, wait, leave processes behind, print, write files."""
+"""What jobs do: nothing, wait, leave processes behind, print, write files, acquire a token or lock for a while."""
 
 
 NEEDS = ("",) * 8 + ("t.gpu=1", "t.gpu=2", "t.disk=1,t.gpu=1", "l.index=1", "l.index=1", f"l.index={WRITE}")
@@ -30,6 +31,12 @@ class Node(NamedTuple):
     how: str
     needs: str
     after: tuple[str, ...]
+
+    @property
+    def holds(self) -> str:
+        """What its code acquires."""
+        how, _, more = self.how.partition(":")
+        return more if how == "hold" else ""
 
 
 Links = list[tuple[int, ...]]
@@ -85,7 +92,7 @@ SHAPES: tuple[Callable[[random.Random], Links], ...] = (
 def graph(chance: random.Random, name: str) -> list[Node]:
     """A graph, inputs before what needs them; its nodes are named `<name>.<number>`."""
     links = chance.choice(SHAPES)(chance)
-    return [
+    nodes = [
         Node(
             f"{name}.{k}",
             chance.choice(HOWS),
@@ -94,6 +101,8 @@ def graph(chance: random.Random, name: str) -> list[Node]:
         )
         for k, parents in enumerate(links)
     ]
+    # What holds some and waits for more may wait for another that does so, too.
+    return [node._replace(needs="") if node.holds else node for node in nodes]
 
 
 def crowd(name: str, width: int) -> list[Node]:
@@ -120,6 +129,7 @@ TASKS = '''
 from __future__ import annotations
 import os, subprocess, sys, time
 from pathlib import Path
+from xpm import lock, token
 from xpm.core.config import Meta, Param, Task
 from xpm.core.session import progress
 
@@ -155,6 +165,14 @@ class Node(Task):
         elif how == "print":
             for k in range(100):
                 print(os.environ["XPM_FENCE"], k)
+        elif how == "hold":
+            kind, _, name = more.partition("=")[0].partition(".")
+            with token(name).acquire(1) if kind == "t" else lock(name).write().acquire():
+                self.note("take")
+                time.sleep(0.1)
+                self.note("tick")
+                time.sleep(0.1)
+                self.note("free")
         elif how == "files":
             Path("part").write_text(os.environ["XPM_FENCE"] * 1000)
         total = 1 + sum((k + 2) * each.result() for k, each in enumerate(self.after))

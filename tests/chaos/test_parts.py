@@ -127,12 +127,17 @@ def test_an_execution_must_not_go_on_beside_a_later_one(lines: list[str], wrong:
         (["begin a", "end a", "begin b", "end b"], False),
         (["begin a", "begin b", "end b"], False),  # the first may have been killed
         (["begin a", "begin c", "end a", "end c"], False),
+        (["begin a", "begin d", "take d", "end a", "end d"], True),
+        (["begin a", "begin d", "end a", "take d", "end d"], False),
+        (["begin d", "take d", "free d", "begin a", "end d", "end a"], False),
+        (["begin d", "take d", "begin a", "free d", "end d", "end a"], True),
     ],
 )
 def test_tokens_must_not_be_used_beyond_their_capacity(lines: list[str], wrong: bool) -> None:
     steps = [line.split() for line in lines]
     ledger = parse([f"{word} {node} 0{ord(node)} 1 7 p0 0" for word, node in steps])
-    assert bool(list(overused(ledger, {"a": "t.gpu=2", "b": "t.gpu=1", "c": "l.index=1"}))) == wrong
+    needs, holds = {"a": "t.gpu=2", "b": "t.gpu=1", "c": "l.index=1"}, {"d": "t.gpu=1"}
+    assert bool(list(overused(ledger, needs, holds))) == wrong
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 import invariants
 from figures import Watch
@@ -257,25 +258,45 @@ def _excused(ledger: Ledger, each: Execution) -> bool:
 
 
 def no_use_beyond_capacity(evidence: Evidence) -> Iterator[str]:
-    needs = {node.name: node.needs for node in evidence.nodes.values() if node.needs}
-    yield from overused(evidence.ledger, needs)
+    nodes = evidence.nodes.values()
+    needs = {node.name: node.needs for node in nodes if node.needs}
+    yield from overused(evidence.ledger, needs, {node.name: node.holds for node in nodes if node.holds})
 
 
-def overused(ledger: Ledger, needs: Mapping[str, str]) -> Iterator[str]:
-    """What is known to have run at one time, since it noted something later, never had more than there is."""
-    users = [
-        (each, invariants.needs_of(needs[name]))
-        for name, known in ledger.executions.items()
-        if name in needs
-        for each in known
-        if not _excused(ledger, each)
-    ]
-    users.sort(key=lambda user: user[0].begin)
-    running: list[tuple[Execution, dict[str, int]]] = []
-    for each, needed in users:
-        running = [(other, amounts) for other, amounts in running if other.last > each.begin]
-        running.append((each, needed))
-        for resource in needed:
-            used = sum(amounts.get(resource, 0) for _, amounts in running)
+class _Use(NamedTuple):
+    """Lines between which an execution has something, at least."""
+
+    first: int
+    last: int
+    amounts: dict[str, int]
+    whose: str
+
+
+def overused(ledger: Ledger, needs: Mapping[str, str], holds: Mapping[str, str]) -> Iterator[str]:
+    """What is known to have run at one time, since it noted something later, never had more than there is.
+
+    Args:
+        ledger: what the jobs noted.
+        needs: what jobs require, by their names.
+        holds: what the code of jobs acquires.
+    """
+    running: list[_Use] = []
+    for use in sorted(_uses(ledger, needs, holds), key=lambda use: use.first):
+        running = [*(other for other in running if other.last > use.first), use]
+        for resource in use.amounts:
+            used = sum(other.amounts.get(resource, 0) for other in running)
             if used > CAPACITIES[resource]:
-                yield f"{used} of {resource} were in use when {each.node}, execution {each.fence}, began"
+                yield f"{used} of {resource} were in use when {use.whose} began"
+
+
+def _uses(ledger: Ledger, needs: Mapping[str, str], holds: Mapping[str, str]) -> Iterator[_Use]:
+    for name, known in ledger.executions.items():
+        for each in known:
+            whose = f"{each.node}, execution {each.fence},"
+            if _excused(ledger, each):
+                continue
+            if name in needs:
+                yield _Use(each.begin, each.last, invariants.needs_of(needs[name]), whose)
+            if name in holds and each.took is not None:
+                last = each.last if each.freed is None else each.freed
+                yield _Use(each.took, last, invariants.needs_of(holds[name]), whose)
