@@ -494,6 +494,17 @@ def test_who_waits_for_more_than_there_is_any_more_keeps_nothing(gpu: Broker, ru
     assert gpu.acquire("large", "t.gpu=2").outcome == "over"
 
 
+def test_code_that_wants_more_than_its_host_has_any_more_keeps_nothing(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.declare({"h.disk": 2})
+    assert gpu.acquire("holder", "t.gpu=1").outcome == "granted"
+    assert gpu.acquire("both", "h.disk=2,t.gpu=2", host="small", priority=1).outcome == "waiting"
+    gpu.resize("h.disk", 1, "small")
+    gpu.submit(run, [needing("a", "t.gpu=1")])
+    assert hands.runs("w") == job("a")
+
+
 def test_more_than_there_is_is_refused(gpu: Broker) -> None:
     assert gpu.acquire("x", "t.gpu=3").outcome == "over"
     assert gpu.acquire("x", "t.gpu=1,t.none=1").resource == "t.none"

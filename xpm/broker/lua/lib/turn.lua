@@ -72,7 +72,7 @@ local function survey(members, host, coming)
       if (need.local_to and not at) or need.amount <= account(need, at).capacity then
         needs[#needs + 1] = need
       else  -- there is not so much of it, or not here: none is kept for it
-        possible, hopeless = false, hopeless or not need.local_to
+        possible, hopeless = false, hopeless or head.outside or not need.local_to
       end
     end
     for _, need in ipairs(needs) do
@@ -133,7 +133,8 @@ local function serve_outside()
   local function coming(head)
     if head.outside then return false end
     if call('EXISTS', key('coming', head.group)) == 1 then return true end
-    if not idle_for(head.slot, head.needs, load(head.id).ah) then return false end
+    local j = load(head.id)
+    if not j or j.s ~= 'READY' or not idle_for(head.slot, head.needs, j.ah) then return false end
     ring(head.group)  -- nobody may have rung lately, and all sleep on
     return true
   end
