@@ -47,6 +47,10 @@ def test_what_a_newer_run_leaves_out_is_cancelled_unless_it_runs_or_others_want_
     run(lab, "[5]", script="other.py", experiment="other")
     said = run(lab, "[7]", "--more")
     assert "cancelled" not in said, "other arguments: it may be another part of the experiment"
+    (lab.project / "edited.py").write_text(PLAN.format(numbers="[0, 2, 9]", experiment="edited"))
+    dry = lab.run("run", "--dry-run", "edited.py", str(lab.project / "gate"))
+    assert "would cancel 4 jobs of an earlier run, which this one leaves out\n" in dry.stderr
+    assert "CANCELLED" not in states(lab).values()
     said = run(lab, "[0, 2, 9]")
     assert (
         "edited: 3 jobs of an earlier run cancelled, which this one leaves out, 1 job kept for other experiments\n"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xpm.broker.views import Views
 from xpm.core.plan import Known, Plan, Standing, compare
 from xpm.core.state import State
+from xpm.core.words import plural
 from xpm.experiment.gathering import Submitted
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
@@ -39,13 +40,24 @@ def plan_of(jobs: Sequence[Submitted], workspace: Workspace, views: Views | None
     return compare(((job.id, job.task, job.label) for job in jobs), known)
 
 
-def tell_plan(experiment: str, plan: Plan, link: Link, *, asked: bool, voice: Voice) -> None:
-    """Says what would be done; `asked` tells whether the broker was."""
+def tell_plan(experiment: str, plan: Plan, link: Link, *, left: int, asked: bool, voice: Voice) -> None:
+    """Says what would be done; `asked` tells whether the broker was.
+
+    Args:
+        experiment: its name.
+        plan: how its jobs stand.
+        link: to the broker.
+        left: jobs of an earlier run that this one leaves out.
+        asked: whether the broker was asked.
+        voice: says it.
+    """
     alone = "no server runs" if link.embedded else "the broker was not reached"
     source = link.url if asked else f"the workspace alone: {alone}"
     voice.say(f"{experiment}: dry run, compared with {source}", style="bold")
     for line in plan.lines():
         voice.say(f"  {line}")
+    if left:
+        voice.say(f"would cancel {plural(left, 'job')} of an earlier run, which this one leaves out")
     to_run = plan.to_run
     if to_run:
         voice.say("would run:")

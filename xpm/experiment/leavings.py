@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ RUNS = 20
 """Runs that are looked at, the newest first."""
 
 
-def leavings(views: Views, newest: RunView, mine: Collection[JobId]) -> list[str]:
+def leavings(
+    views: Views, experiment: str, started: Mapping[str, Any], mine: Collection[JobId], before: float = inf
+) -> list[str]:
     """The jobs that earlier runs of the same script with the same arguments want, that have not started, and that the
     newest run leaves out.
 
@@ -24,16 +27,19 @@ def leavings(views: Views, newest: RunView, mine: Collection[JobId]) -> list[str
 
     Args:
         views: asks the broker.
-        newest: the run that replaces the others' wishes.
+        experiment: its name.
+        started: how the newest run was started: `script` and `arguments`.
         mine: the jobs that are a part of it.
+        before: when it began.
     """
-    serial, kept = newest.token.partition(".")[0], {short(job) for job in mine}
+    kept = {short(job) for job in mine}
     found: dict[str, None] = {}
-    alike = list(_alike(views, newest))
+    alike = [run for run in _alike(views, experiment, started) if run.start < before]
     tokens = {run.token for run in alike}
     for run in alike:
         if not any(run.counts.get(state, 0) for state in PENDING):
             continue
+        serial = run.token.partition(".")[0]
         folder = Path(str(run.facts["folder"]))
         children = {short(child.entry.id) for child in RunDirectory(folder).children()}
         left = [job for job, _ in views.members(run.token) if job not in kept and job not in children]
@@ -45,15 +51,14 @@ def leavings(views: Views, newest: RunView, mine: Collection[JobId]) -> list[str
     return [*found]
 
 
-def _alike(views: Views, newest: RunView) -> Iterator[RunView]:
-    """The earlier runs of the same script with the same arguments."""
-    if not _command(newest.facts)[0]:
+def _alike(views: Views, experiment: str, started: Mapping[str, Any]) -> Iterator[RunView]:
+    """The runs of the same script with the same arguments, the newest first."""
+    if not started["script"]:
         return
-    for token in reversed(views.runs(newest.experiment)[-RUNS:]):
+    for token in reversed(views.runs(experiment)[-RUNS:]):
         run = views.run(token)
-        if run is None or run.start >= newest.start or _command(run.facts) != _command(newest.facts):
-            continue
-        yield run
+        if run is not None and _command(run.facts) == _command(started):
+            yield run
 
 
 def _command(facts: Mapping[str, Any]) -> tuple[str, object]:

@@ -112,19 +112,17 @@ class Remote:
         if self._run is None:
             return
         self.look_for_children()
-        token = self._run.token
-        newest = self._link.ask(lambda: self._link.views.run(token))
-        if newest is None:
-            return
-        ids = self._link.ask(lambda: leavings(self._link.views, newest, self._gathering.jobs))
+        name, run = self._under.experiment, self._run.run
+        ids = self._link.ask(
+            lambda: leavings(self._link.views, name, self._started(), self._gathering.jobs, run.start / 1000)
+        )
         if not ids:
             return
-        serial = token.partition(".")[0]
-        gone = self._link.ask(lambda: self._link.broker.give_up(serial, ids, "a newer run"))
+        gone = self._link.ask(lambda: self._link.broker.give_up(run.serial, ids, "a newer run"))
         if gone.cancelled or gone.kept:
             kept = f", {plural(gone.kept, 'job')} kept for other experiments" if gone.kept else ""
             self._under.voice.say(
-                f"{self._under.experiment}: {plural(gone.cancelled, 'job')} of an earlier run cancelled, "
+                f"{name}: {plural(gone.cancelled, 'job')} of an earlier run cancelled, "
                 f"which this one leaves out{kept}"
             )
 
@@ -277,13 +275,16 @@ class Remote:
             "host": platform.node(),
             "user": user(),
             "pid": os.getpid(),
-            "script": str(under.script or ""),
-            "arguments": sys.argv[1:],
+            **self._started(),
             "folder": str(folder),
             "workspace": str(under.workspace.path),
         }
         directory = RunDirectory.create(folder, origin)
         return Tracked(self._link, directory, under.experiment, name, origin.code, facts)
+
+    def _started(self) -> dict[str, Any]:
+        """What tells whether two runs are of one plan."""
+        return {"script": str(self._under.script or ""), "arguments": sys.argv[1:]}
 
     def _origin(self, name: str) -> Origin:
         under = self._under
@@ -444,7 +445,9 @@ class Remote:
         under, link = self._under, self._link
         asked = ask and link.find()
         plan = plan_of(jobs, under.workspace, link.views if asked else None, self._today)
-        tell_plan(under.experiment, plan, link, asked=asked, voice=under.voice)
+        mine = [job.id for job in jobs]
+        left = leavings(link.views, under.experiment, self._started(), mine) if asked else []
+        tell_plan(under.experiment, plan, link, left=len(left), asked=asked, voice=under.voice)
         return plan
 
     def give_up(self) -> None:
