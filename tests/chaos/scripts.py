@@ -157,8 +157,8 @@ class Scripts(threading.Thread):
             self._patiently(lambda: self._grounds.broker.submit(run, entries, self._types))
 
     def _submit_again(self) -> None:
-        """A new run for what has ended in ERROR or CANCELLED; what is held behind it follows."""
-        ended = [id for id in self.nodes if self.watch.state(id) in ENDED]
+        """A new run for what has ended in ERROR or CANCELLED, and what the broker has lost; what is held behind it follows."""
+        ended = [id for id in self.nodes if self.watch.state(id) in (None, *ENDED)]
         if not ended:
             return
         self._run = self._open(f"again{self.again}")
