@@ -168,10 +168,9 @@ class Node(Task):
         elif how == "hold":
             kind, _, name = more.partition("=")[0].partition(".")
             with token(name).acquire(1) if kind == "t" else lock(name).write().acquire():
-                self.note("take")
-                time.sleep(0.1)
-                self.note("tick")
-                time.sleep(0.1)
+                for word in ("take", "tick"):
+                    self.note(word)
+                    time.sleep(0.1)  # the work that it is held for: faults are to strike meanwhile
                 self.note("free")
         elif how == "files":
             Path("part").write_text(os.environ["XPM_FENCE"] * 1000)
