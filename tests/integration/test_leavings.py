@@ -31,7 +31,7 @@ def test_what_is_left_out_and_has_not_started(broker: Broker, hands: Hands, tmp_
     assert hands.runs() == job("a")
     newest = begin(broker, tmp_path, "2", "c")
     assert left(broker, newest, "c") == {job("b")}
-    broker.give_up(newest.serial, [job("b"), job("a")])
+    broker.cancel(newest.serial, [job("b"), job("a")], running=False)
     assert left(broker, newest, "c") == set()
     view = Views(broker).job(job("a"))
     assert view

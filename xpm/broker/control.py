@@ -43,20 +43,15 @@ class Control(Resources):
         budget: edges that one call settles at most.
     """
 
-    def cancel(self, serial: str, jobs: Sequence[str], who: str = "") -> Cancelled:
-        """An experiment gives up jobs; with an empty `serial` all do that want them."""
+    def cancel(self, serial: str, jobs: Sequence[str], who: str = "", *, running: bool = True) -> Cancelled:
+        """An experiment gives up jobs; with an empty `serial` all do that want them. Without `running`, only jobs that have
+        not started.
+        """
         total = [0, 0, 0]
+        only = () if running else ("unstarted",)
         for packed in _packed(jobs):
-            for place, count in enumerate(self._scripts.run("cancel", who, packed, serial)):
+            for place, count in enumerate(self._scripts.run("cancel", who, packed, serial, *only)):
                 total[place] += int(count)
-        return Cancelled(*total)
-
-    def give_up(self, serial: str, jobs: Sequence[str], who: str = "") -> Cancelled:
-        """The same, of those that have not started."""
-        total = [0, 0, 0]
-        for packed in _packed(jobs):
-            found = self._scripts.run("cancel", who, packed, serial, "unstarted")
-            total = [before + int(count) for before, count in zip(total, found, strict=True)]
         return Cancelled(*total)
 
     def kill(self, jobs: Sequence[str], who: str = "") -> Tally:

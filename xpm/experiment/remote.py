@@ -118,7 +118,7 @@ class Remote:
         )
         if not ids:
             return
-        gone = self._link.ask(lambda: self._link.broker.give_up(run.serial, ids, "a newer run"))
+        gone = self._link.ask(lambda: self._link.broker.cancel(run.serial, ids, "a newer run", running=False))
         if gone.cancelled or gone.kept:
             kept = f", {plural(gone.kept, 'job')} kept for other experiments" if gone.kept else ""
             self._under.voice.say(
