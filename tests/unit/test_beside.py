@@ -13,6 +13,7 @@ from xpm.workspace import exchange as exchanging
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.directory import JobDirectory, Overtaken, Removed
 from xpm.workspace.exchange import by_steps, exchange
+from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, complete, read_record
 from xpm.workspace.spares import Spares
 
@@ -27,6 +28,7 @@ def spares(tmp_path: Path) -> Spares:
 @pytest.fixture
 def home(tmp_path: Path, spares: Spares) -> str:
     """The directory of a job that the execution ONE has done."""
+    Workspace.open(tmp_path)
     path = str(tmp_path / "jobs" / "m.T" / "ab" / ("ab" * 32))
     first = JobDirectory.take(path, ONE, spares)
     Path(f"{path}/weights").write_text("old")

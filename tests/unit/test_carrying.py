@@ -10,6 +10,7 @@ import pytest
 
 from xpm.types import Fence
 from xpm.workspace.directory import JobDirectory, owner
+from xpm.workspace.layout import Workspace
 from xpm.workspace.spares import Spares
 
 Take = Callable[..., JobDirectory]
@@ -17,6 +18,7 @@ Take = Callable[..., JobDirectory]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    Workspace.open(tmp_path)
     return tmp_path / "jobs" / "m.T" / "ab" / ("ab" * 32)
 
 

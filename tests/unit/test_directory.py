@@ -9,6 +9,7 @@ import pytest
 from xpm.types import Fence
 from xpm.workspace.attempts import Attempt, Failure, read_attempts, write_attempt
 from xpm.workspace.directory import JobDirectory, Overtaken, Removed, enter, make_durable, owner
+from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Record, complete, pack_record, read_record, unpack_record
 from xpm.workspace.spares import Spares
 
@@ -23,6 +24,7 @@ def line(fence):
 
 @pytest.fixture
 def path(tmp_path):
+    Workspace.open(tmp_path)
     return str(tmp_path / "jobs" / "m.T" / "ab" / ("ab" * 32))
 
 

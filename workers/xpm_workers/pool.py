@@ -31,8 +31,9 @@ from xpm.broker.idle import BUSY, idle
 from xpm.broker.poolfile import PoolFile
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
-from xpm.errors import BrokerUnreachable, SettingsError, XpmError
+from xpm.errors import BrokerUnreachable, SettingsError, WorkspaceError, XpmError
 from xpm.settings import Settings, load, places
+from xpm.workspace.fitness import hindrance
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
 from xpm_workers.board import ASKED, Board, Wish
@@ -40,7 +41,7 @@ from xpm_workers.cpus import cpus
 from xpm_workers.guard import Guard
 from xpm_workers.moments import Moment
 from xpm_workers.nursery import Nursery
-from xpm_workers.serving import DISMISSED, UNREACHED, Duty
+from xpm_workers.serving import DISMISSED, UNFIT, UNREACHED, Duty
 from xpm_workers.sweeper import Turn
 from xpm_workers.worker import CLIENT, Worker, worker_name
 
@@ -123,7 +124,8 @@ class Pool:
         self._asked_at = Moment.now()
         self._stops = 0
         self._hasty = 0
-        self._failed = False
+        self._failed = ""
+        """Why it has ended, if not as it may."""
         self._idle = False
         self._wake, self._signalled = os.pipe()
         os.set_blocking(self._wake, False)
@@ -167,9 +169,7 @@ class Pool:
         os.close(self._wake)
         os.close(self._signalled)
         if self._failed:
-            log.error(
-                "%d workers in a row died at birth", self._hasty
-            )  # last: it is what a script tells of it
+            log.error("%s", self._failed)  # last: it is what a script tells of it
         return 1 if self._failed else 0
 
     # Workers
@@ -182,7 +182,7 @@ class Pool:
 
     def _resize(self) -> None:
         """As many workers as a script has asked for; those that are too many end with their jobs."""
-        wanted = self._file.wanted() if self._file is not None and not self._stops else None
+        wanted = self._file.wanted() if self._file and not (self._stops or self._failed) else None
         if self._file is None or wanted is None or wanted == self._asked:
             return
         log.info("%d workers are wanted", wanted)
@@ -312,6 +312,12 @@ class Pool:
             log.info("worker %d was dismissed", slot.pid)
             slot.board.close()
             return
+        if died == UNFIT:
+            slot.board.close()
+            self._fail(
+                f"{hindrance(self._duty.workspace) or 'the workspace could not be used'}: this pool ends"
+            )
+            return
         if died:
             log.warning("worker %d ended with %d", slot.pid, died)
             if job > ASKED and self._owns(job):
@@ -320,15 +326,19 @@ class Pool:
             self._asked_at = Moment(0, 0)  # at once
         at_birth = died and not slot.board.served and time.monotonic() - slot.born < HASTY
         slot.board.close()
-        if self._stops or (died == 0 and self._duty.burst) or slot.number >= self._count:
+        if self._stops or self._failed or (died == 0 and self._duty.burst) or slot.number >= self._count:
             return
         self._hasty = self._hasty + 1 if at_birth else 0
         if self._hasty >= HASTY_LIMIT:
-            self._failed = True
-            self._stops += 1
-            self._ask_all()
+            self._fail(f"{self._hasty} workers in a row died at birth")
             return
         self._start(slot.number)
+
+    def _fail(self, reason: str) -> None:
+        """Ends with its jobs, and begins no other: all of its workers are in the same trouble."""
+        self._failed = reason
+        for slot in self._slots.values():
+            slot.ask(Wish.LEAVE)
 
     @property
     def _pause(self) -> float:
@@ -459,7 +469,7 @@ def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callab
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a pool; returns its exit status: 0, 1 when workers died at birth, 2 on wrong use, 3 without a broker."""
+    """Run a pool; returns its exit status: 0, 1 when its workers failed, 2 on wrong use, 3 without a broker."""
     try:
         return _serve(_parse(args))
     except XpmError as error:
@@ -489,6 +499,8 @@ def _serve(given: argparse.Namespace) -> int:
     with open_client(url, timeout=2.0) as client:
         check(client, url)
     workspace = Workspace.open(given.workspace)
+    if reason := hindrance(workspace.path):
+        raise WorkspaceError(f"no worker can work here: {reason}")
     _log_to(given.log)
     duty = Duty(
         workspace.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
 from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
+from xpm.workspace.fitness import hindrance
 from xpm.workspace.spares import Spares
 from xpm_workers import frames
 from xpm_workers.board import ASKED, Board, Wish
@@ -33,6 +35,8 @@ log = logging.getLogger("xpm.worker")
 
 T = TypeVar("T")
 
+_HOST = os.uname().nodename
+
 UNREACHED = 3
 """Exit status of a worker that was stopped while the broker was away: there is nobody to sign off with."""
 
@@ -41,6 +45,9 @@ DISMISSED = 4
 
 RQ = "a tool of RQ"
 """Who killed a job that RQ's commands ended."""
+
+UNFIT = 5
+"""Exit status of a worker that can make nothing in the workspace: no other of its pool could."""
 
 EVERY = "*"
 """In place of queues: all of them, also those to come."""
@@ -117,6 +124,9 @@ class Serving:
         self._orders = orders
         self._current: Claim | None = None
         self._errands = Errands(duty.workspace, means.apart)
+        self._alone = False
+        self.unfit = ""
+        """Why this worker can make nothing in the workspace."""
 
     # The broker
 
@@ -159,6 +169,7 @@ class Serving:
         if reply.claim is None:
             return reply.outcome
         self._orders.obey(Wish.LEAVE)  # nothing further is wanted
+        self._alone = True  # no pool would end: RQ would hand out the job again, and again
         return self.serve(reply.claim).outcome
 
     def _numbered(self, call: Callable[[int], Reply]) -> Reply:
@@ -233,8 +244,18 @@ class Serving:
         place = str(self.duty.workspace)
         premises = Premises.take(claim, types, self.name, place, self._spares, self._pulse(lease))
         if isinstance(premises, Ended):
-            return premises
-        return premises.leave(self._execute(claim, types, lease, premises))
+            return self._whose_fault(premises)
+        return self._whose_fault(premises.leave(self._execute(claim, types, lease, premises)))
+
+    def _whose_fault(self, ended: Ended) -> Ended:
+        """A job for which there was no place is handed back where this host or user has none for any."""
+        if self._alone or ended.failure is None or ended.failure.kind != "disk":
+            return ended
+        if not (reason := hindrance(self.duty.workspace)):
+            return ended
+        self.unfit = reason
+        self._orders.obey(Wish.LEAVE)
+        return Ended("returned", text=f"{_HOST}: {reason}")
 
     def _pulse(self, lease: Lease) -> Callable[[], None]:
         """Keeps the lease while the directory of a job is made, which may mean to copy much.

@@ -25,7 +25,7 @@ from xpm_workers import frames
 from xpm_workers.board import Board
 from xpm_workers.commands import obey
 from xpm_workers.orders import Orders
-from xpm_workers.serving import DISMISSED, EVERY, Duty, Means, Serving
+from xpm_workers.serving import DISMISSED, EVERY, UNFIT, Duty, Means, Serving
 from xpm_workers.sweeper import Sweeper, Turn
 
 log = logging.getLogger("xpm.worker")
@@ -104,7 +104,7 @@ class Worker(RQWorker):
         """Serve until told to stop (or, in a burst, until nothing is ready). Returns whether a job ended.
 
         Raises:
-            SystemExit: dismissed: no other is to be started in its place.
+            SystemExit: dismissed, or unfit: no other is to be started in its place.
         """
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_wish)
@@ -138,6 +138,9 @@ class Worker(RQWorker):
         self._leave()
         if self._dismissed:
             raise SystemExit(DISMISSED)
+        if self._serving.unfit:
+            log.error("%s", self._serving.unfit)
+            raise SystemExit(UNFIT)
         return worked
 
     def _without_job(self, reply: Reply) -> Reply | None:

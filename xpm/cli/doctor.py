@@ -168,12 +168,10 @@ def _workspace(reach: Reach) -> Iterator[Finding]:
         return
     found = reach.workspace
     yield Finding("workspace", "ok", f"{found.path} (namespace {found.namespace})")
-    import os
+    from xpm.workspace.fitness import hindrance
 
-    if not os.access(found.path / ".xpm", os.W_OK):
-        yield Finding(
-            "workspace", "problem", "cannot be written to by this user", f"chown or chmod {found.path}"
-        )
+    if reason := hindrance(found.path):
+        yield Finding("workspace", "problem", reason, "mend its permissions, or its mount")
 
 
 def _broker(reach: Reach) -> Iterator[Finding]:

@@ -71,10 +71,13 @@ class Reach:
         return Workspace.open(path, create=False)
 
     def make_workspace(self) -> Workspace:
-        """The workspace, made if need be: for what may come before the first script."""
+        """The workspace, made if need be, and said so: for what may come before the first script."""
         from xpm.workspace.layout import Workspace
 
+        there = (self.settings.workspace / MARKER).is_file()
         made = Workspace.open(self.settings.workspace)
+        if not there and not self.options.json:
+            self.say(f"there was no workspace at {made.path}: made a new one")
         self.__dict__["workspace"] = made
         return made
 

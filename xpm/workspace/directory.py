@@ -15,6 +15,7 @@ from xpm.errors import WorkspaceError
 from xpm.types import Fence
 from xpm.workspace.carrying import carry
 from xpm.workspace.exchange import exchange
+from xpm.workspace.paths import MARKER
 from xpm.workspace.results import RECORD, Record, complete, read_record
 from xpm.workspace.spares import Spares
 
@@ -407,6 +408,9 @@ def _make(path: str) -> None:
     try:
         os.mkdir(path)
     except FileNotFoundError:
+        # The first of its kind; or the file system that has the workspace isn't mounted, and what would be made here
+        # is seen on this host alone.
+        os.stat(f"{path.rsplit('/', 4)[0]}/{MARKER}")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.mkdir(path)
 
