@@ -351,6 +351,26 @@ def test_a_job_whose_stock_horse_is_killed_runs_again_elsewhere_and_once(
     works.until(lambda: not works.client.exists(f"{works.broker.prefix}held:t.gpu"))
 
 
+def test_a_script_takes_the_lease_of_a_dead_job_where_only_stock_workers_serve(
+    works: Farm, tmp_path: Path, stock: Stock
+) -> None:
+    script = works.project / "script.py"
+    script.write_text(
+        "import pathlib, tasks\nfrom xpm import experiment\n"
+        f"with experiment('e', workspace={str(works.workspace.path)!r}):\n"
+        f"    tasks.Wait.C(n=1, folder=pathlib.Path({str(tmp_path)!r})).submit()\n"
+    )
+    environ = {**os.environ, "XPM_BROKER": works.url, "XPM_LEASE": str(LEASE)}
+    with subprocess.Popen([sys.executable, str(script)], env=environ) as waiting:
+        worker = stock.start()
+        works.until(lambda: starts(tmp_path))
+        (horse,) = psutil.Process(worker.pid).children()
+        horse.kill()
+        works.until(lambda: len(starts(tmp_path)) == 2)
+        (tmp_path / "gate").touch()
+        assert waiting.wait(30) == 0
+
+
 def test_a_stock_worker_gets_nothing_of_a_paused_queue_and_goes_on_when_it_is_resumed(
     works: Farm, tmp_path: Path, stock: Stock
 ) -> None:

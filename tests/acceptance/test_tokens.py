@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -293,13 +295,34 @@ with gpu.acquire(2) as first:
     path = write(lab, "hold.py", body)
     holder = lab.python(str(path), "die", check=False)
     assert holder.returncode == -9
-    write(
-        lab,
-        "next.py",
-        "with experiment('next'):\n    Use.C(n=1, room=room).submit(requires=[gpu(2)])\n",
-    )
+    assert lab.python(str(path)).stdout == "got it\n", "no worker is there: who waits sees to it"
+
+    assert lab.python(str(path), "die", check=False).returncode == -9
+    body = "with experiment('next'):\n    Use.C(n=1, room=room).submit(requires=[gpu(2)])\n"
+    write(lab, "next.py", body)
     lab.ok("run", "next.py")
-    assert lab.python(str(path)).stdout == "got it\n"
+
+
+def test_a_script_that_stood_still_is_told_that_it_lost_what_it_held(lab: Lab) -> None:
+    lab.env["XPM_LEASE"] = "1"
+    body = """
+with lock("index").write() as held:
+    print(held.fence, flush=True)
+    if len(sys.argv) > 1:
+        while not held.lost:
+            time.sleep(0.01)
+        print("lost", flush=True)
+"""
+    path = write(lab, "still.py", body)
+    command = [sys.executable, str(path), "on"]
+    with subprocess.Popen(command, env=lab.env, cwd=lab.project, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        first = holder.stdout.readline().strip()
+        holder.send_signal(signal.SIGSTOP)
+        second = lab.python(str(path)).stdout.strip()
+        holder.send_signal(signal.SIGCONT)
+        assert holder.stdout.read() == "lost\n" and holder.wait(20) == 0
+    assert second > first
 
 
 def test_waiting_ends_with_the_time_and_with_ctrl_c(lab: Lab) -> None:

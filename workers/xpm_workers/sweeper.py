@@ -1,20 +1,15 @@
 """The sweeper: takes leases from workers that are gone, and makes RQ's view true again.
 
-Any number may run; each only calls guarded scripts. Taking a lease needs two looks, a third of a lease apart by
-the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing. A look
-counts only if the server could write: where it can't, nobody could have renewed.
+Any number may run; each only calls guarded scripts.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from xpm.broker.broker import Broker
+from xpm.broker.expiry import Expiry
 from xpm.core.state import State
 from xpm_workers.board import Numbers
 from xpm_workers.moments import Moment
@@ -29,16 +24,6 @@ WINDOW = 10_000
 
 SHOWN_AT_ONCE = 1_000
 """Of the waiting jobs their submission shows so many; the rest of the window is filled here."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    execution: int
-    renewals: str
-    server: int
-    """When, in milliseconds of the server's clock."""
-    own: float
-    """When, by this process's clock."""
 
 
 LATE = 1.5
@@ -69,52 +54,26 @@ class Turn:
 class Sweeper:
     """One process's duty; `sweep()` returns at once when it is not due, or another's turn."""
 
-    def __init__(self, broker: Broker, turn: Turn, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: Broker, turn: Turn) -> None:
         self._broker = broker
         self._turn = turn
-        self._clock = clock
+        self._expiry = Expiry(broker)
         self._interval = broker.lease / 3
-        self._looks: dict[str, _Look] = {}
         self._page = 0
 
     def sweep(self) -> None:
         """Look after leases and the projection, at most once in a third of a lease."""
         if not self._turn.take(self._interval):
             return
-        self.expire()
+        for taken in self._expiry.look():
+            log.warning("%s", taken)
         self._broker.revisit()  # and lets start what is due, be all workers busy or not
         self.project()
 
     @property
     def rest(self) -> float:
         """Seconds until a second look at a lease is due; without end while none is overdue."""
-        first = min((look.own for look in self._looks.values()), default=math.inf)
-        return max(0.0, first + self._interval - self._clock())
-
-    def expire(self) -> int:
-        """Take the leases that were overdue at two looks; returns how many."""
-        now, overdue = self._broker.overdue()
-        before, self._looks = self._looks, {}
-        taken = 0
-        for job, execution, renewals in overdue:
-            look = before.get(job)
-            seen = look is not None and (look.execution, look.renewals) == (execution, renewals)
-            if look is None or not seen or now < look.server:  # the last: its clock was set back
-                look = _Look(execution, renewals, now, self._clock())
-            if self._clock() - look.own >= self._interval * 0.99 and self._take(job, look):
-                taken += 1
-            else:
-                self._looks[job] = look
-        return taken
-
-    def _take(self, job: str, look: _Look) -> bool:
-        if job.startswith("@"):
-            if taken := self._broker.lapse(job[1:], look.renewals, look.server):
-                log.warning("holder %s was not heard of; its tokens and locks are free", job[1:])
-            return taken
-        if taken := self._broker.expire(job, look.execution, look.renewals, look.server):
-            log.warning("job %s: its worker was not heard of; it runs again", job[:8])
-        return taken
+        return self._expiry.rest
 
     def project(self) -> None:
         """Repair what RQ's tools see: the running jobs, the next ready ones, and a page of each other state."""

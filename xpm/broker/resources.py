@@ -136,8 +136,20 @@ class Resources(Reader):
         found: Any = outcome.decode()
         return Grant(found, told if found == "granted" else "", told if found == "over" else "")
 
-    def await_grant(self, name: str, ask: Callable[[], str | None], timeout: float | None) -> str | None:
+    def await_grant(
+        self,
+        name: str,
+        ask: Callable[[], str | None],
+        timeout: float | None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> str | None:
         """Calls `ask` until it gives a fence; between two times, waits for the bell of the wish `name`.
+
+        Args:
+            name: of the wish.
+            ask: makes the wish, or makes it again.
+            timeout: seconds; None: as long as it takes.
+            meanwhile: called before each wait.
 
         Returns:
             The fence; None when `timeout` seconds are over.
@@ -150,6 +162,7 @@ class Resources(Reader):
                 if patience <= 0:
                     return None
             try:
+                meanwhile()
                 self.wait(f"@{name}", patience)
             except BrokerError:  # the next question waits for it
                 continue

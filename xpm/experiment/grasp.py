@@ -15,6 +15,7 @@ from functools import cache
 
 from xpm.broker import ledger
 from xpm.broker.broker import Broker
+from xpm.broker.expiry import Expiry
 from xpm.broker.resources import SHARE
 from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
 from xpm.errors import BrokerError
@@ -64,7 +65,9 @@ class Grasp:
         refuse_excess(declare(broker, needs, self._voice), needs)
         name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority), timeout)
+            # There may be no worker to see that who holds it is gone.
+            look = Expiry(broker).look
+            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority), timeout, look)
             if fence is None:
                 raise TimeoutError(not_free(needs, timeout))
             return Grip(broker, name, fence)

@@ -14,6 +14,7 @@ from xpm.broker import dirs
 from xpm.broker.broker import Broker
 from xpm.broker.connect import check, open_client, safe
 from xpm.broker.embedded import Embedded
+from xpm.broker.expiry import Expiry
 from xpm.broker.idle import BUSY, script_name
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
@@ -180,6 +181,7 @@ class Link:
         # By this name local workers know that somebody may still bring something.
         client.connection_pool.connection_kwargs["client_name"] = script_name(self.workspace.namespace)
         self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
+        self.expiry = Expiry(self.broker)
         self.views = Views(self.broker)
 
     def _server(self) -> Embedded:

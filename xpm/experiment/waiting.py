@@ -147,8 +147,12 @@ class Care:
             self.attend(self.look())
 
     def attend(self, view: RunView) -> None:
-        """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run."""
+        """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run.
+
+        Takes leases from the dead, too: where only stock workers of RQ serve, nobody else does.
+        """
         self.link.serve()
+        self.link.expiry.look_at_times()
         if view.settling:
             while self.link.broker.drain():
                 pass

@@ -1,0 +1,73 @@
+"""Taking leases from those that are gone: what workers do all the time, and who waits for what the dead may hold.
+
+Any number may do it; each only calls guarded scripts. Taking a lease needs two looks, a third of a lease apart by
+the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing. A look
+counts only if the server could write: where it can't, nobody could have renewed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xpm.broker.broker import Broker
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    execution: int
+    renewals: str
+    server: int
+    """When, in milliseconds of the server's clock."""
+    own: float
+    """When, by this process's clock."""
+
+
+class Expiry:
+    """One process's looks at the leases of all."""
+
+    def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._interval = broker.lease / 3
+        self._looks: dict[str, _Look] = {}
+        self._next = clock() + self._interval
+
+    @property
+    def rest(self) -> float:
+        """Seconds until a second look at a lease is due; without end while none is overdue."""
+        first = min((look.own for look in self._looks.values()), default=math.inf)
+        return max(0.0, first + self._interval - self._clock())
+
+    def look_at_times(self) -> list[str]:
+        """`look`, at most once in a third of a lease: for who comes by more often."""
+        if self._clock() < self._next:
+            return []
+        taken = self.look()
+        self._next = self._clock() + self._interval
+        return taken
+
+    def look(self) -> list[str]:
+        """Takes the leases that were overdue at two looks; returns what became of each, in words."""
+        now, overdue = self._broker.overdue()
+        before, self._looks = self._looks, {}
+        taken: list[str] = []
+        for job, execution, renewals in overdue:
+            look = before.get(job)
+            seen = look is not None and (look.execution, look.renewals) == (execution, renewals)
+            if look is None or not seen or now < look.server:  # the last: its clock was set back
+                look = _Look(execution, renewals, now, self._clock())
+            if self._clock() - look.own >= self._interval * 0.99 and (told := self._take(job, look)):
+                taken.append(told)
+            else:
+                self._looks[job] = look
+        return taken
+
+    def _take(self, job: str, look: _Look) -> str:
+        if job.startswith("@"):
+            taken = self._broker.lapse(job[1:], look.renewals, look.server)
+            return f"holder {job[1:]} was not heard of; its tokens and locks are free" if taken else ""
+        taken = self._broker.expire(job, look.execution, look.renewals, look.server)
+        return f"job {job[:8]}: its worker was not heard of; it runs again" if taken else ""
