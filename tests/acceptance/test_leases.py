@@ -201,6 +201,11 @@ def test_a_broker_that_was_killed_and_comes_back_after_three_leases_costs_no_job
     assert beating.beats(start)
     beating.ends_once_each()
     assert beating.starts == [start]
+    log = works.workspace.path / "pool0.log"
+    until(lambda: log.read_text().count("the broker answers again") == 2)
+    told = log.read_text()
+    assert told.count("does not answer") <= 2 * 3, f"not every try is worth a line:\n{told}"
+    assert "retrying in" not in told
 
 
 @pytest.mark.soak

@@ -241,7 +241,7 @@ class _Errand:
                 self._errands.broker.free(self._wish)
                 return
             except BrokerError as error:
-                log.warning("%s", error)
+                log.debug("%s", error)  # the worker says it
                 self._over.wait(pause)
                 pause = min(2 * pause, PAUSE[1])
 
@@ -255,6 +255,6 @@ class _Errand:
                 try:
                     return call()
                 except BrokerError as error:
-                    log.warning("%s", error)
+                    log.debug("%s", error)
             self._left.wait(pause)
             pause = min(2 * pause, PAUSE[1])

@@ -37,6 +37,7 @@ from xpm.workspace.fitness import hindrance
 from xpm.workspace.layout import Workspace
 from xpm_workers import frames, tree
 from xpm_workers.board import ASKED, Board, Wish
+from xpm_workers.complaint import is_news
 from xpm_workers.cpus import cpus
 from xpm_workers.guard import Guard
 from xpm_workers.moments import Moment
@@ -458,6 +459,7 @@ def _log_to(file: Path | None) -> None:
     logging.getLogger("xpm").setLevel(logging.INFO)
     logging.getLogger("rq").addHandler(handler)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").addFilter(is_news)
 
 
 def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callable[[], None]:

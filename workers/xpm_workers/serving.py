@@ -21,6 +21,7 @@ from xpm.workspace.spares import Spares
 from xpm_workers import frames
 from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.channels import Channels
+from xpm_workers.complaint import Complaint
 from xpm_workers.errands import Errands
 from xpm_workers.further import covered
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
@@ -124,6 +125,7 @@ class Serving:
         self._orders = orders
         self._current: Claim | None = None
         self._errands = Errands(duty.workspace, means.apart)
+        self._complaint = Complaint()
         self._alone = False
         self.unfit = ""
         """Why this worker can make nothing in the workspace."""
@@ -140,23 +142,26 @@ class Serving:
         pause = 0.1
         while True:
             try:
-                return call()
+                answer = call()
             except BrokerError as error:
                 self.trouble(error)
                 if self._orders.stopping:
                     raise SystemExit(UNREACHED) from error
                 self._orders.rest(pause)
                 pause = min(pause * 2, 5.0, self.duty.lease / 6)
+            else:
+                self._complaint.over()
+                return answer
 
     def trouble(self, error: BrokerError) -> None:
         """The broker failed a call: say so, and start it again if it is ours."""
-        log.warning("%s", error)
+        self._complaint.say(error)
         if not isinstance(error, BrokerUnreachable):
             return
         try:
             self._means.revive()
         except XpmError as failed:
-            log.warning("%s", failed)
+            self._complaint.say(failed)
 
     def claim(self) -> Reply:
         """Ask for a job."""
@@ -350,10 +355,12 @@ class Serving:
     def _ask(self, claim: Claim, progress: bytes) -> str:
         reached = frames.unpack(progress)[2] if claim.resumable and progress else None
         try:
-            return self.broker.renew(self.name, claim.id, claim.execution, progress, reached)
+            answer = self.broker.renew(self.name, claim.id, claim.execution, progress, reached)
         except BrokerError as error:
             self.trouble(error)
             return "away"
+        self._complaint.over()
+        return answer
 
     def _types_of(self, claim: Claim) -> dict[str, bytes]:
         keys = type_keys(claim.payload)

@@ -247,7 +247,7 @@ class Worker(RQWorker):
         try:
             self._sweeper.sweep()
         except BrokerError as error:
-            log.warning("%s", error)
+            self._serving.trouble(error)
 
     def _apart(self) -> Broker:
         client = open_client(self.duty.url, timeout=PATIENCE + 5)
