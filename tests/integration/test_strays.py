@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from farm import Farm, farm
 from servers import Server
@@ -24,12 +26,18 @@ from pathlib import Path
 from xpm.core.config import Meta, Param, Task
 
 class Daemon(Task):
-    """Leaves a grandchild in a session of its own."""
+    """Leaves a grandchild in a session of its own: another program, or a fork."""
     ledger: Meta[Path]
+    forked: Param[bool] = False
     def execute(self) -> None:
-        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        if not self.forked:
+            child = subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+        elif (child := os.fork()) == 0:
+            os.setsid()
+            while True:
+                time.sleep(600)
         with open(self.ledger, "a") as file:
-            file.write(f"{os.environ['XPM_FENCE']} {child.pid}\\n")
+            file.write(f"{os.environ['XPM_FENCE']} {child}\\n")
         time.sleep(600)
 '''
 
@@ -94,3 +102,31 @@ def test_a_server_that_a_worker_has_started_again_is_no_stray(
     os.kill(zygote, signal.SIGKILL)
     works.until(lambda: len(ledger.read_text().splitlines()) == 2)
     assert embedded.status().pid == server
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_what_a_pool_left_that_was_killed_with_all_its_processes_ends_with_the_next_pool(
+    works: Farm, tmp_path: Path, forked: bool
+) -> None:
+    ledger = tmp_path / "ledger"
+    works.send(works.run(), works.tasks.Daemon.C(ledger=ledger, forked=forked))
+    pool = works.pool()
+    works.until(lambda: ledger.exists() and ledger.read_text().endswith("\n"))
+    left = psutil.Process(int(ledger.read_text().split()[1]))
+    family = psutil.Process(pool.pid).children(recursive=True)
+    daemon = ["sh", "-c", "sleep 600 >&- & echo $!"]
+    environ = {**os.environ, "XPM_WORKSPACE": str(works.workspace.path)}
+    bystander = psutil.Process(int(subprocess.check_output(daemon, env=environ)))
+    for each in (psutil.Process(pool.pid), *family):
+        if each != left:
+            each.kill()
+    pool.wait()
+    psutil.wait_procs([each for each in family if each != left])
+    assert left.is_running(), "nobody looks after it"
+
+    works.pool()
+    works.until(lambda: not left.is_running())
+    works.until(lambda: len(ledger.read_text().split()) == 4)
+    assert psutil.pid_exists(int(ledger.read_text().split()[3])), "the next execution has its own"
+    assert bystander.is_running(), "no job has started it"
+    bystander.kill()

@@ -32,6 +32,7 @@ from xpm_workers.cpus import cpus
 from xpm_workers.guard import Guard
 from xpm_workers.moments import Moment
 from xpm_workers.nursery import Nursery
+from xpm_workers.orphans import Orphans
 from xpm_workers.serving import DISMISSED, UNFIT, UNREACHED, Duty
 from xpm_workers.sweeper import Turn
 from xpm_workers.worker import CLIENT, Worker, worker_name
@@ -106,6 +107,8 @@ class Pool:
         self._farewells: dict[str, End] = {}
         """Workers that have died and could not be signed off yet, and what that is to their jobs."""
         self._asked_at = Moment.now()
+        self._orphans: Orphans | None = Orphans(duty.workspace, self._serves)
+        self._orphans_at = Moment(0, 0)
         self._stops = 0
         self._hasty = 0
         self._failed = ""
@@ -145,6 +148,7 @@ class Pool:
             self._wait(self._watch())
             self._reap()
             self._say_farewells()
+            self._end_orphans()
             self._resize()
             self._look_idle()
         self._nursery.close()
@@ -237,7 +241,7 @@ class Pool:
         controls = {slot.control: slot for slot in self._slots.values()}
         if self._idle_stop:
             patience = min(patience, max(1.0, self._idle_stop / 10))
-        if self._farewells:
+        if self._farewells or self._orphans is not None:
             patience = min(patience, self._pause)
         readable, _, _ = select.select([self._wake, *controls], [], [], patience)
         for source in readable:
@@ -276,6 +280,18 @@ class Pool:
         known = {*self._slots, *self._nursery.pids}
         strays = set(tree.children(os.getpid())) - known
         tree.kill_trees({pid for pid in strays if not self._serves(pid)})
+
+    def _end_orphans(self) -> None:
+        """What an earlier pool has left on this host ends, too, as soon as its leases are over; then there is none."""
+        if self._orphans is None or self._orphans_at.age < self._pause:
+            return
+        self._orphans_at = Moment.now()
+        try:
+            with open_client(self._duty.url, **self._brief) as client:
+                if not self._orphans.end(Views(Reader(client, self._duty.namespace))):
+                    self._orphans = None
+        except XpmError as error:
+            log.debug("orphans: %s", error)
 
     def _serves(self, pid: int) -> bool:
         """Whether a process is the embedded server or sees to it: orphans of a worker that started them again.
@@ -326,7 +342,7 @@ class Pool:
 
     @property
     def _pause(self) -> float:
-        """Seconds between two tries to sign workers off."""
+        """Seconds between two tries to sign workers off, or to end what is left over."""
         return self._duty.lease / 6
 
     def _say_farewells(self) -> None:
