@@ -614,3 +614,15 @@ def test_what_is_kept_on_one_host_is_not_kept_on_another(gpu: Broker, run: Run, 
     assert hands.claim("b").claim is None, "what is free there is kept for the one that needs all"
     claim = hands.claim("c").claim
     assert claim and claim.id == job("small")
+
+
+def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: Broker, run: Run) -> None:
+    hands, ledger = Hands(gpu), Ledger(gpu)
+    gpu.submit(run, [needing("held", "t.gpu=2"), needing("waits", "t.gpu=1")], {})
+    hands.claim()
+    (waiter,) = ledger.waiters("t.gpu")
+    again = gpu.open("other", "r", "c2")
+    gpu.submit(again, [needing("waits", "t.gpu=1", priority=3)], {})
+    assert gpu.priority([job("waits")], 7)["set"] == 1
+    (still,) = ledger.waiters("t.gpu")
+    assert still.since == waiter.since > 0

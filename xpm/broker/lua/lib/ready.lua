@@ -98,7 +98,7 @@ local function enter(id, j)
     ring(group)
     return
   end
-  call('HSET', key('j', id), 'tw', now)
+  call('HSET', key('j', id), 'tw', j.tw or now)
   if fits(j.rs) then
     call('SADD', key('open', slot_of(j)), group)
     ring(group)
@@ -122,6 +122,7 @@ local function leave(id, j, started)
   if not j.rs then return end
   call('ZREM', P .. 'late', id)
   if started then return end
+  j.tw = call('HGET', key('j', id), 'tw')  -- it waits on if it only changes its lane
   for _, need in ipairs(needs_of(j.rs)) do reopen(need.resource) end  -- it may have been kept for this one
 end
 
