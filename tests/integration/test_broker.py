@@ -424,9 +424,9 @@ def test_a_job_that_another_experiment_wants_is_kept(
     other = broker.open("letters", "1")
     broker.submit(run, [entry("a"), entry("b"), entry("c", "b"), entry("d")])
     broker.submit(other, [entry("a")])
-    hands.claim()  # a
-    reply = hands.claim("v")
-    assert reply.claim
+    first, second = hands.claim("v").claim, hands.claim("w").claim
+    assert first and first.id == job("b"), "a waits in the shorter line, that of the other experiment"
+    assert second and second.id == job("a")
     assert broker.cancel(run.serial, [*map(job, "abcdx")]) == (2, 1, 1)
     assert broker.renew("w", job("a"), 1) == "ok"
     assert broker.renew("v", job("b"), 1) == "cancel"

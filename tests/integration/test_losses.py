@@ -254,3 +254,51 @@ def expire(broker: Broker, claim: Claim) -> None:
     broker.client.zadd(f"{broker.prefix}leases", {claim.id[:32]: 1})
     broker.client.hdel(f"{broker.prefix}meta", "grace")
     assert broker.expire(claim.id[:32], claim.execution, "0", 0)
+
+
+# No host is waited for that cannot have the job, or only after long
+
+
+def shunned_job(broker: Broker, run: Run, hosts: Hosts, **fields: object) -> None:
+    """A job that crashed here, while the worker there is alive, and has another."""
+    hosts.enrol(HERE, THERE)
+    broker.submit(run, [entry("long", priority=5)])
+    hosts.granted(THERE)
+    broker.submit(run, [entry("a", **fields)])
+    hosts.crash(HERE)
+
+
+def test_a_busy_worker_of_another_host_is_waited_for_some_seconds(
+    broker: Broker, run: Run, hosts: Hosts
+) -> None:
+    shunned_job(broker, run, hosts)
+    assert hosts.claim(HERE).claim is None
+    broker.client.hincrby(f"{broker.prefix}j:{job('a')[:32]}", "ac", -11_000)
+    assert hosts.granted(HERE).id == job("a")
+
+
+def test_a_worker_that_is_to_end_is_no_other_host(broker: Broker, run: Run, hosts: Hosts) -> None:
+    shunned_job(broker, run, hosts)
+    broker.dismiss([THERE])
+    assert hosts.granted(HERE).id == job("a")
+
+
+def test_a_host_that_never_has_enough_is_no_other_host(broker: Broker, run: Run, hosts: Hosts) -> None:
+    broker.declare({"h.mem": 10})
+    broker.resize("h.mem", 100, "here")
+    shunned_job(broker, run, hosts, wishes={"rs": "h.mem=64"})
+    assert hosts.granted(HERE).id == job("a")
+
+
+def test_jobs_that_shared_a_zygote_are_not_at_fault_when_it_dies(
+    broker: Broker, run: Run, hosts: Hosts, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a")])
+    hosts.enrol(HERE)
+    for losses in range(3):
+        claim = hosts.granted(HERE)
+        assert claim.losses == losses, "a worker gives it a zygote of its own from then on"
+        number = hands.number(HERE)
+        broker.crash(HERE, number, "", claim.id, claim.execution, "its zygote died", alone=False)
+    found = views.job(job("a"))
+    assert found and (found.state, found.crashes) == (State.READY, 0)

@@ -108,7 +108,7 @@ def test_a_request_for_all_is_served_while_small_ones_keep_coming(
     assert sorted(all_that_start(hands)) == ["small 0", "small 1"]
 
 
-@pytest.mark.parametrize("why", ["no worker", "paused", "suspended", "struck"])
+@pytest.mark.parametrize("why", ["no worker", "paused", "suspended", "struck", "told to end"])
 def test_nothing_is_kept_for_whom_no_worker_could_take(gpu: Broker, run: Run, hands: Hands, why: str) -> None:
     """Its queue may wait for weeks; what it is first in line for must not."""
     if why != "no worker":
@@ -117,6 +117,8 @@ def test_nothing_is_kept_for_whom_no_worker_could_take(gpu: Broker, run: Run, ha
     gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(3)])
     if why == "paused":
         gpu.pause(["away"])
+    elif why == "told to end":
+        gpu.dismiss(["there"])
     elif why == "struck":
         gpu.client.set(f"{gpu.prefix}sick:sick", " ".join([32 * "0"] * 3))
     elif why == "suspended":
@@ -626,3 +628,44 @@ def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: 
     assert gpu.priority([job("waits")], 7)["set"] == 1
     (still,) = ledger.waiters("t.gpu")
     assert still.since == waiter.since > 0
+
+
+def test_a_job_of_two_experiments_takes_the_turn_of_the_one_that_is_first(
+    broker: Broker, run: Run, hands: Hands
+) -> None:
+    broker.submit(run, [entry(n) for n in range(20)])
+    other = broker.open("other", "1", "code")
+    broker.submit(other, [entry(19), *[entry(f"own {n}") for n in range(3)]])
+    order: list[str] = []
+    for _ in range(10):
+        reply = hands.claim()
+        assert reply.claim
+        order.append(reply.claim.label.removeprefix("Task "))
+        hands.finish(reply)
+    assert {"19", "own 0", "own 1", "own 2"} <= set(order)
+
+
+def test_who_serves_all_queues_prefers_none(broker: Broker, run: Run, hands: Hands) -> None:
+    broker.enrol("w", {"host": "h", "pid": 1, "pool": "p", "slots": "*:1"})
+    broker.submit(run, [entry(n, queue="aa") for n in range(3)])
+    broker.submit(run, [entry("urgent", queue="zz", priority=100)])
+    reply = hands.claim("w", "*:1")
+    assert reply.claim and reply.claim.id == job("urgent")
+    hands.finish(reply)
+    broker.submit(run, [entry("more urgent", queue="zz", priority=101)])
+    reply = hands.claim("w", "aa:1 zz:1")
+    assert reply.claim and reply.claim.id == job(0), "the first of those that it names goes first"
+
+
+def test_who_asks_for_a_moment_again_and_again_loses_no_turns(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.submit(run, [needing(n, "t.licence=1") for n in range(60)])
+    reply = hands.claim()
+    for n in range(100):
+        assert gpu.acquire(f"poll {n}", "t.licence=1").outcome == "waiting"
+        gpu.free(f"poll {n}")
+    gpu.acquire("code", "t.licence=1")
+    for _ in range(3):
+        reply = hands.finish(reply, slots=SLOTS)
+        if gpu.acquire("code", "t.licence=1").outcome == "granted":
+            return
+    raise AssertionError("code waits for jobs that came later")

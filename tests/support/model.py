@@ -198,16 +198,16 @@ class Model:
         life = self.workers[worker]
         if self.suspended or self.braked or self.sick(life):
             return []
-        served = self.served(life.slots)
+        served = [slot for slot in self.served(life.slots) if slot.partition(":")[0] not in self.paused]
         heads = self.heads(life)
-        for queue in dict.fromkeys(slot.rpartition(":")[0] for slot in served):
-            if queue in self.paused:
-                continue
+        queues = dict.fromkeys(slot.partition(":")[0] for slot in served)
+        # Who serves all queues has no order among them.
+        for together in [set(queues)] if life.slots.startswith("*:") else [{queue} for queue in queues]:
             fitting = [
                 head
                 for head, fits in may(heads, self.left())
                 if fits
-                and head.group.partition(":")[0] == queue
+                and head.group.partition(":")[0] in together
                 and slot_of(head.group) in served
                 and not self.shunned(self.jobs[head.id], life)
             ]
@@ -255,14 +255,17 @@ class Model:
     def attended(self, slot: str) -> bool:
         """Whether a worker could take jobs of the slot."""
         return not (self.suspended or slot.partition(":")[0] in self.paused) and any(
-            slot in self.served(other.slots) and not self.sick(other) for other in self.workers.values()
+            slot in self.served(other.slots) and not self.sick(other)
+            for name, other in self.workers.items()
+            if name not in self.dismissed
         )
 
     def shunned(self, job: Job, life: Life) -> bool:
         """Whether a worker of another host is to take the job."""
         return job.avoids == life.host and any(
             other.host != life.host and not self.sick(other) and job.slot in self.served(other.slots)
-            for other in self.workers.values()
+            for name, other in self.workers.items()
+            if name not in self.dismissed
         )
 
     def served(self, slots: str) -> list[str]:
@@ -466,6 +469,9 @@ class Model:
         return self._each(jobs, self._retry)
 
     def _retry(self, job: Job) -> str:
+        if job.noted is State.RUNNING and job.stop == "cancel" and not job.wanted:
+            job.wanted = set(job.runs)
+            return "retried"
         if job.noted not in (State.ERROR, State.CANCELLED, State.LOST):
             return "done" if job.noted is State.DONE else "pending"
         job.noted, job.wanted, job.postponed = PENDING, set(job.runs), False
@@ -615,7 +621,7 @@ class Model:
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
-        return self._crashed(job, self.workers[worker], alone) if begun else self._lost(job)
+        return self._crashed(job, self.workers[worker], alone) if begun and alone else self._lost(job)
 
     def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
         self.claim(worker, number)

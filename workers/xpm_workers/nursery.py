@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpm.workspace.code import read_code
@@ -26,11 +26,20 @@ CLOSING = 7.0
 KEPT = 8
 """Zygotes kept; the one used longest ago is retired when another is needed."""
 
+CALLED_FOR = 10.0
+"""Seconds in which a worker has called on a zygote that it asked for."""
+
+
+def private(code: str, job: str) -> str:
+    """The name of a zygote that is to run just this job."""
+    return f"{code}!{job}"
+
 
 @dataclass(slots=True)
 class _Zygote:
     process: subprocess.Popen[bytes]
     path: str
+    born: float = field(default_factory=time.monotonic)
 
 
 class Nursery:
@@ -55,11 +64,14 @@ class Nursery:
         """Codes whose zygote died by itself: their modules are imported by the jobs, each for itself."""
 
     def path(self, code: str) -> str:
-        """The socket of the zygote for `code`, which is started if need be.
+        """The socket of the zygote for `code`, or of a `private` one, which is started if need be.
 
         Raises:
             OSError: it cannot be started.
         """
+        for name, other in list(self._zygotes.items()):
+            if "!" in name and time.monotonic() - other.born > CALLED_FOR:
+                self._retire(self._zygotes.pop(name))
         zygote = self._zygotes.pop(code, None)
         if zygote is not None and (status := zygote.process.poll()) is not None:
             self._note_end(code, zygote, status)
@@ -72,7 +84,8 @@ class Nursery:
             self._retire(self._zygotes.pop(oldest))
         return zygote.path
 
-    def _start(self, code: str) -> _Zygote:
+    def _start(self, name: str) -> _Zygote:
+        code = name.partition("!")[0]
         self._started += 1
         path = str(self._folder / f"z{self._started}")
         listener = frames.listen(path)
@@ -117,7 +130,7 @@ class Nursery:
             -signal.SIGKILL,
             -signal.SIGTERM,
         ):  # by a module that it imported, as far as one can know
-            self._fragile.add(code)
+            self._fragile.add(code.partition("!")[0])
 
     def forget(self, pid: int, status: int) -> None:
         """A child of this process ended with this exit code; it may have been a zygote."""

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
 from xpm_workers.lease import Lease
 from xpm_workers.memory import Memory
 from xpm_workers.moments import Moment
+from xpm_workers.nursery import private
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Interrupted, Premises
 from xpm_workers.running import STOPPED, Ended, Running, Terms
@@ -245,7 +246,7 @@ class Serving:
         except XpmError as error:
             return _refused(error)
         if held_up:
-            return held_up
+            return self._whose_fault(held_up)
         place = str(self.duty.workspace)
         premises = Premises.take(claim, types, self.name, place, self._spares, self._pulse(lease))
         if isinstance(premises, Ended):
@@ -253,8 +254,9 @@ class Serving:
         return self._whose_fault(premises.leave(self._execute(claim, types, lease, premises)))
 
     def _whose_fault(self, ended: Ended) -> Ended:
-        """A job for which there was no place is handed back where this host or user has none for any."""
-        if self._alone or ended.failure is None or ended.failure.kind != "disk":
+        """A job for which there was no place, or no input, is handed back where this host or user has none for any."""
+        disk = ended.failure is not None and ended.failure.kind == "disk"
+        if self._alone or not (disk or ended.kind == "missing"):
             return ended
         if not (reason := hindrance(self.duty.workspace)):
             return ended
@@ -296,14 +298,16 @@ class Serving:
 
     def _follow(self, claim: Claim, types: Mapping[str, bytes], lease: Lease, premises: Premises) -> Ended:
         request = request_for(claim, types, str(self.duty.workspace))
+        # It may be what killed its zygote, and the jobs beside it.
+        zygote = private(claim.code, claim.id) if claim.losses else claim.code
         if claim.replaces:
             request["folder"] = premises.folder
         try:
-            channel = self._channels.ask(claim.code, request)
+            channel = self._channels.ask(zygote, request)
         except XpmError as error:
             return _refused(error)
         except OSError as error:
-            self._channels.forget(claim.code)
+            self._channels.forget(zygote)
             return Ended("crashed", text=f"its zygote was gone: {error}")
         lines = self._errands.serve(claim)
         terms = Terms(
@@ -317,8 +321,8 @@ class Serving:
             ended = running.follow(self._attend)
         finally:
             lines.close()
-        if ended.kind == "crashed" or not ended.clean:
-            self._channels.forget(claim.code)
+        if ended.kind == "crashed" or not ended.clean or zygote != claim.code:
+            self._channels.forget(zygote)
         if ended.kind == "crashed" and self._orders.orphaned:
             self._orders.obey(Wish.LEAVE)
             # The zygote ended with the pool, and the job with it: a loss, and no crash of the job's process. It may have
@@ -326,7 +330,7 @@ class Serving:
             return Ended("crashed", text="its pool died")
         if ended.kind == "crashed" and self._ends_too():
             return Ended("returned", text="its pool was stopped")
-        return ended
+        return ended if zygote == claim.code else replace(ended, alone=True)
 
     def _note(self, pid: int) -> None:
         self._board.job = pid

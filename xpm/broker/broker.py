@@ -140,6 +140,8 @@ class Claim:
     """The fence of a record that stays until there is a new one, and does not count as that; or empty."""
     needs: str = ""
     """What it holds of tokens and locks."""
+    losses: int = 0
+    """Executions that ended with their zygote, pool or host, by nobody knows whose doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,10 +499,10 @@ def _claim(grant: bytes) -> Claim:
     job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label, *how = unpack_raw(
         grant
     )
-    policy, retried, limit, resumable, replaces, needs = how
+    policy, retried, limit, resumable, replaces, needs, losses = how
     return Claim(
         JobId(job.decode()), task.decode(), label.decode("utf-8", "surrogateescape"), int(execution),
         Fence(fence.decode()), int(attempt), payload, (code or b"").decode(), queue.decode(), int(inputs),
         tuple(value.decode() for value in fences) if fences else (), policy.decode(), int(retried), int(limit) / 1000,
-        int(resumable) > 0, replaces.decode(), needs.decode(),
+        int(resumable) > 0, replaces.decode(), needs.decode(), int(losses),
     )  # fmt: skip

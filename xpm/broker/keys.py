@@ -49,7 +49,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `idle:<slot>` | sorted set | workers that wait for a bell; those that serve all queues: `idle:*:<class>` | while not empty |
 | `coming:<group>` | set | workers whose bell rang for it, and that did not call since | two seconds |
 | `paused` | hash | queues whose jobs are not granted: since when, and by whom | until they are resumed |
-| `dismissed` | sorted set | workers that are to end, by when they were told | until they depart, or a day |
+| `dismissed` | sorted set | workers that are to end, by when they were told | until they depart, or a day after they were heard of last |
 | `failing` | hash | tasks whose last jobs failed alike: how many in a row, and how | until one succeeds, or the brake |
 | `brakes` | hash | tasks that the brake holds: since when, how many had failed, and how | until they are released |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
@@ -88,6 +88,7 @@ JOB_FIELDS = {
     "cr": "crashes since the last success, retry or progress",
     "ls": "executions lost with their pool or host since then",
     "ah": "host of the last crash",
+    "ac": "when it crashed there",
     "rt": "attempts that its policy granted since the last success or retry",
     "gt": "times in a row that it ended itself to be continued, early and without progress",
     "pg": "millionths: the best progress that it ever told, if it can be resumed",

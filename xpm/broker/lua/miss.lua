@@ -10,8 +10,8 @@ local wanted = producer and (producer.v ~= '' and producer.v or j.v) or ''  -- a
 for index, input_id in ipairs(producer and inputs(id, j.n, 0, j.n) or {}) do
   if input_id == input then
     if producer.s == 'DONE' and wanted ~= '' then
-      producer.v = wanted  -- whose lane it stands in
-      place(input, producer, 'result removed', 'v', wanted)
+      wanted_by(input, producer, wanted)
+      place(input, producer, 'result removed')
     end
     edge(id, index - 1, edge_state(producer.s), input)  -- at once: else the job would be granted again
   end

@@ -19,7 +19,8 @@ return each(function(id, j)
   if j.s ~= 'DONE' then return ENDED[j.s] and 'ended' or 'pending' end
   j = look_up(id, j)
   afresh(id, j)
-  j.v, j.nb = listed_by(j), 0
-  place(id, j, signed('to run again'), 'rr', j.f, 'v', j.v, 'nb', 0)
+  wanted_by(id, j, listed_by(j))
+  j.nb = 0
+  place(id, j, signed('to run again'), 'rr', j.f, 'nb', 0)
   return 'rerun'
 end)

@@ -6,7 +6,7 @@ local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call
 local host = life[9] or ''
 local passed = {}  -- groups of which all was left to workers of other hosts: see hosts
 local counter  -- RQ's counter of the worker's ended jobs that this call raises
-local BEAT, DAY = 3000, 86400000
+local DAY = 86400000
 
 -- What a worker must know to run the job.
 local function grant(id, j)
@@ -17,7 +17,7 @@ local function grant(id, j)
     end
   end
   return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l,
-    j.ry or '', j.rt, j.to or 0, j.ru or 0, j.rr or '', j.rs or '' })
+    j.ry or '', j.rt, j.to or 0, j.ru or 0, j.rr or '', j.rs or '', j.ls })
 end
 
 -- A call with the last number gets the last reply again; one with a smaller number has no effect.
@@ -59,6 +59,7 @@ local suspects  -- the jobs for which the worker's pool gets no more: see hosts
 
 -- Reply, and remember it. `idle`: the slots for whose bell the worker waits.
 local function answer(outcome, id, j, more, idle)
+  local BEAT = 3000  -- ms
   call('HSET', key('w', worker), 'n', number, 'o', outcome, 'g', id or '', 'x', id and j.x or 0)
   line_up(idle, id and group_of(j))
   if id then pass_on((life[5] or '') ~= '' or (life[6] or '') ~= '') end

@@ -53,7 +53,7 @@ local function best()
   local some_wait = call('EXISTS', P .. 'groups') == 1
   local queues, slots_of = {}, {}
   for slot in string.gmatch(slots, '%S+') do
-    local q = string.match(slot, '^(.*):')
+    local q = string.sub(lines, 1, 1) == '*' and '*' or string.match(slot, '^(.*):')  -- all queues are as one
     if not slots_of[q] then
       queues[#queues + 1] = q
       slots_of[q] = {}

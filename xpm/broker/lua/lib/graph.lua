@@ -63,6 +63,12 @@ local function place(id, j, why, ...)
   spread(id, from, to)
 end
 
+-- These experiments want the job. Said before it is placed: it stands in the lane of one of them.
+local function wanted_by(id, j, experiments)
+  j.v = experiments
+  call('HSET', key('j', id), 'v', experiments)
+end
+
 -- The experiments that list the job.
 local function listed_by(j)
   local wanted = {}

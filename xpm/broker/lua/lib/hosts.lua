@@ -18,27 +18,29 @@ local function sick()
   return false
 end
 
--- Whether a worker of another host takes jobs of the group: it does so when it next asks, and is rung if it is idle.
+-- Whether workers of other hosts can take jobs of the group: 'idle' if one is, and is rung, or was; 'busy' if one that
+-- has a job can when it has ended.
 local function elsewhere(group)
-  local found, slot = false, parts_of(group)
+  local found, slot, needs = '', parts_of(group)
   local names = call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - math.max(SILENT, lease), 'LIMIT', 0, LOOK)
   for _, name in ipairs(names) do
     local v = call('HMGET', key('w', name), 'host', 'slots', 'pool', 'i', 'b')
     local row = v[1] and v[1] ~= host and serves(v[2] or '', slot) and (call('GET', key('sick', v[3] or '')) or '')
-    if row and #row < SICK * 33 - 1 then
-      found = true
-      if v[5] == group or ((v[4] or '') ~= '' and rouse(name, group)) then return true end  -- the first: it was rung
+    if row and #row < SICK * 33 - 1 and not exceeds(needs, v[1]) and not call('ZSCORE', P .. 'dismissed', name) then
+      if v[5] == group or ((v[4] or '') ~= '' and rouse(name, group)) then return 'idle' end  -- the first: it was rung
+      found = 'busy'
     end
   end
   return found
 end
 
--- Whether the job goes past this worker, since it died last on this host and another's worker can take it.
+-- Whether the job goes past this worker, since it died last on this host and another's worker can take it: at once, or
+-- soon after. For one that is busy for longer it doesn't wait.
 local others = {}
 local function shunned(group, j)
   if j.ah == '' or j.ah ~= host then return false end
-  if others[group] == nil then others[group] = elsewhere(group) end
-  return others[group]
+  others[group] = others[group] or elsewhere(group)
+  return others[group] == 'idle' or (others[group] == 'busy' and now - tonumber(j.ac or 0) < 10000)
 end
 
 -- The next of a group that is not shunned, as the first is: one of the first few of the first few lanes.

@@ -38,8 +38,9 @@ local function unfinished(id, j, to, why, ...)
     call('HDEL', key('j', id), 'rr')
     call('DEL', key('err', id))
     afresh(id, j)
-    j.rr, j.v = nil, listed_by(j)
-    place(id, j, 'kept: ' .. why, 'v', j.v)
+    j.rr = nil
+    wanted_by(id, j, listed_by(j))
+    place(id, j, 'kept: ' .. why)
   elseif to and j.rr then
     restore(id, j, 'kept: ' .. why, ...)
     settle(id, 0, 'DONE')
@@ -85,7 +86,7 @@ local function crashed(id, j, why, host, pool)
   local crashes = j.cr + 1
   if pool then suspect(id, j, pool) end
   if survives(j, crashes) then
-    unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'nb', j.nb or 0)
+    unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'ac', now, 'nb', j.nb or 0)
   else
     give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why,
       'ended ' .. crashes .. ' times without a word: ' .. why, 'cr', crashes, 'ah', host)

@@ -9,6 +9,7 @@ local function drop(name)
     freed = refund(member, v[1])
   else
     leave_lines(member, v[1])
+    call('HINCRBY', P .. 'turns', '@', -1)  -- it has had nothing for its turn
     for i, need in ipairs(needs_of(v[1])) do freed[i] = need.resource end  -- they may have been kept for it
   end
   call('DEL', key('a', name), key('bell', member))

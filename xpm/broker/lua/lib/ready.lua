@@ -78,9 +78,29 @@ local function offer(group)
   end
 end
 
+-- A job that several experiments want stands in the lane of the one in which it comes to its turn first, as far as one can
+-- tell: that one is named first.
+local function choose(id, j)
+  local names, best = {}, nil
+  for experiment in string.gmatch(j.v, '%d+') do
+    local place = turn_of(experiment) + call('ZCARD', key('ready', group_of(j) .. ':' .. j.p .. '.' .. experiment))
+    if not best or place < best then
+      best = place
+      table.insert(names, 1, experiment)
+    else
+      names[#names + 1] = experiment
+    end
+  end
+  local v = table.concat(names, ' ')
+  if v == j.v then return end
+  j.v = v
+  call('HSET', key('j', id), 'v', v)
+end
+
 -- Job `id` may start as far as its inputs are concerned.
 local occupied = {}
 local function enter(id, j)
+  if string.find(j.v, ' ', 1, true) then choose(id, j) end
   local group, lane = group_of(j), lane_of(j)
   local line = key('ready', group .. ':' .. lane)
   call('ZADD', line, rank_of(j), id)

@@ -2,8 +2,7 @@
 -- `ry` of a job is its policy, packed by `xpm.core.retries`: times, delay (ms), factor, longest delay (ms), jitter, causes.
 -- `rt` counts the attempts that it granted, `cr` the workers lost, `gt` the early ends of a task that wants to be
 -- continued; `pg` is the best progress that a resumable task ever told.
-local CRASHES = 3  -- so many workers lost with a job are enough, unless its policy allows more
-local TURNS, EARLY = 10, 60000  -- so many times in a row may it end itself, each time so soon, and get nowhere
+local TURNS = 10  -- so many times in a row may it end itself, each time soon, and get nowhere
 
 -- The delay in ms before further attempt number `n`. A random share is left out: by the clock, since a script's own
 -- random numbers are the same in each call.
@@ -28,6 +27,7 @@ end
 
 -- `crashes` workers were lost with the job: whether it runs again. A policy that covers this gives more of them, and delays.
 local function survives(j, crashes)
+  local CRASHES = 3  -- so many are enough, unless its policy allows more
   local covered = j.ry and string.find(j.ry .. ' ', ' lost ', 1, true)
   if covered then j.nb = now + pause(j, crashes) end
   return crashes < math.max(CRASHES, covered and times(j) + 1 or 0)
@@ -35,13 +35,14 @@ end
 
 -- A task ended itself to be continued: how many times in a row it did so early and without progress.
 local function turns(j)
+  local EARLY = 60000  -- ms
   return now - tonumber(j.t1) < EARLY and tonumber(j.gt or 0) + 1 or 0
 end
 
 -- All budgets anew: after a success, and when somebody wants the job attempted again.
 local function afresh(id, j)
   if j.cr + j.ls + j.rt > 0 or j.gt or j.pg or j.ah ~= '' then
-    call('HDEL', key('j', id), 'cr', 'ls', 'ah', 'rt', 'gt', 'pg')
+    call('HDEL', key('j', id), 'cr', 'ls', 'ah', 'ac', 'rt', 'gt', 'pg')
   end
   j.cr, j.ls, j.ah, j.rt, j.gt, j.pg = 0, 0, '', 0, nil, nil
 end

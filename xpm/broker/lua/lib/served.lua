@@ -18,6 +18,7 @@ local function attended(slot)
     for _, name in ipairs(call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - longest, 'LIMIT', 0, LOOK)) do
       local v = call('HMGET', key('w', name), 'slots', 'pool')
       found = serves(v[1] or '', slot) and #(call('GET', key('sick', v[2] or '')) or '') < SICK * 33 - 1
+        and not call('ZSCORE', P .. 'dismissed', name)
       if found then break end
     end
     found = found or rq_attended(queue)
