@@ -429,6 +429,30 @@ def test_stopped_stock_workers_let_their_jobs_end(works: Farm, tmp_path: Path, s
 # Suspension, of real workers of ours
 
 
+def test_rq_sees_workers_again_whose_keys_were_deleted(works: Farm, tmp_path: Path) -> None:
+    """So it does after a server's clock was set forward, by which these keys expire."""
+    from rq import Queue, Worker
+
+    works.send(works.run(), works.tasks.Wait.C(n=1, folder=tmp_path))
+    works.pool(slots=2)
+    works.until(lambda: starts(tmp_path))
+    works.until(lambda: Worker.count(connection=works.client) == 2)
+    queue = Queue(rqnames.queue(works.workspace.namespace, "default"), connection=works.client)
+
+    def seen() -> dict[str, tuple[Any, ...]]:
+        workers = Worker.all(connection=works.client)
+        return {
+            one.name: (one.get_state() == "busy", one.pid, one.hostname, one.queue_names()) for one in workers
+        }
+
+    before = works.until(lambda: found if "True" in str(found := seen()) else None)
+    works.client.delete(*works.client.keys("rq:worker*"))
+    works.until(lambda: seen() == before)
+    assert Worker.count(queue=queue) == 2
+    (tmp_path / "gate").touch()
+    works.until(works.in_state("Wait n=1", State.DONE))
+
+
 def test_rq_suspend_and_resume_stop_and_start_real_workers(works: Farm, tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
     subprocess.run([RQ, "suspend", "-u", works.url], check=True, capture_output=True, timeout=60)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from commands import XPM, Lab
+from servers import Server
 from waiting import until
 
 PLAN = """
@@ -301,6 +303,46 @@ with gpu.acquire(2) as first:
     body = "with experiment('next'):\n    Use.C(n=1, room=room).submit(requires=[gpu(2)])\n"
     write(lab, "next.py", body)
     lab.ok("run", "next.py")
+
+
+WAIT = """
+with gpu.acquire(1):
+    print("first", flush=True)
+sys.stdin.readline()
+try:
+    with gpu.acquire(1, timeout=2):
+        print("second")
+except TimeoutError as error:
+    print(error)
+"""
+
+
+def two_steps(lab: Lab, between: Callable[[], None]) -> list[str]:
+    """What a script says that acquires twice, and of which `between` comes between."""
+    path = write(lab, "steps.py", WAIT)
+    command = [sys.executable, str(path)]
+    with subprocess.Popen(
+        command, env=lab.env, cwd=lab.project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as script:
+        assert script.stdin is not None and script.stdout is not None
+        assert script.stdout.readline() == "first\n"
+        between()
+        said, _ = script.communicate("\n", timeout=60)
+        assert script.returncode == 0
+    return said.splitlines()
+
+
+def test_code_that_acquires_starts_a_dead_server_again(lab: Lab) -> None:
+    assert two_steps(lab, lambda: os.kill(lab.json("broker")["pid"], signal.SIGKILL)) == ["second"]
+
+
+def test_waiting_ends_with_its_time_though_the_broker_is_gone(
+    lab: Lab, start_server: Callable[..., Server]
+) -> None:
+    server = start_server()
+    lab.env["XPM_BROKER"] = server.url
+    (said,) = two_steps(lab, server.kill)
+    assert said.startswith("gpu(1): not free within 2 s: the broker does not answer")
 
 
 def test_a_script_that_stood_still_is_told_that_it_lost_what_it_held(lab: Lab) -> None:

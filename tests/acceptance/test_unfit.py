@@ -30,6 +30,11 @@ class Step(Task):
         while not self.until.exists():
             time.sleep(0.01)
         return self.n
+
+class After(Task):
+    step: Param[Step]
+    def execute(self) -> int:
+        return self.step.result()
 """
 
 APART = ("unshare", "--mount")
@@ -89,6 +94,24 @@ def test_a_host_without_its_mount_ends_its_pool_and_fails_no_job(
         job = job_of(works, n)
         assert (job.attempt, job.crashes) == (1, 0), "it counts as nothing"
         assert complete(str(works.workspace.jobpath(job.task, job.id))), "what was made is here"
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_an_input_that_such_a_host_does_not_see_is_not_made_again(
+    works: Farm, tmp_path: Path, how: str
+) -> None:
+    now = tmp_path / "now"
+    now.touch()
+    run, step = works.run(), works.tasks.Step.C(n=0, until=now)
+    pool = works.pool(under=APART)
+    works.send(run, step)
+    first = works.until(works.in_state("Step n=0", State.DONE))
+    break_host(works, pool, how)
+    works.send(run, works.tasks.After.C(step=step))
+    assert pool.wait(20) == 1
+    works.pool()
+    works.until(lambda: works.views.counts()[State.DONE] == 2)
+    assert job_of(works, 0) == first, "it stayed done, as it was"
 
 
 def job_of(works: Farm, n: int) -> JobView:

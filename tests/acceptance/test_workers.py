@@ -67,6 +67,14 @@ class Wait(Task):
             time.sleep(0.02)
         return self.n
 
+class Parricide(Task):
+    after: Meta[Path]
+    def execute(self) -> None:
+        while not self.after.exists() or not self.after.read_text():
+            time.sleep(0.01)
+        os.kill(os.getppid(), 9)
+        time.sleep(60)
+
 class Daemon(Task):
     """Leaves a grandchild in a session of its own."""
     ledger: Meta[Path]
@@ -327,6 +335,18 @@ def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_starte
     works.broker.cancel(run.serial, [works.job(f"Die how={how}").id for how in dying])
     works.pool()
     works.until(works.in_state("Note n=1", State.DONE))
+
+
+def test_a_job_that_kills_its_zygote_ends_no_job_beside_it(works: Farm, tmp_path: Path) -> None:
+    """It has one of its own from the second time on, and so is found out."""
+    run, ledger, gate = works.run(), tmp_path / "ledger", tmp_path / "gate"
+    works.send(run, works.tasks.Wait.C(n=1, ledger=ledger, until=gate), works.tasks.Parricide.C(after=ledger))
+    works.pool(slots=2)
+    poison = works.until(works.in_state("Parricide", State.ERROR))
+    assert poison.crashes == 3
+    gate.touch()
+    innocent = works.until(works.in_state("Wait n=1", State.DONE, State.ERROR))
+    assert (innocent.state, innocent.attempt, innocent.crashes) == (State.DONE, 2, 0)
 
 
 def test_a_zygote_that_dies_with_three_jobs_stops_no_pool(works: Farm, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ import platform
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -212,13 +213,17 @@ class _Errand:
 
     def _acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Frame:
         broker = self._errands.broker
-        found, differing = self._patiently(lambda: declare(broker, needs))
-        self._note(differing)
-        refuse_excess(found, needs)
-        fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority), timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            found, differing = self._patiently(lambda: declare(broker, needs), end)
+            self._note(differing)
+            refuse_excess(found, needs)
+            fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority, end), timeout)
+        except BrokerError:  # it is away, and the time is over
+            fence = None
         return ["late"] if fence is None else ["granted", fence]
 
-    def _ask(self, needs: Sequence[Need], priority: int) -> str | None:
+    def _ask(self, needs: Sequence[Need], priority: int, end: float | None) -> str | None:
         claim, broker = self._claim, self._errands.broker
         granted = self._patiently(
             lambda: broker.acquire(
@@ -229,7 +234,8 @@ class _Errand:
                 facts={"what": claim.label},
                 job=claim.id,
                 execution=claim.execution,
-            )
+            ),
+            end,
         )
         return granted.fence_or_none
 
@@ -245,8 +251,13 @@ class _Errand:
                 self._over.wait(pause)
                 pause = min(2 * pause, PAUSE[1])
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """Makes a call until the broker has answered it, or nobody waits for the answer."""
+    def _patiently(self, call: Callable[[], T], end: float | None = None) -> T:
+        """Makes a call until the broker has answered it, or nobody waits for the answer.
+
+        Raises:
+            JobError: nobody waits any more.
+            BrokerError: it was not answered until `end`, a moment of `time.monotonic()`.
+        """
         pause = PAUSE[0]
         while True:
             with self._turn:
@@ -256,5 +267,7 @@ class _Errand:
                     return call()
                 except BrokerError as error:
                     log.debug("%s", error)
+                    if end is not None and time.monotonic() >= end:
+                        raise
             self._left.wait(pause)
             pause = min(2 * pause, PAUSE[1])

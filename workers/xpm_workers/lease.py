@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from xpm_workers.moments import Moment
 
-RENEWED = 1 / 3
+RENEWED = 1 / 4
 """Part of a lease after which it is renewed."""
 
 FROZEN = 5 / 6

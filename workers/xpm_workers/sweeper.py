@@ -26,6 +26,9 @@ SHOWN_AT_ONCE = 1_000
 """Of the waiting jobs their submission shows so many; the rest of the window is filled here."""
 
 
+PART = 0.24
+"""Of a lease between two sweeps: a worker with a job comes by whenever it has renewed its lease, every quarter of it."""
+
 LATE = 1.5
 """So many times the pause between two sweeps, and another worker of the pool does it from then on."""
 
@@ -58,11 +61,11 @@ class Sweeper:
         self._broker = broker
         self._turn = turn
         self._expiry = Expiry(broker)
-        self._interval = broker.lease / 3
+        self._interval = broker.lease * PART
         self._page = 0
 
     def sweep(self) -> None:
-        """Look after leases and the projection, at most once in a third of a lease."""
+        """Look after leases and the projection, at most once in a quarter of a lease."""
         if not self._turn.take(self._interval):
             return
         for taken in self._expiry.look():

@@ -2,7 +2,8 @@
 
 Any number may do it; each only calls guarded scripts. Taking a lease needs two looks, a third of a lease apart by
 the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing. A look
-counts only if the server could write: where it can't, nobody could have renewed.
+counts only if the server could write: where it can't, nobody could have renewed. Who lives renews every quarter of a
+lease, and so between two looks even if its call takes long.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ FENCED = "this execution of the job has ended: another may run, or has"
 STOPPING = "somebody has asked for the end of this job: what it submits is not taken any more"
 """What a stale execution is told."""
 
-SHARE = 3
+SHARE = 4
 """A lease is renewed after this part of it."""
 
 

@@ -10,6 +10,7 @@ import platform
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 
@@ -18,7 +19,7 @@ from xpm.broker.broker import Broker
 from xpm.broker.expiry import Expiry
 from xpm.broker.resources import SHARE
 from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
-from xpm.errors import BrokerError
+from xpm.errors import BrokerError, BrokerUnreachable
 from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
@@ -58,24 +59,32 @@ class Grasp:
             raise
 
     def _acquired(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
-        with self._lock:
-            if not self._link.open:
-                self._link.connect()
-        broker = self._link.broker
-        refuse_excess(declare(broker, needs, self._voice), needs)
+        end = None if timeout is None else time.monotonic() + timeout
         name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
+            with self._lock:
+                if not self._link.open:
+                    self._link.connect()
+                found = self._link.ask(lambda: declare(self._link.broker, needs, self._voice), end)
+            refuse_excess(found, needs)
+            broker = self._link.broker
             # There may be no worker to see that who holds it is gone.
             look = Expiry(broker).look
-            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority), timeout, look)
+            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority, end), timeout, look)
             if fence is None:
                 raise TimeoutError(not_free(needs, timeout))
             return Grip(broker, name, fence)
+        except (
+            BrokerUnreachable
+        ) as error:  # nor could it be given back now: the lease of the wish ends by itself
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(f"{not_free(needs, timeout)}: {error}") from error
+            raise
         except BaseException:
             self._give_up(name)
             raise
 
-    def _ask(self, name: str, needs: Sequence[Need], priority: int) -> str | None:
+    def _ask(self, name: str, needs: Sequence[Need], priority: int, end: float | None) -> str | None:
         with self._lock:
             granted = self._link.ask(
                 lambda: self._link.broker.acquire(
@@ -84,11 +93,14 @@ class Grasp:
                     priority=priority,
                     host=platform.node(),
                     facts={"user": user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
-                )
+                ),
+                end,
             )
         return granted.fence_or_none
 
     def _give_up(self, name: str) -> None:
+        if not self._link.open:
+            return
         try:
             self._link.broker.free(name)
         except BrokerError:  # its lease runs out instead

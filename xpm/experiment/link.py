@@ -160,12 +160,24 @@ class Link:
         self.close()
         self._open()
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """Asks until the broker has answered: one that is away costs time, not work."""
+    def ask(self, question: Callable[[], T], end: float | None = None) -> T:
+        """Asks until the broker has answered: one that is away costs time, not work.
+
+        Args:
+            question: makes a call.
+            end: it is not asked again after this moment of `time.monotonic()`, but for once if it is ours to start.
+
+        Raises:
+            BrokerUnreachable: it had not answered then.
+        """
+        startable = self.embedded
         while True:
             try:
                 answer = question()
             except BrokerUnreachable as error:
+                if end is not None and time.monotonic() >= end and not startable:
+                    raise
+                startable = False
                 self.mend(error)
             else:
                 self._pause = PATIENCE[0]

@@ -58,8 +58,28 @@ local function rq_worker(worker, id, fence, counter, busy)
   if counter then call('HINCRBY', name, counter, 1) end
 end
 
+-- RQ's tools see a worker of ours that lives, whoever has deleted what they see of it; RQ's own do that themselves.
+local function rq_revive(worker, name)
+  local v = call('HMGET', key('w', worker), 'slots', 'host', 'pid', 'born', 'g', 'rq')
+  if not v[1] or v[6] or string.sub(worker, 1, #NS + 1) ~= NS .. '.' then return end
+  local queues = {}
+  for q in string.gmatch(v[1], '([^: ]+):%d+') do
+    q = rq_queue(q == '*' and 'default' or q)
+    if not queues[q] then
+      queues[q], queues[#queues + 1] = true, q
+      call('SADD', 'rq:workers:' .. q, name)
+    end
+  end
+  call('SADD', 'rq:workers', name)
+  if call('EXISTS', name) == 1 then return end
+  call('HSET', name, 'birth', at(tonumber(v[4])), 'queues', table.concat(queues, ','), 'hostname', v[2], 'pid', v[3],
+    'state', v[5] == '' and 'idle' or 'busy')
+  if v[5] ~= '' then call('HSET', name, 'current_job', rq_id(v[5])) end
+end
+
 local function rq_heartbeat(worker, id)
   local name = 'rq:worker:' .. worker
+  rq_revive(worker, name)
   if call('EXISTS', name) == 1 then
     call('HSET', name, 'last_heartbeat', at(now))
     call('EXPIRE', name, 480)
