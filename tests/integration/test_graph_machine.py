@@ -413,16 +413,18 @@ class Engine(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(("pause", "resume")), queue=st.sampled_from(("default", "other")))
     def gate(self, verb: str, queue: str) -> None:
-        self.verb = verb
+        self.verb = "revisit" if verb == "pause" else verb  # who waits for what was kept is looked at again
         for _ in range(2):  # the reply was lost
             said = self.broker.pause([queue], "ada@h") if verb == "pause" else self.broker.resume([queue])
             assert said == ([queue] if getattr(self.model, verb)(queue) else [])
+        self._look_outside()
 
     @rule(worker=st.sampled_from(WORKERS))
     def dismiss(self, worker: str) -> None:
-        self.verb = "dismiss"
+        self.verb = "revisit"  # who waits for what was kept is looked at again
         for _ in range(2):  # the reply was lost
             assert self.broker.dismiss([worker]) == ([worker] if self.model.dismiss(worker) else [])
+        self._look_outside()
 
     @rule()
     def lift(self) -> None:

@@ -669,3 +669,30 @@ def test_who_asks_for_a_moment_again_and_again_loses_no_turns(gpu: Broker, run: 
         if gpu.acquire("code", "t.licence=1").outcome == "granted":
             return
     raise AssertionError("code waits for jobs that came later")
+
+
+@pytest.mark.parametrize("how", ["paused", "told to end"])
+def test_what_was_kept_for_a_queue_goes_to_others_when_nobody_may_take_it(
+    gpu: Broker, run: Run, hands: Hands, how: str
+) -> None:
+    gpu.enrol("there", {"host": "other", "pid": 1, "pool": "p", "slots": "away:1"})
+    hands.numbers["there"] = 0
+    assert gpu.acquire("holder", "t.gpu=1").outcome == "granted"
+    gpu.submit(run, [needing("all", "t.gpu=2", queue="away", priority=1)])
+    assert hands.claim("there", "away:1").claim is None
+    assert gpu.acquire("code", "t.gpu=1").outcome == "waiting"
+    if how == "paused":
+        gpu.pause(["away"])
+    else:
+        gpu.dismiss(["there"])
+    assert gpu.client.hget(f"{gpu.prefix}a:code", "f"), "it was granted at once"
+
+
+def test_all_who_wait_are_looked_at_again_page_by_page(gpu: Broker, run: Run, hands: Hands) -> None:
+    gpu.declare({f"l.item{n}": 1 for n in range(1500)})
+    gpu.submit(run, [needing(n, f"l.item{n}=1") for n in range(1500)])
+    slot = f"{gpu.prefix}open:{SLOTS}"
+    gpu.client.delete(slot)
+    for _ in range(3):
+        gpu.revisit()
+    assert gpu.client.scard(slot) == 1500

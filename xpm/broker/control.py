@@ -84,7 +84,9 @@ class Control(Resources):
 
     def pause(self, queues: Sequence[str], who: str = "") -> list[str]:
         """Grant no jobs of queues; returns those that were not paused before."""
-        return self._names("pause", who, *queues)
+        fresh = self._names("pause", who, *queues)
+        self.revisit()  # what was kept for their jobs may go to others
+        return fresh
 
     def resume(self, queues: Sequence[str]) -> list[str]:
         """Grant jobs of queues again; returns those that were paused."""
@@ -92,7 +94,9 @@ class Control(Resources):
 
     def dismiss(self, workers: Sequence[str]) -> list[str]:
         """Have workers end after their jobs; returns those that there are."""
-        return self._names("dismiss", *workers)
+        found = self._names("dismiss", *workers)
+        self.revisit()  # what was kept for jobs that only these could take may go to others
+        return found
 
     def _names(self, verb: str, *args: str | bytes) -> list[str]:
         return [name.decode() for name in self._scripts.run(verb, *args)]

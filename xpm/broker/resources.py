@@ -24,6 +24,9 @@ FENCED = "this execution of the job has ended: another may run, or has"
 STOPPING = "somebody has asked for the end of this job: what it submits is not taken any more"
 """What a stale execution is told."""
 
+PAGE, PAGES = 100, 8
+"""Of those who wait, so many pages of about so many are looked at again at once."""
+
 SHARE = 4
 """A lease is renewed after this part of it."""
 
@@ -71,6 +74,8 @@ class Resources(Reader):
     ) -> None:
         super().__init__(client, namespace, lease=lease)
         self._scripts = Scripts(client, self.prefix, budget)
+        self._visited: dict[str, int] = {}
+        """Where the next look at those who wait begins."""
 
     @property
     def _lease_ms(self) -> int:
@@ -185,9 +190,19 @@ class Resources(Reader):
         """Second look, a third of a lease after the first: free what a silent holder held."""
         return bool(self._scripts.run("lapse", name, renewals, looked, self._lease_ms // 3))
 
-    def revisit(self) -> int:
-        """Look again at who waits for tokens; returns how many groups of jobs do."""
-        return int(self._scripts.run("revisit"))
+    def revisit(self) -> None:
+        """Look again at who waits for tokens: some hundreds at a time, and at the next the next time."""
+        for _ in range(PAGES):
+            groups, resources = self._page("groups"), self._page("resources")
+            self._scripts.run("revisit", pack(groups), pack(resources))
+            if not any(self._visited.values()):
+                return
+
+    def _page(self, name: str) -> list[str]:
+        client: Any = self.client
+        at = self._visited.get(name, 0)
+        self._visited[name], found = self.ask(lambda: client.sscan(f"{self.prefix}{name}", at, count=PAGE))
+        return [each.decode() for each in found]
 
 
 def needs_text(needs: Sequence[tuple[str, int]]) -> str:
