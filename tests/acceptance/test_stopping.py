@@ -150,6 +150,18 @@ def test_a_terminal_that_is_closed_stops_a_pool_as_sigterm_does(works: Farm, tmp
 # A worker
 
 
+def test_ctrl_z_does_not_leave_jobs_behind_whose_leases_nobody_renews(works: Farm, tmp_path: Path) -> None:
+    waiting = Waiting(works, tmp_path)
+    pool = works.pool()
+    waiting.started()
+    os.killpg(pool.pid, signal.SIGTSTP)
+    works.until(lambda: "not suspended" in works.told())
+    states = {process.status() for process in (psutil.Process(pool.pid), *works.workers(pool))}
+    assert psutil.STATUS_STOPPED not in states
+    waiting.until.touch()
+    assert works.until(works.in_state("Wait n=0", State.DONE)).attempt == 1
+
+
 def test_a_workers_first_sigterm_lets_its_job_end_and_another_takes_the_next(
     works: Farm, tmp_path: Path
 ) -> None:

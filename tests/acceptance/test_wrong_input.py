@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import XPM, Lab
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +19,14 @@ def lab() -> Iterator[Lab]:
     """A finished experiment `demo`, of three jobs and two that need them."""
     made = Lab()
     assert made.run("run", "plan.py", "demo", "3").returncode == 0
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_lab() -> Iterator[Lab]:
+    """Nothing in it yet."""
+    made = Lab()
     yield made
     made.close()
 
@@ -211,3 +221,56 @@ def test_letters_that_a_terminal_cannot_show_do_not_stop_a_command(lab: Lab):
     assert ran.returncode == 0, ran.stderr
     assert "Letters s=na\\xefve \\u65e5" in lab.ok("jobs", "-e", "letters", env=ascii_only)
     assert lab.run("show", "Letters", env=ascii_only).returncode == 0
+
+
+SPAWNS = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from xpm import Param, Task, experiment
+
+def square(n): return n * n
+
+class Squares(Task):
+    n: Param[int]
+    def execute(self) -> list[int]:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return list(pool.map(square, range(self.n)))
+"""
+
+PLAN = """
+with experiment("spawns") as xp:
+    Squares.C(n=3).submit()
+"""
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_a_jobs_processes(lab: Lab) -> None:
+    path = lab.project / "spawns.py"
+    path.write_text(SPAWNS + PLAN)
+    done = lab.run("run", "spawns.py")
+    assert done.returncode == 1 and "BrokenProcessPool" in done.stderr
+    (job,) = lab.json("jobs", "-e", "spawns")["jobs"]
+    assert job["state"] == "ERROR" and "__mp_main__" not in job["task"]
+    said = lab.ok("logs", job["id"])
+    assert "would open the experiment spawns once more: put what follows the classes below" in said
+    path.write_text(SPAWNS + "if __name__ == '__main__':" + PLAN.replace("\n", "\n    "))
+    lab.ok("run", "spawns.py")
+
+
+def test_a_workspace_that_is_deleted_ends_the_script_that_waits(own_lab: Lab) -> None:
+    command = [*XPM, "run", "plan.py", "gone", "3", str(own_lab.project / "gate")]
+    with subprocess.Popen(
+        command, env=own_lab.env, cwd=own_lab.project, stderr=subprocess.PIPE, text=True
+    ) as script:
+        until(lambda: "RUNNING" in own_lab.run("jobs").stdout)
+        shutil.rmtree(own_lab.workspace, ignore_errors=True)
+        _, said = script.communicate(timeout=60)
+    assert script.returncode == 2
+    assert "is no workspace here" in said and "Traceback" not in said
+
+
+def test_doctor_tells_what_people_have_stopped(lab: Lab) -> None:
+    lab.ok("queue", "pause", "default", "--yes")
+    found = [one for one in lab.json("doctor")["findings"] if one["about"] == "queues"]
+    lab.ok("queue", "resume", "default", "--yes")
+    assert [(one["grade"], one["cure"]) for one in found] == [("note", "xpm queue resume default")]
+    assert "queue default is paused" in found[0]["text"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from xpm_workers.loader import SCRIPT_MODULE
 
 _OWN = tuple(os.path.dirname(str(path)) + os.sep for path in (xpm.errors.__file__, __file__))
 _FROZEN = ("<frozen importlib", "<frozen runpy", "<frozen zipimport")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _HEAD = LONGEST_TRACEBACK // 4
 
 
@@ -40,10 +42,20 @@ def describe(error: BaseException, kind: str = "exception", moved: tuple[str, st
 
 
 def names(error: BaseException) -> list[str]:
-    """The names of an exception's class and of its bases, as policies of retries name them."""
-    return [
-        exception_name(cls, SCRIPT_MODULE) for cls in type(error).__mro__ if issubclass(cls, BaseException)
-    ]
+    """The names of an exception's class and of its bases, as policies of retries name them; and `disk` of a full one."""
+    classes = [cls for cls in type(error).__mro__ if issubclass(cls, BaseException)]
+    found = [exception_name(cls, SCRIPT_MODULE) for cls in classes]
+    for cls in classes:
+        found += _exported(cls)
+    return [*found, "disk"] if isinstance(error, OSError) and error.errno in _FULL else found
+
+
+def _exported(cls: type[BaseException]) -> Iterator[str]:
+    """Its names in the packages above its module, as in `requests.ConnectionError`."""
+    package = cls.__module__
+    while package := package.rpartition(".")[0]:
+        if getattr(sys.modules.get(package), cls.__qualname__, None) is cls:
+            yield f"{package}.{cls.__qualname__}"
 
 
 def _tell(error: BaseException) -> tuple[str, str]:

@@ -140,6 +140,7 @@ class Pool:
         for number in _STOPS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else: by nohup
                 signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGTSTP, self._stay)
         if self._file is not None:
             self._file.tell(self._asked)
         self._start_missing()
@@ -201,6 +202,7 @@ class Pool:
             signal.set_wakeup_fd(-1)
             for each in (*_STOPS, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
             mine.close()
             for slot in self._slots.values():
                 slot.control.close()
@@ -224,6 +226,10 @@ class Pool:
         self._stops += 1
         log.info("stopping: %s", "jobs may end" if self._stops == 1 else "jobs are handed back")
         self._ask_all()
+
+    def _stay(self, *_: object) -> None:
+        """Ctrl-Z would stop those who renew the leases, and not the jobs: others would run them a second time."""
+        log.warning("not suspended: the jobs' leases would end; Ctrl-C ends the pool")
 
     def _ask_all(self) -> None:
         for slot in self._slots.values():

@@ -204,6 +204,7 @@ def _broker(reach: Reach) -> Iterator[Finding]:
     if (reach.settings.workspace / MARKER).is_file():
         yield _clock(reach)
         yield from _workers(reach)
+        yield from _stopped(reach)
 
 
 def _cure(reach: Reach) -> str:
@@ -255,6 +256,17 @@ def _workers(reach: Reach) -> Iterator[Finding]:
             more = "at least " if len(ready) >= MANY else ""
             text = f"{more}{plural(count, 'job')} ready in queue {queue} that no worker takes"
             yield Finding("workers", "problem", text, why)
+
+
+def _stopped(reach: Reach) -> Iterator[Finding]:
+    """What people have stopped, and may have forgotten."""
+    from xpm.broker.standing import shut
+
+    views = reach.views
+    paused, suspended = views.paused(), views.suspended()
+    for queue in ["", *paused] if suspended else paused:
+        what, _, cure = shut(queue, paused, suspended=not queue).rpartition(": ")
+        yield Finding("queues", "note", what, cure)
 
 
 def _silent(gone: list[WorkerView], now: float) -> Iterator[Finding]:

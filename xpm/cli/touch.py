@@ -19,7 +19,7 @@ from xpm.cli.selection import Selection
 from xpm.cli.words import brief, tally
 from xpm.core.state import State
 from xpm.core.words import plural
-from xpm.errors import UsageError, XpmError
+from xpm.errors import UsageError
 
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView
@@ -63,7 +63,7 @@ def gather(reach: Reach, selected: Selection, acts_on: frozenset[State]) -> Touc
 
     Raises:
         UsageError: a name means no job or several, or no state of `--state` can be acted on.
-        XpmError: there is no such task.
+        UsageError: there is no such task.
     """
     touched = Touched()
     if selected.names:
@@ -78,7 +78,7 @@ def gather(reach: Reach, selected: Selection, acts_on: frozenset[State]) -> Touc
     views = reach.views
     run = newest_run(views, selected.experiment) if selected.experiment else None
     if selected.task and (why := unknown(views, selected.task)):
-        raise XpmError(why)
+        raise UsageError(why)
     wanted = Filter(tuple(states), selected.task, members(views, run) if run else None)
     for page in _selected(views, wanted):
         touched.add(page)

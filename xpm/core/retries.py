@@ -169,11 +169,14 @@ def _cause(given: object) -> str:
     if isinstance(given, type) and issubclass(cast(type[object], given), BaseException):
         return exception_name(cast(type[BaseException], given))
     if isinstance(given, str):
+        given = given.removeprefix("builtins.")
         if given in MENDABLE or given in NAMED_ONLY or _names_exception(given):
             return given
         kind, _, code = given.partition(":")
-        if kind == "exit" and code.isascii() and code.isdigit() and int(code) <= 255:
-            return given
+        if kind == "exit" and code.isascii() and code.isdigit():
+            if int(code) <= 255:
+                return given
+            raise SubmissionError(f"retries: on: {given!r}: the status of a process is at most 255")
     names = [*MENDABLE, *NAMED_ONLY, "exit:75"]
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"expected an exception, or one of {', '.join(names)}"

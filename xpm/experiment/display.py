@@ -50,7 +50,7 @@ class Pace:
             self._measuring = self._at_first is not None
             self._at_first, self._began = done, now
         moved, passed = done - self._at_first, now - self._began
-        if moved < LEAST or passed < 1 or not view.open:
+        if moved < LEAST or passed < 1 or not view.open or view.counts.get(State.SCHEDULED):
             return None
         return max(0.0, (view.total - done) * passed / moved)
 

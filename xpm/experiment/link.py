@@ -144,7 +144,7 @@ class Link:
             self._looked = 0.0
             self.serve()
         else:
-            self._voice.once(f"{self.url} does not answer: waiting for it; what runs goes on")
+            self._voice.once(f"{self.url} does not answer: waiting for it; no job is lost")
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENCE[1])
         if self._given_up:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -82,6 +83,11 @@ class Experiment(Steering, Sharing):
         if self._token is not None:
             raise UsageError(f"the experiment {self.name} is open already")
         try:
+            if _is_loaded_by_multiprocessing():
+                raise UsageError(
+                    f"a process that multiprocessing has started loads the script, and would open the experiment "
+                    f'{self.name} once more: put what follows the classes below  if __name__ == "__main__":'
+                )
             self._open()
         except PLAIN:
             plainly(whole=self._verbose)
@@ -433,6 +439,12 @@ def _workspace(settings: Settings) -> Workspace:
 
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})
 """Categories of Unicode that end a line, or steer a terminal."""
+
+
+def _is_loaded_by_multiprocessing() -> bool:
+    """Whether this is a child (by `spawn` or `forkserver`) that loads its parent's script before it begins its work."""
+    module: Any = sys.modules.get("multiprocessing.process")
+    return module is not None and getattr(module.current_process(), "_inheriting", False)
 
 
 def _sound(name: object) -> str:

@@ -12,12 +12,13 @@ from xpm.broker.ledger import Ledger
 from xpm.broker.views import RunView
 from xpm.core.naming import last_name
 from xpm.core.state import State
-from xpm.errors import BrokerUnreachable
+from xpm.errors import BrokerUnreachable, WorkspaceError
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
 from xpm.experiment.voice import Voice
 from xpm.types import JobId
+from xpm.workspace.fitness import gone
 
 LOOK_AGAIN = 0.02
 """The pause between two looks, as a part of the time waited so far: what ends soon is seen at once."""
@@ -150,7 +151,12 @@ class Care:
         """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run.
 
         Takes leases from the dead, too: where only stock workers of RQ serve, nobody else does.
+
+        Raises:
+            WorkspaceError: the workspace is not there any more.
         """
+        if reason := gone(self.link.workspace.path):
+            raise WorkspaceError(f"{reason}: what is done of {self.run.experiment} is where it went")
         self.link.serve()
         self.link.expiry.look_at_times()
         if view.settling:
