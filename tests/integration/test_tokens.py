@@ -696,3 +696,29 @@ def test_all_who_wait_are_looked_at_again_page_by_page(gpu: Broker, run: Run, ha
     for _ in range(3):
         gpu.revisit()
     assert gpu.client.scard(slot) == 1500
+
+
+def test_what_is_granted_to_code_that_does_not_take_it_goes_to_the_next(gpu: Broker) -> None:
+    """Its process has died while it waited, or stands still."""
+    assert gpu.acquire("holder", "t.licence=1").outcome == "granted"
+    for name in ("dead", "alive"):
+        assert gpu.acquire(name, "t.licence=1").outcome == "waiting"
+    gpu.free("holder")
+    assert gpu.client.hget(f"{gpu.prefix}a:dead", "f")
+    assert gpu.acquire("alive", "t.licence=1").outcome == "waiting"
+    gpu.client.zincrby(f"{gpu.prefix}offered", -4_000, "dead")
+    assert gpu.acquire("alive", "t.licence=1").outcome == "granted"
+    assert gpu.acquire("dead", "t.licence=1").outcome == "waiting", "it keeps its place"
+    gpu.acquire("third", "t.licence=1")
+    gpu.free("alive")
+    assert gpu.acquire("dead", "t.licence=1").outcome == "granted"
+    assert not gpu.client.exists(f"{gpu.prefix}offered")
+
+
+def test_nothing_is_granted_to_code_that_has_not_asked_lately(gpu: Broker) -> None:
+    assert gpu.acquire("holder", "t.licence=1").outcome == "granted"
+    for name in ("dead", "alive"):
+        gpu.acquire(name, "t.licence=1")
+    gpu.client.hincrby(f"{gpu.prefix}a:dead", "seen", -11_000)
+    gpu.free("holder")
+    assert gpu.acquire("alive", "t.licence=1").outcome == "granted"

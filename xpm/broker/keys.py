@@ -32,6 +32,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `held:<resource>` | hash | holders: amount, since, host | while not empty |
 | `a:<name>` | hash | one that holds or waits outside of a job: see `HOLDER_FIELDS` | until it is free |
 | `holds` | sorted set | these by the end of their lease | while not empty |
+| `offered` | sorted set | those to whom something was granted while they waited, by when, until they take it | while not empty |
 | `queues` | set | the slots of all jobs | for ever |
 | `due` | sorted set | SCHEDULED jobs by the moment before which they may not start | while not empty |
 | `leases` | sorted set | running jobs by the end of their lease | while not empty |
@@ -139,6 +140,7 @@ HOLDER_FIELDS = {
     "n": "renewals of its lease",
     "t0": "asked",
     "t1": "granted",
+    "seen": "of one that is no part of a job: when it asked last",
 }
 
 PATTERNS = {
@@ -165,6 +167,7 @@ PATTERNS = {
     r"held:\S+": "hash",
     r"a:\S+": "hash",
     "holds": "zset",
+    "offered": "zset",
     "queues": "set",
     "due": "zset",
     "leases": "zset",

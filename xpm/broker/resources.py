@@ -27,6 +27,9 @@ STOPPING = "somebody has asked for the end of this job: what it submits is not t
 PAGE, PAGES = 100, 8
 """Of those who wait, so many pages of about so many are looked at again at once."""
 
+ASKING = 3.0
+"""Seconds after which code that waits asks again: what is granted to code that doesn't goes to others soon."""
+
 SHARE = 4
 """A lease is renewed after this part of it."""
 
@@ -161,7 +164,7 @@ class Resources(Reader):
         """
         end = None if timeout is None else time.monotonic() + timeout
         while (fence := ask()) is None:
-            patience = self.lease / SHARE
+            patience = min(self.lease / SHARE, ASKING)
             if end is not None:
                 patience = min(patience, end - time.monotonic())
                 if patience <= 0:

@@ -3,6 +3,7 @@
 -- Returns {'granted', fence}, {'waiting'}, {'over', resource} when there is not so much of it, or {'fenced'} when the job is
 -- not the caller's any more.
 local name, needs, job = ARGV[2], ARGV[3], ARGV[8]
+call('ZREM', P .. 'offered', name)
 local v = call('HMGET', key('a', name), 'needs', 'f')
 if job ~= '' and not held(job, ARGV[9]) then return { 'fenced' } end
 if not v[2] and ungreeted() then
@@ -19,9 +20,14 @@ if not v[1] then
   if job ~= '' then call('HSET', key('j', job), 'aq', ((call('HGET', key('j', job), 'aq') or '') .. ' ' .. name)) end
 end
 call('HINCRBY', key('a', name), 'n', 1)
-if job == '' then call('ZADD', P .. 'holds', now + tonumber(ARGV[5]), name) end
+if job == '' then
+  call('ZADD', P .. 'holds', now + tonumber(ARGV[5]), name)
+  call('HSET', key('a', name), 'seen', now)
+end
+withdraw()
 if not v[2] then outside[#outside + 1] = '@' .. name end
 finish_up()
 local fence = call('HGET', key('a', name), 'f')
+if fence then call('ZREM', P .. 'offered', name) end
 if fence then return { 'granted', fence } end
 return { 'waiting' }

@@ -1,6 +1,7 @@
--- revisit: who waits for tokens is looked at again, whatever was noted. Use: graph
+-- revisit: who waits for tokens is looked at again, whatever was noted. Use: outside
 -- ARGV: 2 some groups and 3 some resources, packed. Returns 'ok'.
 -- Called now and then: an order changes with turns, which nobody is told of.
+withdraw()
 for _, group in ipairs(cmsgpack.unpack(ARGV[2])) do
   local slot, needs = parts_of(group)
   if call('EXISTS', key('lanes', group)) == 1 and fits(needs) then

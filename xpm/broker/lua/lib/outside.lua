@@ -14,6 +14,7 @@ local function drop(name)
   end
   call('DEL', key('a', name), key('bell', member))
   call('ZREM', P .. 'holds', name)
+  call('ZREM', P .. 'offered', name)
   call('ZREM', P .. 'late', member)
   if v[3] and v[3] ~= '' then
     local kept = {}
@@ -24,4 +25,17 @@ local function drop(name)
   end
   for _, resource in ipairs(freed) do reopen(resource) end
   return true
+end
+
+-- What was granted to who waits, and was not taken for seconds, goes to others: that one has died, or stands still. It
+-- was told nothing yet. It keeps its place, for when it asks again.
+local function withdraw()
+  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'offered', '-inf', now - 3000, 'LIMIT', 0, 20)) do
+    local needs = call('HGET', key('a', name), 'needs')
+    call('ZREM', P .. 'offered', name)
+    call('HDEL', key('a', name), 'f', 't1')
+    call('HSET', key('a', name), 'seen', 0)
+    line_up_for('@' .. name, needs)
+    for _, resource in ipairs(refund('@' .. name, needs)) do reopen(resource) end
+  end
 end

@@ -13,8 +13,8 @@ local function rivals(members)
     known[member] = true
     local head
     if string.sub(member, 1, 1) == '@' then
-      local v = call('HMGET', key('a', string.sub(member, 2)), 'needs', 'order', 'host', 'turn', 'p', 'f')
-      if v[1] and not v[6] then
+      local v = call('HMGET', key('a', string.sub(member, 2)), 'needs', 'order', 'host', 'turn', 'p', 'f', 'seen')
+      if v[1] and not v[6] and now - tonumber(v[7] or now) < 10000 then  -- else it has not asked again, as it would
         head = { id = member, rank = tonumber(v[2]), needs = v[1], host = v[3], outside = true,
           turn = tonumber(v[4]), score = tonumber(v[4]) - tonumber(v[5]) * TURN }
       end
@@ -153,7 +153,9 @@ local function serve_outside()
     overtake(found, served)
     spend(served.id, served.needs, served.host)
     leave_lines(served.id, served.needs)
-    call('HSET', key('a', string.sub(served.id, 2)), 'f', next_fence(), 't1', now)
+    local name = string.sub(served.id, 2)
+    call('HSET', key('a', name), 'f', next_fence(), 't1', now)
+    if call('HEXISTS', key('a', name), 'seen') == 1 then call('ZADD', P .. 'offered', now, name) end  -- see outside
     call('HSET', P .. 'turns', '*', math.max(served.turn, tonumber(call('HGET', P .. 'turns', '*') or 0)))
     call('ZREM', P .. 'late', served.id)
     call('RPUSH', key('bell', served.id), '1')
