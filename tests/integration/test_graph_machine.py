@@ -152,7 +152,12 @@ class Engine(RuleBasedStateMachine):
 
     def _look_outside(self) -> None:
         for name, one in self.model.outside.items():
-            one.granted = bool(self.client.hexists(f"{self.broker.prefix}a:{name}", "f"))
+            holder = f"{self.broker.prefix}a:{name}"
+            one.granted = bool(self.client.hexists(holder, "f"))
+            # It asks again all the time, and takes what it is granted at once: however slow this machine is.
+            if self.client.hexists(holder, "seen"):
+                self.client.hset(holder, "seen", 1 << 44)
+            self.client.zrem(f"{self.broker.prefix}offered", name)
 
     def _awake(self) -> set[str]:
         """The slots for which a worker is idle, or on its way."""
@@ -164,8 +169,8 @@ class Engine(RuleBasedStateMachine):
         return found
 
     def _opened(self) -> set[str]:
-        keys = self.client.keys(f"{self.broker.prefix}open:*")
-        return {group.decode() for key in keys for group in self.client.smembers(key)}
+        keys = self.client.keys(f"{self.broker.prefix}opened:*")
+        return {group.decode() for key in keys for group in self.client.zrange(key, 0, -1)}
 
     def _check_grant(self, worker: str, granted: str, opened: set[str]) -> None:
         """The first that may start; one that needs tokens may be missed if nobody has told that they are free."""

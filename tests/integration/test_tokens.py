@@ -691,11 +691,35 @@ def test_what_was_kept_for_a_queue_goes_to_others_when_nobody_may_take_it(
 def test_all_who_wait_are_looked_at_again_page_by_page(gpu: Broker, run: Run, hands: Hands) -> None:
     gpu.declare({f"l.item{n}": 1 for n in range(1500)})
     gpu.submit(run, [needing(n, f"l.item{n}=1") for n in range(1500)])
-    slot = f"{gpu.prefix}open:{SLOTS}"
-    gpu.client.delete(slot)
+    (opened,) = gpu.client.keys(f"{gpu.prefix}opened:*")
+    gpu.client.delete(opened, f"{gpu.prefix}open:{SLOTS}")
     for _ in range(3):
         gpu.revisit()
-    assert gpu.client.scard(slot) == 1500
+    assert gpu.client.zcard(opened) == 1500
+
+
+def test_a_claim_does_not_look_at_all_who_contend_for_nothing(gpu: Broker, run: Run, hands: Hands) -> None:
+    """A lock for each of many things: each job has its line for itself."""
+    gpu.declare({f"l.item{n}": 1 for n in range(2000)})
+    other = gpu.open("letters", "1")
+    gpu.submit(run, [needing(n, f"l.item{n}=1") for n in range(1990)])
+    gpu.submit(other, [needing(n, f"l.item{n}=1", priority=1) for n in range(1990, 1992)])
+    gpu.submit(other, [needing(n, f"l.item{n}=1") for n in range(1992, 1994)])
+    reply, order = hands.claim(), list[str]()
+    for _ in range(8):
+        assert reply.claim
+        order.append(reply.claim.label.removeprefix("Task "))
+        before = commands(gpu)
+        reply = hands.finish(reply, slots=SLOTS)
+        assert commands(gpu) - before < 400
+    assert order[:2] == ["1990", "1991"]
+    assert set(order[2:]) == {"0", "1", "2", "3", "1992", "1993"}, "experiments take turns"
+
+
+def commands(broker: Broker) -> int:
+    """How many the server has run, those of scripts too."""
+    stats = broker.client.info("commandstats")
+    return sum(one["calls"] for one in stats.values())
 
 
 def test_what_is_granted_to_code_that_does_not_take_it_goes_to_the_next(gpu: Broker) -> None:

@@ -167,8 +167,15 @@ def check_resources(graph: Graph) -> None:
     assert set(graph.members("groups")) == set(waiting)
     lines = {member for name in graph.keys if name.startswith("wants:") for member in graph.zset(name)}
     assert lines <= {*waiting, *(f"@{name}" for name in outside)}
-    opened = {group for name in graph.keys if name.startswith("open:") for group in graph.members(name)}
-    assert opened <= set(waiting)
+    for name in graph.keys:
+        if name.startswith("opened:"):
+            slot, _, lane = name.removeprefix("opened:").rpartition(":")
+            assert lane in graph.zset(f"open:{slot}"), f"nobody looks at {name}"
+            for group in graph.zset(name):
+                assert lane in graph.zset(f"lanes:{group}") and group.startswith(slot), f"{group} in {name}"
+        elif name.startswith("open:"):
+            empty = [lane for lane in graph.zset(name) if f"opened:{name[5:]}:{lane}" not in graph.keys]
+            assert not empty, f"no groups in lanes {empty} of {name}"
     assert set(graph.zset("late")) <= {
         *(id for ids in waiting.values() for id in ids),
         *(f"@{name}" for name in outside),

@@ -22,7 +22,8 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `users` | set | those who ever ran an experiment | for ever |
 | `owners` | hash | experiments' serials to the user who ran it last | for ever |
 | `groups` | set | the groups with needs that have jobs | while not empty |
-| `open:<slot>` | set | those of them that may have what they need | while not empty |
+| `open:<slot>` | sorted set | the lanes that have groups in `opened`, by priority and turn | while not empty |
+| `opened:<slot>:<lane>` | sorted set | groups with jobs in the lane that may have what they need, by the rank of the first | while not empty |
 | `wants:<resource>` | sorted set | groups and `@<name>` that wait for it, by when they came | while not empty |
 | `late` | sorted set | waiting jobs and `@<name>` by when a later one first passed them | while not empty |
 | `again:<resource>` | set | those of them that are to be looked at again | while not empty |
@@ -157,7 +158,8 @@ PATTERNS = {
     "owners": "hash",
     "users": "set",
     "groups": "set",
-    r"open:\S+:\d+": "set",
+    r"open:\S+:\d+": "zset",
+    r"opened:\S+:\d+:-?\d+\.\d+": "zset",
     r"wants:\S+": "zset",
     "late": "zset",
     r"over:\S+": "set",

@@ -15,7 +15,9 @@ end
 for _, slot in ipairs(call('SMEMBERS', P .. 'queues')) do
   if open[string.match(slot, '^[^:]+')] then
     ring_all(slot)
-    for _, group in ipairs(call('SMEMBERS', key('open', slot))) do ring_all(group) end
+    for _, lane in ipairs(call('ZRANGE', key('open', slot), 0, AWAKE - 1)) do
+      for _, group in ipairs(call('ZRANGE', key('opened', slot .. ':' .. lane), 0, AWAKE - 1)) do ring_all(group) end
+    end
   end
 end
 peal()

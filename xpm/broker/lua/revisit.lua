@@ -3,9 +3,9 @@
 -- Called now and then: an order changes with turns, which nobody is told of.
 withdraw()
 for _, group in ipairs(cmsgpack.unpack(ARGV[2])) do
-  local slot, needs = parts_of(group)
+  local _, needs = parts_of(group)
   if call('EXISTS', key('lanes', group)) == 1 and fits(needs) then
-    call('SADD', key('open', slot), group)
+    open_up(group)
     ring(group)
   end
 end

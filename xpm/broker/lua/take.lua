@@ -7,7 +7,7 @@ local id = ARGV[6]
 
 -- Whether a job that needs tokens is the one to be served now.
 local function due(j)
-  for _, head in ipairs(survey({ group_of(j) }, host, is_outside)) do
+  for _, head in ipairs(survey({ group_of(j) }, host, function(head) return head.outside end)) do
     if head.id == id then return head.may end
   end
   return false

@@ -27,25 +27,64 @@ local function top(group)
   end
 end
 
--- Of the jobs in these slots that need tokens, the first that may start on this host, and how that was found out.
-local function best_of_waiting(served)
-  local open = {}
+-- The heads of groups in these slots that may have what they need, in the order in which they are served: some of each
+-- lane, the more the later the `round`; without those that are `known`.
+local function opened(served, known, round)
+  local LANES, GROUPS, found = 16, 8, {}
   for slot in pairs(served) do
-    for _, group in ipairs(call('SMEMBERS', key('open', slot))) do open[#open + 1] = group end
-  end
-  if not open[1] then return nil end
-  local found, chosen = survey(open, host, is_outside), nil
-  for _, head in ipairs(found) do
-    if head.outside then
-      if head.may then outside[#outside + 1] = head.id end
-    elseif served[head.slot] then
-      local j = head.may and not chosen and load(head.id)
-      if j and j.s ~= 'READY' then take_out(head.id, head.group, head.lane)
-      elseif j and not shunned(head.group, j) then chosen = head end
-      if head.shut then call('SREM', key('open', head.slot), head.group) end
+    for _, lane in ipairs(call('ZRANGE', key('open', slot), 0, LANES - 1)) do
+      local score, name = score_of(lane), key('opened', slot .. ':' .. lane)
+      call('ZADD', key('open', slot), 'XX', score, lane)
+      for _, group in ipairs(call('ZRANGE', name, 0, GROUPS * round - 1)) do
+        local head = not known[group] and call('ZRANGE', key('ready', group .. ':' .. lane), 0, 0, 'WITHSCORES')
+        if head and head[1] then
+          call('ZADD', name, 'XX', head[2], group)
+          found[#found + 1] = { score = score, rank = tonumber(head[2]), group = group }
+        elseif head then
+          shut(group, lane)
+        end
+      end
     end
   end
-  return chosen, found
+  table.sort(found, before)
+  return found
+end
+
+-- Of the jobs in these slots that need tokens, the first that may start on this host, and how that was found out. Groups
+-- that contend for nothing with each other are not looked at together: there may be thousands.
+local function best_of_waiting(served)
+  local ROUNDS, known, chosen, why = 8, {}, nil, nil
+
+  -- Looks at a group and all that it contends with.
+  local function look(group)
+    local found, first = survey({ group }, host, function(head) return head.outside end), nil
+    for _, head in ipairs(found) do
+      if head.outside then
+        if head.may then outside[#outside + 1] = head.id end
+      else
+        known[head.group] = true
+        if served[head.slot] then
+          local j = head.may and not first and load(head.id)
+          if j and j.s ~= 'READY' then take_out(head.id, head.group, head.lane)
+          elseif j and not shunned(head.group, j) then first = head end
+          if head.shut then shut(head.group) end
+        end
+      end
+    end
+    known[group] = true
+    if first and (not chosen or before(first, chosen)) then chosen, why = first, found end
+  end
+
+  for round = 1, ROUNDS do
+    local more = false
+    for _, head in ipairs(opened(served, known, round)) do
+      if chosen and not before(head, chosen) then break end
+      more = true
+      if not known[head.group] then look(head.group) end
+    end
+    if not more then break end
+  end
+  return chosen, why
 end
 
 -- The best ready job of the first queue that has one.

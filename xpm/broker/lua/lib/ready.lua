@@ -3,7 +3,7 @@
 -- experiment has a lane for each priority, `ready:<group>:<priority>.<experiment>`, in which the longest chain goes first,
 -- then who came first. `lanes:<group>` orders lanes by priority, then by the experiment's turn: whose jobs were started
 -- least, as in start-time fair queueing (Goyal, Vin, Cheng 1996). Turns only grow; a lane's is corrected when it is met.
-local RANK, TURN = 4294967296, 1099511627776  -- 32 bits of order below the rank; 40 bits of turn below the priority
+local TURN = 1099511627776  -- 40 bits of turn below the priority
 
 local function slot_of(j)
   return j.q .. ':' .. j.k
@@ -18,6 +18,7 @@ local function lane_of(j)
 end
 
 local function rank_of(j)
+  local RANK = 4294967296  -- 32 bits of order below the rank
   return j.o - (j.ch or 0) * RANK
 end
 
@@ -33,8 +34,29 @@ local function score_of(lane)
   return turn_of(experiment) - tonumber(priority) * TURN, experiment
 end
 
--- A group that needs tokens stands in the line of each (`wants`) while it has jobs, and is looked at by claims (`open`)
--- while it may have what it needs.
+-- A group that needs tokens is looked at by claims while it may have what it needs: `opened:<slot>:<lane>` has those with
+-- jobs in the lane, by the rank of the first; `open:<slot>` orders these lanes. Both are corrected when they are met.
+local function open_up(group, only)
+  local slot = parts_of(group)
+  for _, lane in ipairs(only and { only } or call('ZRANGE', key('lanes', group), 0, -1)) do
+    local head = call('ZRANGE', key('ready', group .. ':' .. lane), 0, 0, 'WITHSCORES')
+    if head[1] then
+      call('ZADD', key('opened', slot .. ':' .. lane), head[2], group)
+      call('ZADD', key('open', slot), 'NX', (score_of(lane)), lane)
+    end
+  end
+end
+
+-- It lacks something: nobody looks at it before that is given back.
+local function shut(group, only)
+  local slot = parts_of(group)
+  for _, lane in ipairs(only and { only } or call('ZRANGE', key('lanes', group), 0, -1)) do
+    local name = key('opened', slot .. ':' .. lane)
+    if call('ZREM', name, group) == 1 and call('EXISTS', name) == 0 then call('ZREM', key('open', slot), lane) end
+  end
+end
+
+-- It stands in the line of each thing that it needs (`wants`) while it has jobs.
 local function line_up_for(member, needs)
   for _, need in ipairs(needs_of(needs)) do call('ZADD', key('wants', need.resource), 'NX', now, member) end
 end
@@ -44,11 +66,10 @@ local function leave_lines(member, needs)
 end
 
 local function disband(group)
-  local slot, needs = parts_of(group)
+  local _, needs = parts_of(group)
   if needs == '' then return end
   leave_lines(group, needs)
   call('SREM', P .. 'groups', group)
-  call('SREM', key('open', slot), group)
 end
 
 local LINE = 1000  -- so many of those that wait for a resource are looked at, those that came first
@@ -62,7 +83,7 @@ local function reopen(resource)
     if string.sub(member, 1, 1) == '@' then
       outside[#outside + 1] = member
     else
-      call('SADD', key('open', (parts_of(member))), member)
+      open_up(member)
       ring(member)
     end
   end
@@ -120,7 +141,7 @@ local function enter(id, j)
   end
   call('HSET', key('j', id), 'tw', j.tw or now)
   if fits(j.rs) then
-    call('SADD', key('open', slot_of(j)), group)
+    open_up(group, lane)
     ring(group)
   end
 end
@@ -132,6 +153,7 @@ local function take_out(id, group, lane)
   if call('EXISTS', line) == 0 then
     occupied[line] = nil
     call('ZREM', key('lanes', group), lane)
+    if string.find(group, ':%d+:') then shut(group, lane) end
     if call('EXISTS', key('lanes', group)) == 0 then disband(group) end
   end
 end
@@ -181,6 +203,7 @@ local function next_of(group)
       local w = call('ZRANGE', key('ready', group .. ':' .. v[1]), 0, 0, 'WITHSCORES')
       if w[1] then return { id = w[1], score = score, rank = tonumber(w[2]), group = group, lane = v[1] } end
       call('ZREM', key('lanes', group), v[1])  -- a lane without jobs must not hold up the others
+      if string.find(group, ':%d+:') then shut(group, v[1]) end
     end
   end
 end
@@ -195,5 +218,8 @@ end
 local function startable(group, looked)
   local slot, needs = parts_of(group)
   if needs == '' then return call('EXISTS', key('lanes', group)) == 1 end
-  return not looked and call('SISMEMBER', key('open', slot), group) == 1
+  for _, lane in ipairs(looked and {} or call('ZRANGE', key('lanes', group), 0, -1)) do
+    if call('ZSCORE', key('opened', slot .. ':' .. lane), group) then return true end
+  end
+  return false
 end

@@ -122,11 +122,6 @@ local function ungreeted()
   return string.match(call('INFO', 'server'), 'run_id:(%x+)') ~= call('HGET', P .. 'meta', 'server')
 end
 
--- Code gets its tokens at the end of the call.
-local function is_outside(head)
-  return head.outside
-end
-
 -- Those who wait and are no jobs get what they may have, but for what jobs are about to take that go before them.
 local function serve_outside()
   local GRANTS = 20
