@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from xpm.broker.broker import Broker
 
 
+APART = 1 / 3
+"""Part of a lease between two looks; the scripts want as much."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     execution: int
@@ -32,7 +36,7 @@ class Expiry:
     def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._clock = clock
-        self._interval = broker.lease / 3
+        self._interval = broker.lease * APART
         self._looks: dict[str, _Look] = {}
         self._next = clock() + self._interval
 
