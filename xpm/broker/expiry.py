@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from xpm.broker.broker import Broker
 
-
 APART = 1 / 3
 """Part of a lease between two looks; the scripts want as much."""
 
