@@ -468,18 +468,14 @@ def test_a_rerun_that_is_killed_as_its_worker_dies_is_looked_at_again(
 def test_a_script_tells_of_a_later_record_than_the_broker_knows(
     broker: Broker, run: Run, hands: Hands, views: Views
 ) -> None:
-    """A rerun had published it, its worker died, and somebody cancelled the rerun before another took it."""
+    """It has lost its last second, say."""
     broker.submit(run, [entry("a")])
     hands.run("a")
     old = view(views, "a").fence
-    broker.rerun([job("a")], ADA)
-    claim = granted(hands)
-    broker.depart("w")
-    broker.cancel("", [job("a")], ADA)
-    assert (view(views, "a").state, view(views, "a").fence) == (State.DONE, old)
-    broker.submit(run, [entry("a", known="recorded", fence=claim.fence)])
+    later_one = f"{int(old) + 1:026}"
+    broker.submit(run, [entry("a", known="recorded", fence=later_one)])
     broker.submit(run, [entry("a", known="recorded", fence=old)])
-    assert view(views, "a").fence == claim.fence
+    assert view(views, "a").fence == later_one
 
 
 def test_a_record_that_was_replaced_before_its_worker_died_counts(
@@ -520,3 +516,31 @@ def test_a_retry_while_a_cancelled_job_ends_lets_it_run_again(
     hands.fail(reply)
     found = views.job(job("a"))
     assert found and found.state is State.READY
+
+
+@pytest.mark.parametrize("how", ["cancelled while it waits", "killed later"])
+def test_a_rerun_of_which_an_execution_was_lost_is_looked_at_before_it_keeps_its_old_result(
+    broker: Broker, run: Run, hands: Hands, views: Views, how: str
+) -> None:
+    """The lost one may have published a new result just before."""
+    broker.submit(run, [entry("a")])
+    hands.run("a")
+    before = view(views, "a").fence
+    broker.rerun([job("a")], ADA)
+    reply = hands.claim()
+    assert reply.claim
+    published = reply.claim.fence
+    broker.depart("w", "its host died", "lost")
+    if how == "cancelled while it waits":
+        broker.cancel("", [job("a")], ADA)
+    else:
+        claim = hands.claim("v").claim
+        assert claim
+        broker.kill([job("a")], ADA)
+        broker.hand_back("v", hands.number("v"), "", claim.id, claim.execution, "its worker was stopped")
+    assert state(views, "a") is State.READY
+    last = hands.claim("x")
+    assert last.claim and last.claim.replaces == ""
+    broker.finish("x", hands.number("x"), "", last.claim.id, last.claim.execution, published)
+    found = view(views, "a")
+    assert (found.state, found.fence) == (State.DONE, published) and published > before

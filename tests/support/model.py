@@ -46,6 +46,7 @@ class Job:
     crashes: int = 0
     losses: int = 0
     avoids: str = ""
+    unsure: bool = False
     """Host of its last crash."""
     retries: int = 0
     turns: int = 0
@@ -385,9 +386,17 @@ class Model:
                 job.stop = job.stop or "cancel"
             else:
                 cancelled += 1
-                self._end(job, State.CANCELLED)
+                if job.unsure:
+                    self._look_again(job)
+                else:
+                    self._end(job, State.CANCELLED)
                 job.holds.clear()
         return cancelled, stopping, kept
+
+    def _look_again(self, job: Job) -> None:
+        """Whoever takes it finds a new result, or the old one."""
+        job.noted, job.replaces, job.unsure, job.wanted = PENDING, "", False, set(job.runs)
+        job.afresh()
 
     def _end(self, job: Job, state: State) -> None:
         """Without a new result: one that it had stays."""
@@ -590,7 +599,7 @@ class Model:
             return "fenced"
         self.time += 1
         self._unlease(job)
-        job.noted, job.ended, job.stop = State.DONE, self.time, ""
+        job.noted, job.ended, job.stop, job.unsure = State.DONE, self.time, "", False
         job.afresh()
         self.suspects.pop(self.workers[worker].pool, None)
         job.fence, job.replaces = fence, ""
@@ -683,9 +692,9 @@ class Model:
         elif job.stop:
             to = PENDING if job.wanted else State.CANCELLED
         job.noted, job.stop = to, ""
-        if to is not PENDING and job.replaces and unsure:
-            job.noted, job.replaces, job.wanted = PENDING, "", set(job.runs)
-            job.afresh()
+        job.unsure = bool(job.replaces) and (unsure or job.unsure)
+        if to is not PENDING and job.unsure:
+            self._look_again(job)
         elif to is not PENDING:
             self._end(job, to)
         return self.state(job.id)

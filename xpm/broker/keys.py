@@ -103,6 +103,7 @@ JOB_FIELDS = {
     "st": "asked to stop: cancel or kill",
     "by": "when, and by whom: asked to stop, or held",
     "rr": "it was done and is to run again: fence of the record that stays until then",
+    "un": "an execution of such a job was lost, and may have published a new result",
     "c": "code it runs",
     "g": "run that retried it last",
     "r": "revision",

@@ -1,4 +1,4 @@
--- cancel: an experiment does not want these jobs any more. Use: control
+-- cancel: an experiment does not want these jobs any more. Use: control retry
 -- ARGV: see control; 4 experiment's serial, or '' for all that want them; 5 'unstarted': only jobs that have not started.
 -- A job that no experiment wants is CANCELLED; a running one is asked to stop. Returns {cancelled, stopping, kept}.
 -- The experiment's run that lists the job waits for it no longer: it is kept for others.
@@ -33,6 +33,12 @@ local words = each(function(id, j)
   end
   local from = j.s
   if awaited(j.h) == 1 then count(j.e, 'held', -1) end
+  if j.rr and j.un then
+    j.h = ''
+    call('HSET', key('j', id), 'h', '')
+    look_again(id, j, signed('kept: cancelled'))
+    return 'cancelled'
+  end
   if j.rr then restore(id, j, signed('kept: cancelled'), 'v', '', 'h', '')
   else move(id, j, 'CANCELLED', signed('cancelled'), 't2', now, 'v', '', 'h', '') end
   spread(id, from, j.s)

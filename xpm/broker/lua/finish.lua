@@ -7,7 +7,7 @@ local id = ARGV[6]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 unlease(id, j)
-if j.rr then call('HDEL', key('j', id), 'rr') end
+if j.rr then call('HDEL', key('j', id), 'rr', 'un') end
 if j.a > 1 then call('DEL', key('err', id)) end
 afresh(id, j)
 if j.f == ARGV[8] then move(id, j, 'DONE', '', 't2', now) else move(id, j, 'DONE', '', 't2', now, 'f', ARGV[8]) end

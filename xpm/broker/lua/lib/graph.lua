@@ -79,7 +79,7 @@ end
 -- A job that was to run again, and does not or has failed: the result that it had stays.
 local function restore(id, j, why, ...)
   move(id, j, 'DONE', why, 't2', now, 'f', j.rr, ...)
-  call('HDEL', key('j', id), 'rr')
+  call('HDEL', key('j', id), 'rr', 'un')
   call('DEL', key('err', id))
 end
 
@@ -180,8 +180,8 @@ local function refit(kind, name)
 end
 
 -- Some of the jobs whose moment has come may start. Returns whether there may be more of them.
-local DUE = 20
 local function come_due()
+  local DUE = 20  -- so many at once
   local ids = call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, DUE)
   for _, id in ipairs(ids) do
     local j = glance(id)

@@ -34,13 +34,7 @@ local function unfinished(id, j, to, why, ...)
       traceback = '' }))
   elseif j.st == 'cancel' and j.v == '' then to, why = 'CANCELLED', asked(j, 'cancelled')
   elseif j.st == 'cancel' then to, why = nil, 'wanted again' end
-  if to and j.rr and unsure then  -- whoever takes the job now finds the new result, or the old one, and reports it
-    call('HDEL', key('j', id), 'rr')
-    call('DEL', key('err', id))
-    afresh(id, j)
-    j.rr = nil
-    wanted_by(id, j, listed_by(j))
-    place(id, j, 'kept: ' .. why)
+  if to and j.rr and (unsure or j.un) then look_again(id, j, 'kept: ' .. why)
   elseif to and j.rr then
     restore(id, j, 'kept: ' .. why, ...)
     settle(id, 0, 'DONE')
@@ -49,6 +43,7 @@ local function unfinished(id, j, to, why, ...)
     settle(id, 0, to)
   else
     place(id, j, why, ...)
+    if unsure and j.rr then call('HSET', key('j', id), 'un', 1) end
   end
 end
 

@@ -1,4 +1,4 @@
--- retry: what a job's budgets allow after an attempt that failed. Needs base.
+-- retry: what a job's budgets allow after an attempt that failed. Needs graph.
 -- `ry` of a job is its policy, packed by `xpm.core.retries`: times, delay (ms), factor, longest delay (ms), jitter, causes.
 -- `rt` counts the attempts that it granted, `cr` the workers lost, `gt` the early ends of a task that wants to be
 -- continued; `pg` is the best progress that a resumable task ever told.
@@ -45,4 +45,15 @@ local function afresh(id, j)
     call('HDEL', key('j', id), 'cr', 'ls', 'ah', 'ac', 'rt', 'gt', 'pg')
   end
   j.cr, j.ls, j.ah, j.rt, j.gt, j.pg = 0, 0, '', 0, nil, nil
+end
+
+-- A rerun is given up of which an execution was lost that may have published a new result: whoever takes the job now finds
+-- that, or the old one, and reports it.
+local function look_again(id, j, why)
+  call('HDEL', key('j', id), 'rr', 'un')
+  call('DEL', key('err', id))
+  afresh(id, j)
+  j.rr, j.un = nil, nil
+  wanted_by(id, j, listed_by(j))
+  place(id, j, why)
 end
