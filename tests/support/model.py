@@ -611,6 +611,7 @@ class Model:
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
+        job.unsure = False
         if not again or job.retries >= job.times:
             killed = job.stop == "kill"
             became = self._unfinished(job, State.ERROR)
@@ -642,6 +643,7 @@ class Model:
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
+        job.unsure = False
         if job.turns + 1 >= TURNS:
             return self._unfinished(job, State.ERROR)
         job.turns += 1

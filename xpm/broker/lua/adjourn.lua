@@ -5,6 +5,7 @@ if again then return again end
 local id = ARGV[6]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
+seen(id, j)
 local count = turns(j)
 if count < TURNS then
   unfinished(id, j, nil, ARGV[8], 'a', j.a - 1, 'gt', count)

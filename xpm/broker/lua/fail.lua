@@ -8,6 +8,7 @@ local id = ARGV[6]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 call('SET', key('err', id), ARGV[8])
+seen(id, j)
 local budget_left = ARGV[11] == '1' and another(j)
 if budget_left then unfinished(id, j, nil, ARGV[9], unpack(budget_left)) else unfinished(id, j, 'ERROR', ARGV[9]) end
 if j.s == 'ERROR' then

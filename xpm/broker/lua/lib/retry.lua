@@ -57,3 +57,9 @@ local function look_again(id, j, why)
   wanted_by(id, j, listed_by(j))
   place(id, j, why)
 end
+
+-- An execution has begun after that one: it found the old result.
+local function seen(id, j)
+  if j.un then call('HDEL', key('j', id), 'un') end
+  j.un = nil
+end
