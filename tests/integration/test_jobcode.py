@@ -432,8 +432,8 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 class Saves(Task):
     n: Param[int]
     def execute(self):
-        Path("begun").touch()
         try:
+            Path("begun").touch()
             time.sleep(1000)
         except TaskCancelled as cancelled:
             Path("saved").write_text(cancelled.message)
