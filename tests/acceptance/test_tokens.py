@@ -352,7 +352,7 @@ with lock("index").write() as held:
     print(held.fence, flush=True)
     if len(sys.argv) > 1:
         while not held.lost:
-            time.sleep(0.01)
+            time.sleep(0.01)  # that it is lost is to be asked, and comes as no event
         print("lost", flush=True)
 """
     path = write(lab, "still.py", body)

@@ -28,7 +28,7 @@ class Step(Task):
     def execute(self) -> int:
         self.until.with_suffix(f".{self.n}").touch()
         while not self.until.exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # a file is what a job can be told by, whatever its host sees
         return self.n
 
 class After(Task):

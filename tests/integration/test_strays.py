@@ -21,7 +21,7 @@ from xpm_workers import tree
 
 CODE = '''
 from __future__ import annotations
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 from xpm.core.config import Meta, Param, Task
 
@@ -35,7 +35,7 @@ class Daemon(Task):
         elif (child := os.fork()) == 0:
             os.setsid()
             while True:
-                time.sleep(600)
+                signal.pause()
         with open(self.ledger, "a") as file:
             file.write(f"{os.environ['XPM_FENCE']} {child}\\n")
         time.sleep(600)

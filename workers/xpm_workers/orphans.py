@@ -72,5 +72,9 @@ class Orphans:
 
 
 def _is_orphan(process: psutil.Process) -> bool:
-    parent = process.ppid()
-    return parent == 1 or (parent > 1 and psutil.Process(parent).name() == "systemd")
+    parent = psutil.Process(process.ppid())
+    if parent.pid != 1 and parent.name() != "systemd":
+        return False
+    return (
+        _POOL not in parent.cmdline()
+    )  # the first process of a container may be a pool, which has zygotes and looks after all
