@@ -74,9 +74,8 @@ class Grasp:
             if fence is None:
                 raise TimeoutError(not_free(needs, timeout))
             return Grip(broker, name, fence)
-        except (
-            BrokerUnreachable
-        ) as error:  # nor could it be given back now: the lease of the wish ends by itself
+        except BrokerUnreachable as error:
+            # Nor could it be given back now: the lease of the wish ends by itself.
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{not_free(needs, timeout)}: {error}") from error
             raise
