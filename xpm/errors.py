@@ -54,6 +54,10 @@ class ExperimentFailed(XpmError):
     """Some job of an experiment is not DONE."""
 
 
+class ExperimentCancelled(ExperimentFailed):
+    """Somebody cancelled the experiment while its script was submitting to it."""
+
+
 class ResultError(XpmError):
     """A result cannot be stored or read: too large, of an unsupported type, or damaged."""
 

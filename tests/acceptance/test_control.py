@@ -81,12 +81,26 @@ if __name__ == "__main__":
     print(sorted((job.label, job.state.value, job.reason) for job in xp.failed))
 """
 
+BUSY = """
+import sys, time
+from plan import Size, Slow
+from xpm import experiment
+
+if __name__ == "__main__":
+    gate, pause = sys.argv[1], float(sys.argv[2])
+    with experiment("busy"):
+        for n in range(400):
+            Slow.C(n=n, size=Size.C(layers=2), kind="busy", until=gate).submit()
+            time.sleep(pause)
+"""
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     made = Lab()
     (made.project / "trees.py").write_text(TASKS)
     (made.project / "steer.py").write_text(STEER)
+    (made.project / "busy.py").write_text(BUSY)
     yield made
     made.close()
 
@@ -661,3 +675,26 @@ def test_why_names_the_token_and_who_holds_it(lab: Lab, gate: Path):
     assert re.search(r"^  Hold n=\d \w{8} has 2 for \d", said, re.MULTILINE), said
     gate.touch()
     assert lab.run("attach", "gpus").returncode == 0
+
+
+def test_an_experiment_is_cancelled_while_its_script_submits(lab: Lab, gate: Path):
+    lab.ok("broker", "start")
+    script = lab.begin("run", "busy.py", str(gate), "0.02")
+    until(lambda: any(one["name"] == "busy" for one in lab.json("experiments")["experiments"]))
+    until(lambda: counts(lab, "busy").get("READY", 0) > 5)
+    assert re.search(r"busy: \d+ jobs cancelled, 2 stopped\n$", lab.ok("cancel", "busy", "--yes"))
+    _, said = script.communicate(timeout=30)
+    assert script.returncode == 4
+    lines = [
+        line for line in said.splitlines() if "cancelled" in line or "go on" in line or "Traceback" in line
+    ]
+    assert len(lines) == 1, said
+    assert re.fullmatch(
+        r"xpm: busy was cancelled by \S+@\S+: nothing more of it is submitted; to begin it anew, run the script again",
+        lines[0],
+    )
+    assert set(counts(lab, "busy")) == {"CANCELLED"}
+    gate.touch()
+    again = lab.run("run", "busy.py", str(gate), "0")
+    assert again.returncode == 0, again.stderr
+    assert counts(lab, "busy") == {"DONE": 400}

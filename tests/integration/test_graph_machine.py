@@ -29,7 +29,7 @@ from servers import Server
 from xpm.broker.broker import Broker, Entry, Execution, Failure, Reply
 from xpm.broker.scripts import source
 from xpm.core.state import TRANSITIONS, State
-from xpm.errors import JobError
+from xpm.errors import ExperimentCancelled, JobError
 from xpm.types import JobId, Namespace, short
 
 NAMESPACE = Namespace("0123456789ab")
@@ -302,6 +302,10 @@ class Engine(RuleBasedStateMachine):
             except JobError:
                 assert by is not None and entries and not self.model.submits(by)
                 return
+            except ExperimentCancelled:
+                assert by is None and entries and self.model.runs[token].off
+                return
+            assert by is not None or not entries or not self.model.runs[token].off
             assert by is None or not entries or self.model.submits(by)
             assert [outcome.action for outcome in outcomes] == self.model.submit(token, entries)
 
@@ -320,6 +324,14 @@ class Engine(RuleBasedStateMachine):
         for _ in range(times):
             found = self.broker.cancel(experiment, ids, running=running)
             assert found == self.model.cancel(experiment, ids, running=running)
+
+    @rule(experiment=st.sampled_from("AB"), times=times)
+    def call_off(self, experiment: str, times: int) -> None:
+        """Its scripts submit no more, until one begins another run."""
+        self.verb = "call_off"
+        for _ in range(times):
+            assert self.broker.call_off(experiment) == self.model.call_off(experiment)
+        self._open(experiment, f"r{len(self.runs)} anew")
 
     @rule(jobs=which_jobs, rank=st.sampled_from((0, 3, 5)))
     def rank(self, jobs: set[int], rank: int) -> None:

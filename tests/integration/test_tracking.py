@@ -11,7 +11,7 @@ from hands import entry, job
 from servers import Server
 
 from xpm.broker.broker import Entry
-from xpm.errors import RunForgotten
+from xpm.errors import ExperimentCancelled, RunForgotten
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice
@@ -105,3 +105,29 @@ def test_a_broker_that_came_back_empty_is_told_of_all(
     told = link.views.run(script.run.token)
     assert told is not None and told.total == 3
     assert link.broker.types(["key"]) == TYPES
+
+
+def test_a_run_that_was_called_off_takes_no_more_from_its_script(link: Link, tmp_path: Path) -> None:
+    script, other = Script(link, tmp_path, "first"), Script(link, tmp_path, "second")
+    script.submit(entry("a"))
+    other.submit(entry("c"))
+    assert (link.broker.call_off("test", "ada@tuba"), link.broker.call_off("test")) == (2, 0)
+    with pytest.raises(ExperimentCancelled, match="test was cancelled by ada@tuba: nothing more"):
+        script.submit(entry("b", "a"))
+    assert link.views.jobs([job("b")]) == [None]
+    Script(link, tmp_path, "third").submit(entry("b", "a"))
+    assert link.broker.call_off("unheard of") == 0
+
+
+def test_two_scripts_of_one_experiment_end_when_it_is_cancelled(link: Link, tmp_path: Path) -> None:
+    """Also the one whose jobs the other lists: what is kept for another experiment is not its own any more."""
+    first, second = Script(link, tmp_path, "first"), Script(link, tmp_path, "second")
+    elsewhere = link.broker.open("elsewhere", "r", "code")
+    for script in (first, second):
+        script.submit(entry("a"), entry("b"))
+    link.broker.submit(elsewhere, [entry("b")])
+    assert not any(script.run.given_up(script.run.view()) for script in (first, second))
+    assert link.broker.cancel(first.run.run.serial, [job("a"), job("b")]) == (1, 0, 1)
+    for script in (first, second):
+        script.run._weighed = 0.0  # as if a second had gone by
+        assert script.run.given_up(script.run.view())

@@ -100,6 +100,11 @@ class Lab:
         more.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([*XPM, *words], env=env, capture_output=True, text=True, timeout=60, **more)
 
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """`xpm` with these words, beside the test; what it says on stderr is read there."""
+        command = [*XPM, *words]
+        return subprocess.Popen(command, cwd=self.project, env=self.env, stderr=subprocess.PIPE, text=True)
+
     def python(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Python with these words, in the project."""
         command = [sys.executable, *words]

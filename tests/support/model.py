@@ -124,8 +124,11 @@ class Life:
 @dataclass
 class Run:
     token: str
+    name: str
     start: int
     listed: set[str] = field(default_factory=set)
+    off: bool = False
+    """Takes no more jobs from a script."""
 
     @property
     def serial(self) -> str:
@@ -136,7 +139,6 @@ class Model:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.runs: dict[str, Run] = {}
-        self.names: dict[tuple[str, str], str] = {}
         self.serials: dict[str, str] = {}
         self.workers: dict[str, Life] = {}
         self.suspects: dict[str, list[str]] = {}
@@ -286,11 +288,21 @@ class Model:
     def open(self, experiment: str, name: str) -> str:
         self.time += 1
         serial = self.serials.setdefault(experiment, str(len(self.serials) + 1))
-        if (experiment, name) not in self.names:
-            token = f"{serial}.{len(self.runs) + 1}"
-            self.names[experiment, name] = token
-            self.runs[token] = Run(token, self.time)
-        return self.names[experiment, name]
+        for run in self._runs_of(serial)[-5:]:
+            if run.name == name:
+                return run.token
+        token = f"{serial}.{len(self.runs) + 1}"
+        self.runs[token] = Run(token, name, self.time)
+        return token
+
+    def _runs_of(self, serial: str) -> list[Run]:
+        return [run for run in self.runs.values() if run.serial == serial]
+
+    def call_off(self, experiment: str) -> int:
+        runs = [run for run in self._runs_of(self.serials.get(experiment, "")) if not run.off]
+        for run in runs:
+            run.off = True
+        return len(runs)
 
     def submits(self, by: Execution) -> bool:
         """Whether this execution of a job may submit others: it has not ended, and nobody has asked for its end."""

@@ -19,7 +19,7 @@ from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.scripts import BUDGET, source
 from xpm.broker.wire import pack, unpack_raw
 from xpm.core.state import State
-from xpm.errors import BrokerError, JobError, RunForgotten
+from xpm.errors import BrokerError, ExperimentCancelled, JobError, RunForgotten
 from xpm.types import Fence, JobId, Namespace, Scalar, short
 
 BATCH_JOBS = 100
@@ -251,6 +251,7 @@ class Broker(Control):
 
         Raises:
             JobError: that execution has ended, or somebody has asked for it to end.
+            ExperimentCancelled: somebody has called the experiment off, and no job submits them.
             RunForgotten: the broker has lost its memory since the run was opened.
             BrokerError: two identifiers share their first half (the broker's data is damaged).
         """
@@ -268,6 +269,12 @@ class Broker(Control):
         for replies in self._scripts.run_each("submit", calls()):
             if not replies:
                 raise RunForgotten(f"the broker does not know the run {run.experiment}/{run.name} any more")
+            if replies[0] == b"off":
+                who = replies[1].decode()
+                raise ExperimentCancelled(
+                    f"{run.experiment} was cancelled{f' by {who}' if who else ''}: nothing more of it is submitted; "
+                    "to begin it anew, run the script again"
+                )
             if isinstance(replies[0], bytes):
                 raise JobError(_REFUSED[replies[0]])
             batch = batches.popleft()

@@ -54,6 +54,10 @@ class Control(Resources):
                 total[place] += int(count)
         return Cancelled(*total)
 
+    def call_off(self, experiment: str, who: str = "") -> int:
+        """The runs that an experiment has begun take no more jobs from their scripts; returns how many did until now."""
+        return int(self._scripts.run("call_off", experiment, who))
+
     def kill(self, jobs: Sequence[str], who: str = "") -> Tally:
         """End the execution of jobs: they become ERROR unless their result comes first. `stopping`, `idle`."""
         return self._each("kill", jobs, who)

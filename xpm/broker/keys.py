@@ -42,7 +42,7 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `events` | stream | the transitions of one call an entry | the newest 100,000 |
 | `experiments` | hash | name to serial | for ever |
 | `runs:<serial>` | list | an experiment's run tokens | for ever |
-| `run:<run>` | hash | name, experiment, start, code, facts, total, and how many of its jobs are in each state, held until a person lets them go or raises a capacity, and kept for others when they were cancelled | for ever |
+| `run:<run>` | hash | name, experiment, start, code, facts, total, and how many of its jobs are in each state, held until a person lets them go or raises a capacity, and kept for others when they were cancelled; `off`: when and by whom it was called off | for ever |
 | `tags:<run>` | hash | the jobs that the run lists, each with its packed tags | for ever |
 | `types` | hash | packed description of each class that a payload names | for ever |
 | `workers` | sorted set | workers by when they were last seen | until they depart, or a day |

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -56,10 +57,36 @@ def _named(reach: Reach, selected: Selection) -> str | None:
     return word if word and reach.views.runs(word) else None
 
 
+class _Found(NamedTuple):
+    """What is given up."""
+
+    touched: Touched
+    shared: Sequence[str]
+    """Jobs that go on, since other experiments want them."""
+
+
 def _of_experiment(reach: Reach, experiment: str, selected: Selection, *, dry: bool) -> None:
     run = newest_run(reach.views, experiment)
     serial = run.token.partition(".")[0]
-    jobs = _open_jobs(reach.views, experiment, Filter(selected.states, selected.task))
+    look = partial(_wished, reach.views, experiment, serial, Filter(selected.states, selected.task))
+    found = look()
+
+    def settled() -> _Found:
+        if selected.states or selected.task:
+            return found
+        reach.broker.call_off(
+            experiment, person()
+        )  # else its script, if it still submits, goes on with the rest
+        return look()
+
+    remarks = [f"{run.counts.get(State.DONE, 0):,} done (they stay)"]
+    if found.shared:
+        remarks.append(f"{plural(len(found.shared), 'job')} kept, which other experiments want, too")
+    _give_up(reach, found, serial, experiment, remarks, settled, dry=dry)
+
+
+def _wished(views: Views, experiment: str, serial: str, wanted: Filter) -> _Found:
+    jobs = _open_jobs(views, experiment, wanted)
     shared = [job.id for job in jobs if set(job.wanted) - {serial}]
     touched = Touched()
     # An experiment that has given a job up may list it still: it is none of its concern.
@@ -68,10 +95,7 @@ def _of_experiment(reach: Reach, experiment: str, selected: Selection, *, dry: b
         for job in jobs
         if not set(job.wanted) - {serial}
     )
-    remarks = [f"{run.counts.get(State.DONE, 0):,} done (they stay)"]
-    if shared:
-        remarks.append(f"{plural(len(shared), 'job')} kept, which other experiments want, too")
-    _give_up(reach, touched, serial, experiment, remarks, shared, dry=dry)
+    return _Found(touched, shared)
 
 
 def _of_all(reach: Reach, selected: Selection, *, dry: bool) -> None:
@@ -83,7 +107,8 @@ def _of_all(reach: Reach, selected: Selection, *, dry: bool) -> None:
         raise XpmError("\n".join(lines))
     for line in lines:
         reach.say(line)
-    _give_up(reach, touched, "", None, [], [], dry=dry)
+    found = _Found(touched, [])
+    _give_up(reach, found, "", None, [], lambda: found, dry=dry)
 
 
 def _gathered(reach: Reach, selected: Selection) -> Touched:
@@ -99,30 +124,32 @@ def _gathered(reach: Reach, selected: Selection) -> Touched:
 
 def _give_up(
     reach: Reach,
-    touched: Touched,
+    found: _Found,
     serial: str,
     experiment: str | None,
     remarks: Iterable[str],
-    shared: Sequence[str],
+    settled: Callable[[], _Found],
     *,
     dry: bool,
 ) -> None:
-    ids = [*touched.ids, *shared]
+    """Shows what was found, asks, and gives up what is `settled` after that."""
     screen = Screen(no_color=reach.settings.no_color)
     counts = {"cancelled": 0, "stopping": 0, "kept": 0}
-    if ids:
+    count = len(found.touched.ids) + len(found.shared)
+    if count:
         what = f"cancel {experiment}:" if experiment else "cancel"
         if not reach.options.json:
-            preview(screen, what, touched, reach.views, "goes on hold")
+            preview(screen, what, found.touched, reach.views, "goes on hold")
             for remark in remarks:
                 screen.line(remark)
         if not dry:
-            confirm(reach, f"Cancel {experiment or plural(len(ids), 'job')}?")
-            running = touched.states[State.RUNNING]
-            found = change(reach, ids, lambda ids: reach.broker.cancel(serial, ids, person())._asdict())
-            counts.update(found)
-            await_stopped(reach, reach.views, touched.ids if running and counts["stopping"] else [])
-    _report(reach, screen, experiment, counts, dry=dry and bool(ids))
+            confirm(reach, f"Cancel {experiment or plural(count, 'job')}?")
+    if not dry:
+        touched, shared = settled()
+        ids = [*touched.ids, *shared]
+        counts.update(change(reach, ids, lambda ids: reach.broker.cancel(serial, ids, person())._asdict()))
+        await_stopped(reach, reach.views, touched.ids if counts["stopping"] else [])
+    _report(reach, screen, experiment, counts, dry=dry and bool(count))
 
 
 def _open_jobs(views: Views, experiment: str, wanted: Filter) -> list[JobView]:

@@ -17,6 +17,7 @@ from xpm.errors import (
     BrokerUnreachable,
     BrokerUnsuitable,
     ConfigError,
+    ExperimentCancelled,
     SettingsError,
     UsageError,
     WorkspaceError,
@@ -143,6 +144,8 @@ def status_of(error: XpmError) -> int:
     """The exit status that an error stands for."""
     if isinstance(error, BrokerUnreachable):
         return UNREACHABLE
+    if isinstance(error, ExperimentCancelled):
+        return CANCELLED
     wrong = (UsageError, SettingsError, WorkspaceError, ConfigError, BrokerUnsuitable)
     return WRONG_USE if isinstance(error, wrong) else NOT_DONE
 

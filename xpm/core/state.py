@@ -92,6 +92,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     ),
     "drain": _SETTLE,
     # people
+    "call_off": _NONE,
     "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED | {State.DONE})),
     "kill": _SETTLE,
     "hold": _table(_SETTLE, {State.SCHEDULED: frozenset({State.HOLD})}),

@@ -15,6 +15,7 @@ from xpm.errors import (
     BrokerUnreachable,
     BrokerUnsuitable,
     ConfigError,
+    ExperimentCancelled,
     ExperimentFailed,
     JobCancelled,
     NoExperiment,
@@ -69,7 +70,7 @@ def exit_status(error: BaseException) -> int:
         return error.status
     if isinstance(error, BrokerUnreachable):
         return UNREACHABLE
-    if isinstance(error, JobCancelled):
+    if isinstance(error, (JobCancelled, ExperimentCancelled)):
         return CANCELLED
     wrong = (
         *(BrokerUnsuitable, SettingsError, UsageError, WorkspaceError),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from xpm.errors import XpmError
+from xpm.errors import ExperimentCancelled, XpmError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.voice import agree, all_jobs, jobs
@@ -33,6 +33,10 @@ def _part(outgoing: Outgoing, under: Circumstances, patience: float, known: Base
             outgoing.part(patience, SHORT)
         except KeyboardInterrupt:
             pass  # at once, but with the way back
+        except ExperimentCancelled as cancelled:
+            if cancelled is not known:
+                under.voice.say(str(cancelled))
+            return
         except XpmError as trouble:
             if trouble is not known:
                 under.voice.say(f"{under.experiment}: not all that was submitted went out: {trouble}")

@@ -149,7 +149,9 @@ class Tracked:
     def given_up(self, view: RunView) -> bool:
         """Whether the experiment was cancelled and all that still moves, or somebody will let go, does so for others."""
         moving = view.open + view.held
-        if not 0 < moving <= view.kept or view.settling or time.monotonic() - self._weighed < LOOK:
+        # What a later run lists is counted there, also what was kept of it: here it may be all.
+        kept = view.kept if self._own is None else moving
+        if not 0 < moving <= kept or view.settling or time.monotonic() - self._weighed < LOOK:
             return False
         self._weighed = time.monotonic()
         ids = list(self.directory.jobs())

@@ -6,10 +6,13 @@
 -- and code); wishes: pairs of a job's field and its value.
 -- Returns one {state, action, code} an entry; action: new, joined, reused, retried, or clash. Nothing at all if this is
 -- not the server, or not the memory, in which the run was opened; {'fenced'} if that execution has ended, {'stopping'}
--- if somebody has asked for the job's end.
+-- if somebody has asked for the job's end; {'off', who} if the experiment was called off and its script submits.
 local replies = {}
-if call('HGET', key('run', run), 'start') ~= ARGV[3] then return replies end
-if ARGV[6] ~= '' then
+local known = call('HMGET', key('run', run), 'start', 'off')
+if known[1] ~= ARGV[3] then return replies end
+if ARGV[6] == '' then
+  if known[2] then return { 'off', string.match(known[2], ' (.*)') } end
+else
   local v = call('HMGET', key('j', ARGV[6]), 's', 'x', 'st')
   if v[1] ~= 'RUNNING' or v[2] ~= ARGV[7] then return { 'fenced' } end
   if v[3] then return { 'stopping' } end
