@@ -409,6 +409,9 @@ def test_a_requeue_by_rq_costs_a_stock_worker_a_refusal_and_a_retry_of_ours_runs
     assert works.client.llen(f"rq:queue:{queue}") == 1, said.stderr
     assert stock.start("--burst").wait(60) == 0
     assert works.job("Fail n=1").state is State.ERROR, "RQ's requeue is no retry"
+    short = works.job("Fail n=1").id[:8]
+    told = f"job {short} was not started, and nothing is lost: it is ERROR: xpm why {short}\n"
+    assert told in (works.workspace.path / "pool-stock1.log").read_text()
     Sweeper(works.broker, Turn()).project()
     assert works.client.zcard(f"rq:failed:{queue}") == 1
     works.broker.retry([works.job("Fail n=1").id])

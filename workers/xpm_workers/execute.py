@@ -23,6 +23,7 @@ from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker
 from xpm.broker.views import Views
 from xpm.core.message import PAYLOAD_VERSION
+from xpm.core.state import State
 from xpm.errors import JobFailed, WorkspaceError
 from xpm.settings import load
 from xpm.types import Namespace
@@ -78,8 +79,19 @@ def run(job: str) -> None:
         broker.depart(serving.name)
         # A token may be free now, and no worker of ours there to offer it to who waits.
         broker.refill(f"{queue}:{PAYLOAD_VERSION}")
+    if outcome == "refused":
+        raise JobFailed(_refusal(Views(broker), job))
     if outcome != "done":
-        raise JobFailed(f"job {job[:8]}: {outcome}")
+        raise JobFailed(f"job {job[:8]}: {outcome}; what it printed: xpm logs {job[:8]}")
+
+
+def _refusal(views: Views, job: str) -> str:
+    """What the log of the stock worker says, which calls it a failure: it is none of the job's."""
+    (known,) = views.jobs([job])
+    if known is None:
+        return f"job {job[:8]} was not started: the broker does not know it"
+    turn = ", and its turn has not come" if known.state is State.READY else ""
+    return f"job {job[:8]} was not started, and nothing is lost: it is {known.state}{turn}: xpm why {job[:8]}"
 
 
 def _listen(client: Redis, serving: Serving) -> Any:

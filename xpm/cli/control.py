@@ -92,7 +92,7 @@ def perform(
         await_stopped(reach, views, touched.ids)
         became = _stopped(views, touched.ids, became)
     _report(reach, screen, verb, touched, became, dry=False)
-    return NOT_DONE if selected.names and touched.left else 0
+    return NOT_DONE if became.get("short") or (selected.names and touched.left) else 0
 
 
 def _stopped(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Mapping[str, int]:
