@@ -90,7 +90,9 @@ def test_every_page_opens(page: Page, broker: Broker, world: str) -> None:
     queue = rqnames.queue(broker.namespace, "default")
     assert "RQ" in page.get("/")
     for path in ("/0/view/queues", "/0/view/workers", "/0/view/jobs"):
-        assert "<html" in page.get(path)
+        shown = page.get(path)
+        assert "<html" in shown
+        assert shown.index("/jquery-") < shown.index("$(document).ajaxError("), "it shows what is refused"
     assert [one["name"] for one in page.get("/0/data/queues.json")["queues"]] == [queue]
     (worker,) = page.get("/0/data/workers.json")["workers"]
     assert worker["current_job"]["description"] == "Task running"
@@ -144,6 +146,8 @@ def test_what_the_engine_has_no_word_for_is_refused_with_a_sentence(
     gone = JobId("f" * 64)
     for what in ("delete", "requeue"):
         assert page.ask(f"/job/{rqnames.job(broker.namespace, gone)}/{what}", "POST")[0] == 404
+    status, answer = page.ask(f"/0/view/job/{rqnames.job(broker.namespace, gone)}")
+    assert (status, answer["reason"]) == (404, "there is no such job any more")
 
 
 def test_requeue_retries_with_fresh_budgets(page: Page, broker: Broker, world: str, views: Views) -> None:

@@ -6,8 +6,8 @@ Importing this module, before the dashboard's blueprint is registered, is enough
   run code in it; other applications' pickled jobs are shown as unreadable;
 * mends a page that fails for jobs with RQ's own dependencies;
 * answers the buttons for our jobs from the engine, since the dashboard would only change what RQ shows: Delete gives a
-  job up, Requeue retries it, and what the engine has no word for is refused with a sentence (409). Other applications'
-  queues stay as they are.
+  job up, Requeue retries it, and what the engine has no word for is refused with a sentence (409), which the page shows.
+  Other applications' queues stay as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import rq.serializers
 from flask import Flask, Response, current_app, jsonify, request
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq_dashboard import cli, web
 from werkzeug.serving import make_server
@@ -44,6 +45,20 @@ REFUSED = {
 }
 
 GONE = "there is no such job any more"
+
+TELL = b"""
+<script>
+$(document).ajaxError(function (_event, answer) {
+    const reason = answer.responseJSON && answer.responseJSON.reason;
+    if (!reason) return;
+    $("#refusal").remove();
+    $('<div id="refusal" class="alert alert-warning alert-dismissible" role="alert">').text(reason)
+        .append('<button class="close" data-dismiss="alert" aria-label="Close">&times;</button>')
+        .prependTo("body > .container");
+});
+</script>
+"""
+"""Shows why a button was refused; the dashboard's own pages say nothing of it."""
 
 WHO = "rq-dashboard"
 """Who asked, in the words of `xpm show`."""
@@ -81,6 +96,14 @@ def _install() -> None:
     dashboard.config.serializer = Reader
     dashboard.Job = _Job
     dashboard.blueprint.before_request(_before)
+    dashboard.blueprint.after_request(_telling)
+    dashboard.blueprint.register_error_handler(NoSuchJobError, lambda _: _answer(404, GONE))
+
+
+def _telling(response: Response) -> Response:
+    if response.mimetype == "text/html" and not response.direct_passthrough:
+        response.data = response.data.replace(b"</body>", TELL + b"</body>")
+    return response
 
 
 def _before() -> Response | None:
