@@ -251,6 +251,18 @@ def test_the_last_that_ended_are_shown(broker: Broker, run: Run, queue: str) -> 
     assert broker.repair(State.DONE, 9_750, 250) == 0
 
 
+def test_a_list_that_somebody_emptied_is_shown_again_by_the_next_look(
+    broker: Broker, run: Run, queue: str
+) -> None:
+    broker.submit(run, [entry(n, known="recorded", fence="1" * 26) for n in range(150)])
+    sweeper = Sweeper(broker, Turn())
+    for _ in range(3):  # it has come to later pages meanwhile
+        sweeper.project()
+    broker.client.delete(f"rq:finished:{queue}", *broker.client.keys(f"rq:job:{broker.namespace}-*"))
+    sweeper.project()
+    assert broker.client.zcard(f"rq:finished:{queue}") == 150
+
+
 def test_classes_share_the_queue_of_rq(broker: Broker, run: Run, queue: str, get: Get) -> None:
     broker.submit(run, [entry(1), entry(2, version=2), entry(3, version=2, priority=3), entry(4)])
     for slot in broker.slots():

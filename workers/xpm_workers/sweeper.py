@@ -79,12 +79,17 @@ class Sweeper:
         return self._expiry.rest
 
     def project(self) -> None:
-        """Repair what RQ's tools see: the running jobs, the next ready ones, and a page of each other state."""
+        """Repair what RQ's tools see: the running jobs, the next ready ones, and of each other state the first page and
+        one of the rest.
+        """
         for slot in self._broker.slots():
             self._broker.refill(slot)
         self._broker.repair(State.RUNNING, 0, 250)
         shown = sum(
-            self._show(state, self._page) for state in State if state not in (State.READY, State.RUNNING)
+            self._show(state, first)
+            for state in State
+            if state not in (State.READY, State.RUNNING)
+            for first in sorted({0, self._page})  # the first shows at once when somebody has emptied the list
         )
         shown += self._show(State.WAITING, SHOWN_AT_ONCE)
         self._page = self._page + PAGE if self._page + PAGE < WINDOW else 0
