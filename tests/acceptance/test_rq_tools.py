@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 import rq.command
 from farm import LEASE, Farm, farm
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from servers import Server
 
 from xpm import token
 from xpm.broker import rq as rqnames
+from xpm.broker.connect import open_client
 from xpm.broker.silence import silent
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm_workers.sweeper import Sweeper, Turn
+from xpm_workers.worker import Worker
 
 pytestmark = pytest.mark.rq
 
@@ -466,3 +471,29 @@ def test_rq_suspend_and_resume_stop_and_start_real_workers(works: Farm, tmp_path
     works.until(lambda: works.views.workers())
     subprocess.run([RQ, "resume", "-u", works.url], check=True, capture_output=True, timeout=60)
     works.until(works.in_state("Wait n=1", State.DONE))
+
+
+def test_the_thread_that_hears_commands_outlives_a_broker_that_is_late(
+    works: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's own ends with a traceback when a connection is not made in time, as over a link that was cut."""
+    monkeypatch.setattr("xpm_workers.worker.RESUBSCRIBE", 0.01)
+    heard, met = threading.Event(), list[type[BaseException]]()
+
+    def meets(error: Exception, *more: Any) -> None:
+        met.append(type(error))
+        Worker._pubsub_exception_handler(cast(Worker, None), error, *more)
+
+    commands: Any = open_client(works.url, timeout=0.2, patience=0.0).pubsub()
+    commands.subscribe(**{rqnames.channel("w"): lambda _: heard.set()})
+    thread = commands.run_in_thread(sleep_time=0.05, daemon=True, exception_handler=meets)
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "mute"))
+        mute.listen()
+        there, commands.connection.path = commands.connection.path, str(tmp_path / "mute")
+        works.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        works.until(lambda: RedisTimeoutError in met)
+        commands.connection.path = there
+    works.until(lambda: works.client.publish(rqnames.channel("w"), "{}") and heard.wait(0.1))
+    thread.stop()
+    thread.join()

@@ -82,6 +82,17 @@ def test_the_time_left_is_told_from_the_pace_since_the_first_job_ended(clock: Cl
     assert pace.left(view(DONE=10), []) is None
 
 
+def test_jobs_that_began_together_and_end_together_are_no_pace(clock: Clock):
+    pace = Pace()
+    assert pace.left(view(RUNNING=2, READY=4), []) is None
+    clock.now += 700
+    assert pace.left(view(DONE=1, RUNNING=2, READY=3), []) is None
+    clock.now += 11
+    assert pace.left(view(DONE=2, RUNNING=2, READY=2), []) is None
+    clock.now += 689
+    assert pace.left(view(DONE=3, RUNNING=2, READY=1), []) == pytest.approx(3 * 350)
+
+
 def test_the_time_left_is_told_before_the_first_job_has_ended(clock: Clock):
     pace, now = Pace(), view(RUNNING=2, READY=8)
 

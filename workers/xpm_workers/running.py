@@ -116,6 +116,8 @@ class Running:
         self._started = note
         self._frozen_by_pool = frozen
         self._frozen: Moment | None = None
+        self._waking = False
+        """The pool has not seen yet that the job it froze goes on: it is woken with each renewal until then."""
         self._pid = 0
         self._progress = b""
         self._terms = terms
@@ -320,9 +322,12 @@ class Running:
         frozen, self._frozen = self._frozen, None
         if self._watch is not None:
             self._watch.resume()
-        if self._pid and (frozen is not None or self._frozen_by_pool(self._pid)):
-            log.info("the lease was renewed: the job goes on")
+        by_pool = bool(self._pid) and self._frozen_by_pool(self._pid)
+        if self._pid and (frozen is not None or by_pool):
+            if not self._waking:
+                log.info("the lease was renewed: the job goes on")
             tree.signal_tree(self._pid, signal.SIGCONT)
+        self._waking = by_pool
 
     def _hand_back_dead(self) -> None:
         self._stop = self._stop or Stop("returned", AWAY)

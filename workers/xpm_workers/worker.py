@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -33,6 +34,9 @@ log = logging.getLogger("xpm.worker")
 PATIENCE = 12.5
 """Seconds an idle worker waits for its bell before it asks again: its heartbeat. A thousand of them make a thousand waits
 and as many questions in that time."""
+
+RESUBSCRIBE = 1.0
+"""Seconds between two attempts to hear RQ's commands again."""
 
 CLIENT = "xpm-worker"
 """The name of workers' connections."""
@@ -220,6 +224,11 @@ class Worker(RQWorker):
         """RQ's commands, on RQ's thread."""
         if obey(message, self._serving) == "shutdown":
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """RQ's thread goes on, whatever keeps it from the broker: RQ's own ends it when a connection is late."""
+        log.debug("RQ's commands are not heard: %s", exc)
+        time.sleep(RESUBSCRIBE)
 
     def _idle(self, due: float | None) -> None:
         """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""

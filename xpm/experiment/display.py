@@ -50,7 +50,9 @@ class Pace:
             self._measuring = self._at_first is not None
             self._at_first, self._began = done, now
         moved, passed = done - self._at_first, now - self._began
-        if moved < LEAST or passed < 1 or not view.open or view.counts.get(State.SCHEDULED):
+        # What began together ends together: the distance between two ends is no pace.
+        least = LEAST if any(job.value for job in running) else view.counts.get(State.RUNNING, 0)
+        if moved < max(least, LEAST) or passed < 1 or not view.open or view.counts.get(State.SCHEDULED):
             return None
         return max(0.0, (view.total - done) * passed / moved)
 

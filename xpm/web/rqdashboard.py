@@ -97,7 +97,11 @@ def _install() -> None:
     dashboard.Job = _Job
     dashboard.blueprint.before_request(_before)
     dashboard.blueprint.after_request(_telling)
-    dashboard.blueprint.register_error_handler(NoSuchJobError, lambda _: _answer(404, GONE))
+    dashboard.blueprint.register_error_handler(NoSuchJobError, _unknown)
+
+
+def _unknown(_: Exception) -> Response:
+    return _answer(404, GONE)
 
 
 def _telling(response: Response) -> Response:
