@@ -21,6 +21,13 @@ def test_progress() -> None:
     assert session.progressed == [(1.0, None, 0), (0.5, "half", 2), (0.5, None, 3)]
 
 
+def test_progress_beyond_its_range_is_that_of_the_nearer_end() -> None:
+    with Recorder() as session:
+        for value in (-90.0, 1.5, float("inf"), float("nan"), 0.25):
+            progress(value)
+    assert [value for value, _, _ in session.progressed] == [0.0, 1.0, 1.0, 0.0, 0.25]
+
+
 def test_a_script_s_own_except_does_not_stop_its_loading() -> None:
     assert not loading.get()
     assert not issubclass(ScriptLoaded, Exception)

@@ -8,9 +8,6 @@ from xpm_workers.moments import Moment
 
 log = logging.getLogger("xpm.worker")
 
-_RQ = "Worker %s: could not connect to Redis instance"
-"""How RQ's own thread begins, every two seconds."""
-
 
 class Complaint:
     """The trouble of one who calls the broker again and again."""
@@ -32,8 +29,3 @@ class Complaint:
         if self._said:
             self._said.clear()
             log.info("the broker answers again, after %.1f s", self._since.age)
-
-
-def is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of RQ's tells what the worker doesn't say itself."""
-    return not str(record.msg).startswith(_RQ)

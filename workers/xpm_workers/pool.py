@@ -19,7 +19,6 @@ from xpm.errors import BrokerUnreachable, SettingsError, WorkspaceError, XpmErro
 from xpm.settings import Settings, load, places
 from xpm.workspace.fitness import hindrance
 from xpm.workspace.layout import Workspace
-from xpm_workers.complaint import is_news
 from xpm_workers.serving import Duty
 from xpm_workers.supervisor import Pool
 
@@ -70,7 +69,6 @@ def _log_to(file: Path | None) -> None:
     logging.getLogger("xpm").setLevel(logging.INFO)
     logging.getLogger("rq").addHandler(handler)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    logging.getLogger("rq.worker").addFilter(is_news)
 
 
 def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callable[[], None]:

@@ -152,7 +152,7 @@ def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> 
     """Says how far the running job is; outside a job it does nothing.
 
     Args:
-        value: from 0 to 1.
+        value: from 0 to 1; what is beyond counts as the nearer end, and no number as 0.
         desc: what is being done; an integer here is a level, as in experimaestro.
         level: 0 for the job as a whole, 1 for a part of it, and so on.
     """
@@ -161,4 +161,5 @@ def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> 
         return
     if isinstance(desc, int):
         desc, level = None, desc
-    session.progress(float(value), desc, level)
+    part = float(value)
+    session.progress(part if 0 <= part <= 1 else float(part > 1), desc, level)

@@ -18,6 +18,7 @@ from xpm.broker.expiry import Expiry
 from xpm.broker.idle import BUSY, script_name
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
+from xpm.core.lengths import duration
 from xpm.errors import BrokerError, BrokerUnreachable
 from xpm.experiment.commands import Commands
 from xpm.experiment.localpool import LocalPool
@@ -64,6 +65,8 @@ class Link:
         self._pause = PATIENCE[0]
         self._pools: dict[str, LocalPool] = {}
         self._given_up = False
+        self._away: float | None = None
+        """Since when a shared broker has not answered, by the steady clock."""
 
     @property
     def embedded(self) -> bool:
@@ -144,12 +147,21 @@ class Link:
             self._looked = 0.0
             self.serve()
         else:
-            self._voice.once(f"{self.url} does not answer: waiting for it; no job is lost")
+            if self._away is None:
+                self._away = time.monotonic()
+                self._voice.say(f"{self.url} does not answer: waiting for it; no job is lost")
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENCE[1])
         if self._given_up:
             raise error
         self.reopen()
+
+    def answered(self) -> None:
+        """The broker is there, as whoever calls this has just seen."""
+        self._pause = PATIENCE[0]
+        if self._away is not None:
+            self._voice.say(f"{self.url} answers again, after {duration(time.monotonic() - self._away)}")
+            self._away = None
 
     def give_up(self) -> None:
         """Whoever still waits for the broker, on another thread, hears that it is away."""
@@ -180,7 +192,7 @@ class Link:
                 startable = False
                 self.mend(error)
             else:
-                self._pause = PATIENCE[0]
+                self.answered()
                 return answer
 
     def _check(self, **more: float) -> None:

@@ -48,6 +48,7 @@ def _look(ref: JobRef, workspace: Workspace, care: Care, deadline: float | None)
     try:
         events = Events(link.broker)
         job = link.views.job(ref.id)
+        link.answered()
         if job is not None:
             if job.state is State.DONE:
                 return _record(ref, workspace)

@@ -75,6 +75,7 @@ def wait(care: Care, display: Display) -> RunView:
         try:
             events = Events(care.link.broker)
             view = care.look()
+            care.link.answered()
             if care.call_back is not None and care.call_back():
                 continue  # the run may have more jobs now
             display.show(view, care.running(view) if display.lists_jobs else [])
