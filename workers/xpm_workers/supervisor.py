@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import psutil
@@ -109,6 +110,9 @@ class Pool:
         self._asked_at = Moment.now()
         self._orphans: Orphans | None = Orphans(duty.workspace, self._serves)
         self._orphans_at = Moment(0, 0)
+        self._late: set[int] = set()
+        """The numbers of workers that the system had no room for."""
+        self._late_at = Moment(0, 0)
         self._stops = 0
         self._hasty = 0
         self._failed = ""
@@ -145,9 +149,10 @@ class Pool:
             self._file.tell(self._asked)
         self._start_missing()
         log.info("%d workers serve %s", self._count, ", ".join(self._duty.queues))
-        while self._slots:
+        while self._slots or self._late:
             self._wait(self._watch())
             self._reap()
+            self._start_late()
             self._say_farewells()
             self._end_orphans()
             self._resize()
@@ -166,7 +171,9 @@ class Pool:
     def _start_missing(self) -> None:
         for name in self._share:
             os.environ[name] = str(max(1, cpus() // self._count))  # zygotes, and so jobs, have it from here
-        for number in sorted(set(range(self._count)) - {slot.number for slot in self._slots.values()}):
+        for number in sorted(
+            set(range(self._count)) - {slot.number for slot in self._slots.values()} - self._late
+        ):
             self._start(number)
 
     def _resize(self) -> None:
@@ -184,11 +191,22 @@ class Pool:
         self._file.tell(self._asked)
 
     def _start(self, number: int) -> None:
-        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        board = Board()
-        pid = os.fork()
+        with ExitStack() as made:
+            try:
+                mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                made.callback(mine.close)
+                made.callback(theirs.close)
+                board = Board()
+                made.callback(board.close)
+                pid = os.fork()
+            except OSError as error:  # of processes, descriptors or memory there may be enough in a while
+                log.warning("worker not started: %s; it is tried again", error)
+                self._late.add(number)
+                self._late_at = Moment.now()
+                return
+            made.pop_all()
         if pid == 0:
-            self._become_worker(number, mine, theirs, board)
+            self._become_worker(mine, theirs, board)
         theirs.close()
         slot = self._slots[pid] = Slot(
             number, pid, mine, board, Guard(pid, board, self._duty.lease, self._owns)
@@ -196,7 +214,16 @@ class Pool:
         if self._stops:  # told between the fork and here
             slot.ask(self._wish)
 
-    def _become_worker(self, number: int, mine: socket.socket, theirs: socket.socket, board: Board) -> None:
+    def _start_late(self) -> None:
+        if self._stops or self._failed:
+            self._late.clear()
+        if not self._late or self._late_at.age < self._pause:
+            return
+        late, self._late = self._late, set()
+        for number in sorted(late & set(range(self._count))):
+            self._start(number)
+
+    def _become_worker(self, mine: socket.socket, theirs: socket.socket, board: Board) -> None:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -237,7 +264,7 @@ class Pool:
 
     def _watch(self) -> float:
         """Looks after the leases of all workers; returns the seconds after which it must do so again."""
-        return min((slot.guard.look() for slot in self._slots.values()), default=0.0)
+        return min((slot.guard.look() for slot in self._slots.values()), default=self._pause)
 
     def _owns(self, job: int) -> bool:
         """Whether the process is that of a job: a zygote's child, or for a moment this one's if the zygote has died."""
@@ -247,7 +274,7 @@ class Pool:
         controls = {slot.control: slot for slot in self._slots.values()}
         if self._idle_stop:
             patience = min(patience, max(1.0, self._idle_stop / 10))
-        if self._farewells or self._orphans is not None:
+        if self._farewells or self._late or self._orphans is not None:
             patience = min(patience, self._pause)
         readable, _, _ = select.select([self._wake, *controls], [], [], patience)
         for source in readable:
@@ -296,7 +323,7 @@ class Pool:
             with open_client(self._duty.url, **self._brief) as client:
                 if not self._orphans.end(Views(Reader(client, self._duty.namespace))):
                     self._orphans = None
-        except XpmError as error:
+        except (XpmError, OSError) as error:
             log.debug("orphans: %s", error)
 
     def _serves(self, pid: int) -> bool:
@@ -365,7 +392,7 @@ class Pool:
                 for name, end in list(self._farewells.items()):
                     broker.depart(name, end=end)
                     del self._farewells[name]
-        except XpmError as error:
+        except (XpmError, OSError) as error:
             log.warning("%d workers not signed off yet: %s", len(self._farewells), error)
 
     # The end of an idle pool
@@ -386,7 +413,7 @@ class Pool:
             with open_client(self._duty.url, **self._brief) as client:
                 broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
                 return not idle(broker, CLIENT, shared=self._shared)
-        except XpmError:  # nobody answers: workers revive a server of ours; what runs must end first
+        except (XpmError, OSError):  # nobody answers: workers revive a server of ours; what runs must end first
             return any(slot.board.job for slot in self._slots.values())
 
     def needed(self) -> bool:
@@ -394,7 +421,7 @@ class Pool:
         try:
             with open_client(self._duty.url, **self._brief) as client:
                 counts = Views(Reader(client, self._duty.namespace)).counts()
-        except XpmError:
+        except (XpmError, OSError):
             return False
         return any(counts[state] for state in BUSY)
 
