@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
+import invariants
 import pytest
 from hands import FAILURE, SLOTS, Hands, drain, entry, job, later
 from servers import Server
@@ -544,3 +545,18 @@ def test_a_rerun_of_which_an_execution_was_lost_is_looked_at_before_it_keeps_its
     broker.finish("x", hands.number("x"), "", last.claim.id, last.claim.execution, published)
     found = view(views, "a")
     assert (found.state, found.fence) == (State.DONE, published) and published > before
+
+
+def test_a_rerun_that_all_gave_up_and_is_looked_at_stands_in_the_lane_of_who_wants_it(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    broker.submit(run, [entry("a")])
+    broker.submit(broker.open("other", "r"), [entry("a")])
+    hands.run("a")
+    broker.rerun([job("a")], ADA)
+    hands.claim()
+    broker.depart("w", "its host died", "lost")
+    assert broker.cancel(run.serial, [job("a")], ADA).kept == 1
+    assert broker.cancel("", [job("a")], ADA).cancelled == 1
+    assert state(views, "a") is State.READY
+    invariants.check(invariants.read(broker.client, broker.namespace))

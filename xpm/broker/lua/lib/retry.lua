@@ -54,8 +54,10 @@ local function look_again(id, j, why)
   call('DEL', key('err', id))
   afresh(id, j)
   j.rr, j.un = nil, nil
+  local ready = j.s == 'READY'
+  if ready then leave(id, j) end  -- its lane is that of the first experiment that wants it
   wanted_by(id, j, listed_by(j))
-  place(id, j, why)
+  if ready then enter(id, j) else place(id, j, why) end
 end
 
 -- An execution has begun after that one: it found the old result.
