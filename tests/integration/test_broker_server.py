@@ -137,6 +137,8 @@ def test_a_server_that_does_not_answer_is_a_plain_error(start_server: Callable[.
         broker.drain,
         lambda: broker.wait("w", 1),
         lambda: Events(broker, "0-0").read(1),
+        lambda: Views(broker).find("abcd"),
+        lambda: list(Views(broker).members("1.1")),
     ):
         with pytest.raises(BrokerUnreachable):
             call()
@@ -174,6 +176,7 @@ def test_views_of_a_running_job(broker: Broker, run: Run, hands: Hands, views: V
     assert views.tags(a) == {run.token: {"lr": 0.1}}
     assert dict(views.members(run.token)) == {short(job("a")): {"lr": 0.1}, short(job("b")): {}}
     assert views.successors(job("a")) == [short(job("b"))]
+    assert [one.id for one in views.successors_of(job("a"), "Task")] == [job("b")]
     assert views.inputs(job("b")) == [short(job("a"))]
     assert views.find(job("a")[:6]) == [short(job("a"))]
     assert views.payload(job("a")) == b"payload"
@@ -217,3 +220,13 @@ def test_pids_are_shown(broker: Broker, views: Views) -> None:
     broker.enrol("w", {"host": "here", "pid": os.getpid(), "pool": "p", "slots": SLOTS})
     view = views.workers()[0]
     assert (view.host, view.pid, view.pool, view.slots) == ("here", os.getpid(), "p", (SLOTS,))
+
+
+def test_a_job_that_was_given_other_inputs_is_led_to_by_these_alone(
+    broker: Broker, run: Run, views: Views
+) -> None:
+    broker.submit(run, [entry("a"), entry("b"), entry("c", "a")])
+    broker.submit(broker.open("digits", "later"), [entry("b"), entry("c", "b")])
+    led = {name: [one.id for one in views.successors_of(job(name), "Task")] for name in "ab"}
+    assert led == {"a": [], "b": [job("c")]}
+    assert (views.successors(job("a")), views.successors(job("b"))) == ([], [short(job("c"))])

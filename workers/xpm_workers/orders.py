@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import time
+from collections import deque
 
 from xpm_workers.board import Wish
 
@@ -26,7 +27,7 @@ class Orders:
         self._pool = pool
         self._wish = Wish.GO_ON
         self._stops = 0
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
         self.wake, self._bell = os.pipe()
         """`wake` is readable when there are orders."""
         os.set_blocking(self.wake, False)
@@ -75,7 +76,9 @@ class Orders:
             os.read(self.wake, 4096)
         except BlockingIOError:
             return []
-        orders, self._waiting = self._waiting, []
+        orders: list[str] = []
+        while self._waiting:  # others may add to them meanwhile
+            orders.append(self._waiting.popleft())
         return orders
 
     @property

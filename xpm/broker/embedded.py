@@ -150,14 +150,17 @@ class Embedded:
             return status
         if (answer := server.ping()) != "ready":
             return replace(status, silence="loads its data" if answer == "loading" else server.silence)
-        with _client(server) as client:
-            info = _call(client, "INFO")
-            return replace(
-                status,
-                clients=len(_others(client)),
-                memory=int(info["used_memory"]),
-                busy=self._busy(client),
-            )
+        try:
+            with _client(server) as client:
+                info = _call(client, "INFO")
+                return replace(
+                    status,
+                    clients=len(_others(client)),
+                    memory=int(info["used_memory"]),
+                    busy=self._busy(client),
+                )
+        except RedisError as error:  # it ended, or began to hang, after its answer
+            return replace(status, silence=f"does not answer: {error}")
 
     def stop(self, *, force: bool = False, ignore: tuple[str, ...] = ()) -> bool:
         """Stops the server; False when none was running.

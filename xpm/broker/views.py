@@ -152,6 +152,15 @@ class Views:
     def _ask(self, question: Callable[[], Any]) -> Any:
         return self._broker.ask(question)
 
+    def _pages(self, scan: Callable[[int], Any]) -> Iterator[Any]:
+        """What one of Redis' SCAN commands finds, page by page: each is a question of its own."""
+        at = 0
+        while True:
+            at, page = self._ask(lambda at=at: scan(at))
+            yield page
+            if not at:
+                return
+
     # Jobs
 
     def jobs(self, ids: Sequence[str]) -> list[JobView | None]:
@@ -261,11 +270,11 @@ class Views:
             )
         start = f"{self._prefix}j:"
         found: list[ShortId] = []
-        for key in self._client.scan_iter(match=f"{start}{head}*", count=5000):
-            found.append(ShortId(cast(bytes, key).decode()[len(start) :]))
+        for page in self._pages(lambda at: self._client.scan(at, match=f"{start}{head}*", count=5000)):
+            found += [ShortId(cast(bytes, key).decode()[len(start) :]) for key in page]
             if len(found) >= 20:
                 break
-        return sorted(found)
+        return sorted(set(found))[:20]
 
     def tasks(self) -> list[str]:
         """The names of the tasks that were ever submitted."""
@@ -282,16 +291,7 @@ class Views:
         name = f"{self._prefix}out:{short(job)}"
         data = cast(bytes, self._ask(lambda: self._client.getrange(name, 0, 36 * limit - 1)))
         named = list(dict.fromkeys(ShortId(data[at : at + 32].decode()) for at in range(0, len(data), 36)))
-        # A job that was submitted again with other inputs is still in the list of the old one.
-        pipe = self._client.pipeline(transaction=False)
-        for each in named:
-            pipe.get(f"{self._prefix}in:{each}")
-        own = short(job)
-        return [
-            each
-            for each, inputs in zip(named, self._ask(pipe.execute), strict=True)
-            if own in _inputs(inputs)
-        ]
+        return self._still_led_to(short(job), named)
 
     def successors_of(self, job: str, task: str) -> list[JobView]:
         """The jobs of a task among those that depend on this one."""
@@ -301,7 +301,20 @@ class Views:
         for at in range(0, len(named), _CHUNK):
             part = self.jobs(named[at : at + _CHUNK])
             found += [each for each in part if each is not None and each.task == task]
-        return found
+        led = set(self._still_led_to(short(job), [short(each.id) for each in found]))
+        return [each for each in found if short(each.id) in led]
+
+    def _still_led_to(self, job: ShortId, named: Sequence[ShortId]) -> list[ShortId]:
+        """Those that depend on the job as they are now: one that was submitted again with others may be in its list."""
+        still: list[ShortId] = []
+        for at in range(0, len(named), _CHUNK):
+            part = named[at : at + _CHUNK]
+            pipe = self._client.pipeline(transaction=False)
+            for each in part:
+                pipe.get(f"{self._prefix}in:{each}")
+            found = zip(part, self._ask(pipe.execute), strict=True)
+            still += [each for each, inputs in found if job in _inputs(inputs)]
+        return still
 
     def downstream(self, jobs: Sequence[str], limit: int) -> dict[ShortId, State]:
         """The jobs that depend on these, directly or not, and their states; at most `limit` are looked for."""
@@ -442,8 +455,10 @@ class Views:
 
     def members(self, token: str) -> Iterator[tuple[ShortId, dict[str, Scalar]]]:
         """The jobs that a run lists, with their tags there."""
-        for job, packed in self._client.hscan_iter(f"{self._prefix}tags:{token}", count=_CHUNK):
-            yield ShortId(job.decode()), cast(dict[str, Scalar], unpack(packed))
+        name = f"{self._prefix}tags:{token}"
+        for page in self._pages(lambda at: self._client.hscan(name, at, count=_CHUNK)):
+            for job, packed in page.items():
+                yield ShortId(job.decode()), cast(dict[str, Scalar], unpack(packed))
 
     def tags(self, job: JobView) -> dict[str, dict[str, Scalar]]:
         """The tags of a job in each run that lists it, by the run's token."""
