@@ -145,6 +145,23 @@ def test_a_policy_that_covers_lost_workers_allows_more_of_them_and_delays(bench:
     assert bench.job("b").due * 1000 >= before + 59_999
 
 
+def test_a_policy_that_covers_what_is_lost_holds_for_hosts_too(bench: Bench) -> None:
+    """On hosts that come and go by the hour, whoever allows more than ten of them has them."""
+
+    def lose() -> str:
+        claim = bench.hands.claim().claim
+        assert claim
+        at = ("w", bench.hands.number("w"), "", claim.id, claim.execution)
+        return bench.broker.crash(*at, "its pool died", begun=False).outcome
+
+    bench.submit(ry=Retries(12, on=("lost",), delay=0).pack())
+    assert [lose() for _ in range(13)] == ["READY"] * 12 + ["ERROR"]
+    bench.submit("b", ry=Retries(1, on=("lost",), delay=60).pack())
+    assert lose() == "SCHEDULED"
+    bench.submit("c", ry=Retries(20, on=("oom",)).pack())
+    assert [lose() for _ in range(10)] == ["READY"] * 9 + ["ERROR"]
+
+
 def test_progress_of_a_resumable_task_forgives_lost_workers(bench: Bench) -> None:
     bench.submit(ru=1)
     for reached in (0.1, 0.2, 0.3, 0.4):

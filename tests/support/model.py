@@ -680,18 +680,20 @@ class Model:
         suspects = self.suspects.setdefault(life.pool, [])
         if alone and job.id not in suspects:
             suspects.append(job.id)
-        limit = CRASHES
+        return self._unfinished(job, self._survives(job, job.crashes, CRASHES), unsure)
+
+    def _survives(self, job: Job, ended: int, enough: int) -> State | None:
         if "lost" in job.policy.split():
-            limit = max(CRASHES, job.times + 1)
+            enough = max(enough, job.times + 1)
             job.postponed = job.delayed
-        return self._unfinished(job, PENDING if job.crashes < limit else State.ERROR, unsure)
+        return PENDING if ended < enough else State.ERROR
 
     def _unlease(self, job: Job) -> None:
         self.outside = {name: one for name, one in self.outside.items() if one.job != job.id}
 
     def _lost(self, job: Job, unsure: bool = False) -> str:
         job.losses += 1
-        return self._unfinished(job, PENDING if job.losses < LOSSES else State.ERROR, unsure)
+        return self._unfinished(job, self._survives(job, job.losses, LOSSES), unsure)
 
     def _returned(self, job: Job, unsure: bool = False) -> str:
         job.attempts -= 1

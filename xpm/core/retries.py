@@ -50,7 +50,7 @@ class Retries:
         times: further attempts at most, after the first.
         on: what they follow: classes of exceptions (or their dotted names), `"exception"` (any), `"exit"` (the process
             left by itself) or `"exit:75"`, `"signal"` (it crashed), `"oom"` (out of memory), `"timeout"` (its time
-            limit), `"lost"` (its worker or host was lost), `"disk"`, `"import"` (its code could not be loaded) or
+            limit), `"lost"` (its process, worker, pool or host was), `"disk"`, `"import"` (its code could not be loaded) or
             `"result"` (what it returned cannot be kept). All but the last two when nothing is named.
         delay: seconds before the first further attempt; also a text like `"2 min"`, or a timedelta.
         factor: by what the delay grows from one to the next.

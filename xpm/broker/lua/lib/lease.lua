@@ -56,9 +56,9 @@ end
 -- Nobody knows what became of the execution: its worker went with its pool or host, or before the job had begun. That is
 -- rarely the job's doing; but one that takes its hosts along must not do so for ever.
 local function lost(id, j, why)
-  local LOSSES, losses = 10, j.ls + 1  -- so many are enough
-  if losses < LOSSES then
-    unfinished(id, j, nil, why, 'ls', losses)
+  local LOSSES, losses = 10, j.ls + 1
+  if survives(j, losses, LOSSES) then
+    unfinished(id, j, nil, why, 'ls', losses, 'nb', j.nb or 0)
   else
     give_up(id, j, 'HostLost', losses .. ' executions of this job ended with their pools or hosts; the last: ' .. why,
       'ended ' .. losses .. ' times with its pool or host: ' .. why, 'ls', losses)
@@ -78,9 +78,9 @@ end
 -- runs again, on another host if there is one (see `shunned`), until that has happened too often (see `retry`). `pool`: of
 -- a process that died alone; one accident of a zygote ends many jobs, and must not pass for as many.
 local function crashed(id, j, why, host, pool)
-  local crashes = j.cr + 1
+  local CRASHES, crashes = 3, j.cr + 1
   if pool then suspect(id, j, pool) end
-  if survives(j, crashes) then
+  if survives(j, crashes, CRASHES) then
     unfinished(id, j, nil, why, 'cr', crashes, 'ah', host, 'ac', now, 'nb', j.nb or 0)
   else
     give_up(id, j, 'WorkerLost', crashes .. ' executions of this job ended without a word; the last: ' .. why,

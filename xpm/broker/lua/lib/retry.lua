@@ -1,7 +1,7 @@
 -- retry: what a job's budgets allow after an attempt that failed. Needs graph.
 -- `ry` of a job is its policy, packed by `xpm.core.retries`: times, delay (ms), factor, longest delay (ms), jitter, causes.
--- `rt` counts the attempts that it granted, `cr` the workers lost, `gt` the early ends of a task that wants to be
--- continued; `pg` is the best progress that a resumable task ever told.
+-- `rt` counts the attempts that it granted, `cr` the crashes, `ls` the hosts and pools lost, `gt` the early ends of a task
+-- that wants to be continued; `pg` is the best progress that a resumable task ever told.
 local TURNS = 10  -- so many times in a row may it end itself, each time soon, and get nowhere
 
 -- The delay in ms before further attempt number `n`. A random share is left out: by the clock, since a script's own
@@ -25,12 +25,12 @@ local function another(j)
   return { 'rt', j.rt, 'nb', j.nb }
 end
 
--- `crashes` workers were lost with the job: whether it runs again. A policy that covers this gives more of them, and delays.
-local function survives(j, crashes)
-  local CRASHES = 3  -- so many are enough, unless its policy allows more
+-- So many executions ended without a word: whether the job runs again. They are `enough` of them, unless its policy covers
+-- what is lost: that gives more of them, and delays.
+local function survives(j, ended, enough)
   local covered = j.ry and string.find(j.ry .. ' ', ' lost ', 1, true)
-  if covered then j.nb = now + pause(j, crashes) end
-  return crashes < math.max(CRASHES, covered and times(j) + 1 or 0)
+  if covered then j.nb = now + pause(j, ended) end
+  return ended < math.max(enough, covered and times(j) + 1 or 0)
 end
 
 -- A task ended itself to be continued: how many times in a row it did so early and without progress.
