@@ -746,3 +746,20 @@ def test_nothing_is_granted_to_code_that_has_not_asked_lately(gpu: Broker) -> No
     gpu.client.hincrby(f"{gpu.prefix}a:dead", "seen", -11_000)
     gpu.free("holder")
     assert gpu.acquire("alive", "t.licence=1").outcome == "granted"
+
+
+@pytest.mark.parametrize("how", ["lanes", "groups"])
+def test_those_that_lack_what_this_host_has_for_itself_hide_nobody(
+    broker: Broker, run: Run, hands: Hands, how: str
+) -> None:
+    """They may start on another host at any time, so they stay among those that a claim looks at."""
+    broker.declare({"h.mem": 1000, "t.licence": 1})
+    broker.submit(run, [needing("first", "h.mem=1000", priority=200)])
+    assert hands.runs("w0") == job("first")
+    if how == "lanes":
+        broker.submit(run, [needing(n, "h.mem=1000", priority=n + 1) for n in range(100)])
+    else:
+        broker.submit(run, [needing(n, f"h.mem={n + 1}") for n in range(150)])
+    broker.submit(run, [needing("low", "t.licence=1")])
+    assert hands.runs("w1") == job("low")
+    assert hands.runs("w2") is None

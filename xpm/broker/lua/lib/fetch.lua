@@ -27,15 +27,26 @@ local function top(group)
   end
 end
 
--- The heads of groups in these slots that may have what they need, in the order in which they are served: some of each
--- lane, the more the later the `round`; without those that are `known`.
+-- The heads of groups in these slots that may have what they need, in the order in which they are served, without those
+-- that are `known`: of the first lanes the first groups, twice as many in each `round`. And the place before the first that
+-- was left out, if it is worth another round.
 local function opened(served, known, round)
-  local LANES, GROUPS, found = 16, 8, {}
+  local ENOUGH, lanes, groups, found, cut, seen = 2000, 8 * 2 ^ round, 4 * 2 ^ round, {}, nil, 0
+  local function leave_out(score, rank)
+    local place = { score = score, rank = rank }
+    if not cut or before(place, cut) then cut = place end
+  end
   for slot in pairs(served) do
-    for _, lane in ipairs(call('ZRANGE', key('open', slot), 0, LANES - 1)) do
+    local first = call('ZRANGE', key('open', slot), 0, lanes - 1, 'WITHSCORES')
+    if #first == 2 * lanes then leave_out(tonumber(first[#first]), -math.huge) end
+    for i = 1, seen < ENOUGH and #first or 0, 2 do
+      local lane = first[i]
       local score, name = score_of(lane), key('opened', slot .. ':' .. lane)
       call('ZADD', key('open', slot), 'XX', score, lane)
-      for _, group in ipairs(call('ZRANGE', name, 0, GROUPS * round - 1)) do
+      local some = call('ZRANGE', name, 0, groups - 1, 'WITHSCORES')
+      if #some == 2 * groups then leave_out(score, tonumber(some[#some])) end
+      for k = 1, #some, 2 do
+        local group = some[k]
         local head = not known[group] and call('ZRANGE', key('ready', group .. ':' .. lane), 0, 0, 'WITHSCORES')
         if head and head[1] then
           call('ZADD', name, 'XX', head[2], group)
@@ -44,16 +55,17 @@ local function opened(served, known, round)
           shut(group, lane)
         end
       end
+      seen = seen + 1 + #some / 2
     end
   end
   table.sort(found, before)
-  return found
+  return found, seen < ENOUGH and cut or nil
 end
 
 -- Of the jobs in these slots that need tokens, the first that may start on this host, and how that was found out. Groups
 -- that contend for nothing with each other are not looked at together: there may be thousands.
 local function best_of_waiting(served)
-  local ROUNDS, known, chosen, why = 8, {}, nil, nil
+  local known, chosen, why = {}, nil, nil
 
   -- Looks at a group and all that it contends with.
   local function look(group)
@@ -75,15 +87,16 @@ local function best_of_waiting(served)
     if first and (not chosen or before(first, chosen)) then chosen, why = first, found end
   end
 
-  for round = 1, ROUNDS do
-    local more = false
-    for _, head in ipairs(opened(served, known, round)) do
+  local round, cut = 1, nil
+  repeat
+    local found
+    found, cut = opened(served, known, round)
+    for _, head in ipairs(found) do
       if chosen and not before(head, chosen) then break end
-      more = true
       if not known[head.group] then look(head.group) end
     end
-    if not more then break end
-  end
+    round = round + 1
+  until not cut or (chosen and not before(cut, chosen))
   return chosen, why
 end
 
