@@ -459,6 +459,37 @@ def test_the_brake_stops_a_bug_and_is_released_once(tmp_path: Path):
         made.close()
 
 
+RELEASES = """
+import sys
+from pathlib import Path
+from bug import Bad
+from xpm import experiment
+
+if __name__ == "__main__":
+    mended = Path(sys.argv[1])
+    with experiment("mended", check=False) as xp:
+        for n in range(4):
+            Bad.C(n=100 + n, mended=mended).submit()
+        xp.wait()
+        mended.touch()
+        print(xp.release(task=Bad))
+        for n in range(4):
+            Bad.C(n=200 + n, mended=mended).submit()
+    print(len(xp.failed))
+"""
+
+
+def test_a_script_takes_the_brake_off_a_task_of_which_nothing_is_held_yet(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "bug.py").write_text(BUG)
+        (made.project / "releases.py").write_text(RELEASES)
+        ran = made.run("run", "releases.py", str(tmp_path / "mended"), env={"XPM_BRAKE": "4"})
+        assert ran.stdout.split() == ["0", "4"], ran.stderr
+    finally:
+        made.close()
+
+
 def test_a_script_that_is_run_again_after_mending_meets_no_brake(tmp_path: Path):
     made = Lab()
     try:

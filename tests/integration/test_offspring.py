@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from xpm.broker.broker import Broker, Entry, Execution
+from xpm.broker.views import Views
 from xpm.core.state import State
 from xpm.errors import JobError
 from xpm.types import JobId
+from xpm.workspace.layout import Workspace
 from xpm.workspace.results import Proof
-from xpm_workers.offspring import send
+from xpm_workers.offspring import Asked, Offspring, send
 
 PARENT, CHILD = (JobId(f"{digit}" * 64) for digit in "ab")
 
@@ -72,3 +76,19 @@ def test_a_job_that_is_to_end_submits_nothing_more(broker: Broker, verb: str) ->
     broker.kill([PARENT], "ada") if verb == "kill" else broker.cancel(run.serial, [PARENT], "ada")
     with pytest.raises(JobError, match="asked for the end"):
         broker.submit(run, [Entry(CHILD, "T", "child", b"")], by=Execution(PARENT, claim.execution))
+
+
+def test_what_a_job_submits_is_wanted_by_those_alone_who_want_the_job(broker: Broker, tmp_path: Path) -> None:
+    """An experiment that was cancelled is not brought back by a job that goes on for another."""
+    given_up, other = broker.open("given up", "r"), broker.open("other", "r")
+    for run in (given_up, other):
+        broker.submit(run, [Entry(PARENT, "T", "parent", b"")])
+    broker.enrol("w", {})
+    claim = broker.claim("w", 1, "default:1").claim
+    assert claim is not None
+    assert broker.cancel(given_up.serial, [PARENT]).kept == 1
+    workspace = Workspace.open(tmp_path / "runs")
+    asked = Asked(CHILD, "T", "child", b"", {}, (), {}, None, None, (), {})
+    Offspring(workspace.path, "w").submit(broker, claim, asked)
+    child = Views(broker).job(CHILD)
+    assert child is not None and child.wanted == (other.serial,)

@@ -323,3 +323,11 @@ def test_a_list_says_when_a_job_starts(bench: Bench) -> None:
     bench.submit("b", nb=moment + 86_400_000)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(moment / 1000 + 86400))
     assert noted(bench, "b") == f"starts at {day}"
+
+
+def test_a_job_that_was_cancelled_before_its_start_still_has_it_when_it_is_retried(bench: Bench) -> None:
+    moment = round(bench.now() + 60_000)
+    bench.submit(nb=moment)
+    bench.broker.cancel("", [job("a")])
+    assert bench.broker.retry([job("a")]) == {"retried": 1}
+    assert (bench.job().state, round(bench.job().due * 1000)) == ("SCHEDULED", moment)

@@ -763,3 +763,11 @@ def test_those_that_lack_what_this_host_has_for_itself_hide_nobody(
     broker.submit(run, [needing("low", "t.licence=1")])
     assert hands.runs("w1") == job("low")
     assert hands.runs("w2") is None
+
+
+def test_what_one_host_alone_has_is_a_token_per_host(broker: Broker) -> None:
+    broker.resize("h.disk", 3, "tuba")
+    assert broker.declare({"t.disk": 5, "h.disk": 0}) == {"t.disk": -2, "h.disk": 0}
+    assert declare(broker, [Need("h", "disk", 2)])[0] == {"h.disk": 3}, "on the host that has most"
+    assert broker.declare({"h.disk": 1}) == {"h.disk": 1}, "on all others"
+    assert Ledger(broker).stock(["h.disk"])["h.disk"].capacity == 3

@@ -495,7 +495,7 @@ class Model:
             return "retried"
         if job.noted not in (State.ERROR, State.CANCELLED, State.LOST):
             return "done" if job.noted is State.DONE else "pending"
-        job.noted, job.wanted, job.postponed = PENDING, set(job.runs), False
+        job.noted, job.wanted, job.postponed = PENDING, set(job.runs), job.postponed and not job.attempts
         job.afresh()
         return "retried"
 

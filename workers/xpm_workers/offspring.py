@@ -124,8 +124,9 @@ class Offspring:
         )  # fmt: skip
 
     def _runs(self, views: Views, parent: JobView) -> list[RunView]:
-        """The runs that list the job, one of each experiment, the newest last."""
-        found = [run for run in map(views.run, parent.runs) if run is not None]
+        """The runs that list the job, one of each experiment that wants it still, the newest last."""
+        wanted = [token for token in parent.runs if token.partition(".")[0] in parent.wanted]
+        found = [run for run in map(views.run, wanted) if run is not None]
         return sorted(found, key=lambda run: int(run.token.partition(".")[2]))
 
     def _note(

@@ -413,7 +413,10 @@ class Pool:
             with open_client(self._duty.url, **self._brief) as client:
                 broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
                 return not idle(broker, CLIENT, shared=self._shared)
-        except (XpmError, OSError):  # nobody answers: workers revive a server of ours; what runs must end first
+        except (
+            XpmError,
+            OSError,
+        ):  # nobody answers: workers revive a server of ours; what runs must end first
             return any(slot.board.job for slot in self._slots.values())
 
     def needed(self) -> bool:

@@ -201,9 +201,10 @@ def refuse_excess(capacities: Mapping[str, int], needs: Iterable[Need], what: st
                 f"{head}token {need.name!r} is counted {way}: write {call.format(need.name)}"
             )
         if there < 0:
+            per, option = (', per="host"', " --per-host") if need.kind == "h" else ("", "")
             raise SubmissionError(
-                f"{head}there is no token {need.name!r}: token({need.name!r}, N) or "
-                f"'xpm token set {need.name} N' makes one of capacity N"
+                f"{head}there is no token {need.name!r}: token({need.name!r}, N{per}) or "
+                f"'xpm token set {need.name} N{option}' makes one of capacity N"
             )
         if need.amount > there:
             raise SubmissionError(

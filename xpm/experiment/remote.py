@@ -365,9 +365,11 @@ class Remote:
         return link.ask(lambda: self._steered(verb, jobs, value))
 
     def _steered(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
-        broker, who = self._link.broker, person()
+        broker, views, who = self._link.broker, self._link.views, person()
+        if verb == "release" and value:  # of a task: also what the brake has not come upon yet
+            tasks = {self._gathering.jobs[job].task for job in jobs if job in self._gathering.jobs}
+            broker.lift(sorted(tasks & {brake.task for brake in views.brakes()}))
         if verb == "rerun":
-            views = self._link.views
             below = views.downstream(jobs, 1 << 30) if value else {}
             done = [job for job, state in below.items() if state is State.DONE]
             jobs = [JobId(job) for job in views.ordered([*jobs, *done])]

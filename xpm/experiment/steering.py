@@ -47,7 +47,7 @@ class Steering(Protocol):
 
     def release(self, task: OF = None, state: str | Collection[str] | None = None) -> int:
         """Lets those go that a person or the brake holds."""
-        return self._steer("release", self._chosen(task, state))
+        return self._steer("release", self._chosen(task, state), int(task is not None))
 
     def retry(self, task: OF = None, state: str | Collection[str] | None = None) -> int:
         """Runs those again, with fresh budgets, that failed, were cancelled or lost."""

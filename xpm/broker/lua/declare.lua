@@ -6,7 +6,8 @@ for i, wanted in ipairs(cmsgpack.unpack(ARGV[2])) do
   local resource, capacity = wanted[1], tonumber(wanted[2])
   local found = call('HGET', key('res', resource), 'c')
   local way = other[string.sub(resource, 1, 1)]
-  if not found and way and call('HEXISTS', key('res', way .. string.sub(resource, 2)), 'c') == 1 then
+  if not found and call('EXISTS', key('res', resource)) == 1 then found = capacity <= 0 and 0 end  -- some hosts have it
+  if not found and way and call('EXISTS', key('res', way .. string.sub(resource, 2))) == 1 then
     found = -2
   elseif not found and capacity > 0 then
     call('HSET', key('res', resource), 'c', capacity)

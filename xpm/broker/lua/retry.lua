@@ -10,7 +10,7 @@ return each(function(id, j)
   if stopping then return 'retried' end
   call('DEL', key('err', id))
   afresh(id, j)
-  j.nb = 0
-  place(id, j, signed('retried'), 'nb', 0)
+  if j.a > 0 then j.nb = 0 end  -- else it is no delay after an attempt, but the start that was wished for
+  place(id, j, signed('retried'), 'nb', j.nb or 0)
   return 'retried'
 end)

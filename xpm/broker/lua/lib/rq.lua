@@ -9,7 +9,6 @@ local REGISTRY = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferre
   DONE = 'finished', ERROR = 'failed', CANCELLED = 'canceled', LOST = 'failed' }
 local STATUS = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferred', READY = 'queued', RUNNING = 'started',
   DONE = 'finished', ERROR = 'failed', CANCELLED = 'canceled', LOST = 'failed' }
-local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
 
 local function rq_id(id)
   return NS .. '-' .. id
@@ -106,6 +105,7 @@ end
 local function rq_end(id, j, known, registry, status, since)
   local name = rq_registry(registry, j.q)
   rq_hash(id, j, known, 'status', status, 'ended_at', at(since))
+  local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
   call('ZADD', name, registry == 'canceled' and since / 1000 or since / 1000 + TEN_YEARS, rq_id(id))
   if j.o % 8 > 0 then return end
   local beyond = call('ZCARD', name) - WINDOW
