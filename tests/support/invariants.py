@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 
-from xpm.broker.keys import JOB_FIELDS, kind, prefix
+from xpm.broker.keys import HOLDER_FIELDS, JOB_FIELDS, WORKER_FIELDS, kind, prefix
 from xpm.broker.wire import unpack_raw
 from xpm.core.state import State
 
@@ -138,6 +138,8 @@ def check_resources(graph: Graph) -> None:
     """What is in use is what holders hold, and nobody else; the lines name who waits."""
     resources = graph.hashes("res:")
     outside = graph.hashes("a:")
+    unknown = {field for one in outside.values() for field in one} - HOLDER_FIELDS.keys()
+    assert not unknown, f"fields {unknown} of a holder are in no table"
     holders: dict[str, dict[str, int]] = {
         id: needs_of(job["rs"]) for id, job in graph.jobs.items() if job["s"] == "RUNNING" and "rs" in job
     }
@@ -304,6 +306,8 @@ def check_workers(graph: Graph) -> None:
             assert slot in workers.get(worker, {}).get("i", "").split(), f"{worker} is idle for {slot}"
     holders = Counter(job["u"] for job in graph.jobs.values() if job["s"] == "RUNNING")
     for worker, fields in workers.items():
+        unknown = fields.keys() - WORKER_FIELDS - {"host", "pid", "pool", "slots", "rq"}
+        assert not unknown, f"fields {unknown} of a worker are in no table"
         for slot in fields.get("i", "").split():
             assert worker in graph.zset(f"idle:{slot}")
     assert all(count == 1 for count in holders.values()), f"workers with more than one job: {holders}"

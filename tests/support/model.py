@@ -46,8 +46,8 @@ class Job:
     crashes: int = 0
     losses: int = 0
     avoids: str = ""
-    unsure: bool = False
     """Host of its last crash."""
+    unsure: bool = False
     retries: int = 0
     turns: int = 0
     best: float = 0.0

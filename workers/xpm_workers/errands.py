@@ -63,7 +63,6 @@ class Errands:
     """
 
     def __init__(self, workspace: Path, apart: Callable[[], Broker]) -> None:
-        self.workspace = workspace
         self._apart = apart
         self._broker: Broker | None = None
         self._lock = threading.Lock()

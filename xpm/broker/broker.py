@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     code: str = ""
     """The code that made the record that was found."""
     wishes: Mapping[str, str | int] = MappingProxyType({})
-    """How it is to be run, beyond queue and priority: fields of the job, see `xpm.broker.keys.WISHES`."""
+    """How it is to be run, beyond queue and priority: fields of the job that the newest submission sets, see `lua/lib/entries.lua`."""
 
 
 class Outcome(NamedTuple):
@@ -102,13 +102,6 @@ class Execution(NamedTuple):
 
     job: JobId
     number: int
-
-
-class Input(NamedTuple):
-    """A dependency of a granted job, with the fence that its record must carry."""
-
-    id: str
-    fence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +146,7 @@ class Reply:
     know the worker, which must enrol again; or `dismissed`: it is to end."""
     claim: Claim | None
     backlog: int
-    """Continuations left: if there is no claim, the worker calls again at once."""
+    """Not 0: there is more to do for the graph; without a claim, the worker calls again at once."""
     due: float | None = None
     """In how many seconds, if it is idle, the next job may start that waits for its moment."""
     suspects: tuple[str, ...] = ()
@@ -165,7 +158,7 @@ class Failure:
     """Why an execution has no result."""
 
     kind: str
-    """`exception`, `exit`, `signal`, `input`, `refused`, `lost` or `killed`."""
+    """`exception`, `exit`, `signal`, `oom`, `timeout`, `disk`, `import`, `result`, `refused`, `lost` or `killed`."""
     type: str
     message: str
     traceback: str = ""

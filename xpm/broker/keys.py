@@ -114,16 +114,13 @@ JOB_FIELDS = {
 
 """A number that is 0 and a text that is empty need not be stored."""
 
-WISHES = ("rs", "ch", "nb", "ry", "to", "ru")
-"""The fields of a job that a submission sets beside queue and priority; the newest one's hold."""
-
 WORKER_FIELDS = {
     "n": "number of the last call",
     "o": "outcome of its report",
     "g": "job that it granted, or empty",
     "x": "and the execution",
     "i": "slots for whose bell it waits, or empty",
-    "b": "slot whose bell woke it, until its next call",
+    "b": "group whose bell woke it, until its next call",
     "seen": "last call",
     "beat": "last heartbeat to RQ",
     "born": "enrolled",

@@ -6,7 +6,7 @@ What jobs require is granted in their claim and comes back with their end; see `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -206,8 +206,3 @@ class Resources(Reader):
         at = self._visited.get(name, 0)
         self._visited[name], found = self.ask(lambda: client.sscan(f"{self.prefix}{name}", at, count=PAGE))
         return [each.decode() for each in found]
-
-
-def needs_text(needs: Sequence[tuple[str, int]]) -> str:
-    """Needs as the scripts read them."""
-    return ",".join(f"{resource}={amount}" for resource, amount in sorted(needs))

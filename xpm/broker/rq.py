@@ -12,9 +12,6 @@ from typing import Any
 from xpm.broker.wire import pack, unpack
 from xpm.types import Namespace, ShortId
 
-CALL = "xpm_workers.execute.run"
-"""What every job of ours calls, in RQ's eyes. Wire format: never renamed."""
-
 SUSPENDED = "rq:suspended"
 """The key by which RQ's tools suspend all workers."""
 

@@ -195,7 +195,7 @@ class Views:
         return found
 
     def listing(self, state: State, limit: int = 1000, offset: int = 0) -> list[ShortId]:
-        """Jobs in a state, those that entered it last first (READY: those that start next first)."""
+        """Jobs in a state, those that entered it last first (READY: of each slot those that start next first)."""
         if state is State.READY:
             ids: list[ShortId] = []
             for slot in self._broker.slots():

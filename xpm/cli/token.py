@@ -18,8 +18,6 @@ from xpm.errors import UsageError
 if TYPE_CHECKING:
     from xpm.broker.ledger import Holding, Ledger, ResourceView
 
-PER_HOST = "per host"
-
 
 @click.group("token", cls=Group, invoke_without_command=True)
 @click.pass_context

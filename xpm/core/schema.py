@@ -58,11 +58,6 @@ class Declared(NamedTuple):
         """What makes its path at submission, if it has a generated one."""
         return self.factory if isinstance(self.factory, PathGenerator) else None
 
-    @property
-    def optional(self) -> bool:
-        """Whether a description can be made without it."""
-        return self.default is not UNSET or self.factory is not None
-
 
 def _values_of(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     """A function from a dict to the tuple of its values under `names`, in C where it can be."""

@@ -1,4 +1,4 @@
-"""How a task is to be run, as the broker is told: see `xpm.broker.keys.WISHES`."""
+"""How a task is to be run, as the broker is told: see `lua/lib/entries.lua`."""
 
 from __future__ import annotations
 

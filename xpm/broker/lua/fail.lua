@@ -15,5 +15,5 @@ if j.s == 'ERROR' then
   rq_failed(id, worker, ARGV[10])
   if j.st ~= 'kill' then failed(j, ARGV[12], tonumber(ARGV[13])) end
 end
-counter = 'failed_job_count'
+ended = 'failed'
 return fetch(j.s)

@@ -13,5 +13,5 @@ afresh(id, j)
 if j.f == ARGV[8] then move(id, j, 'DONE', '', 't2', now) else move(id, j, 'DONE', '', 't2', now, 'f', ARGV[8]) end
 settle(id, 0, 'DONE')
 succeeded(j)
-counter = 'successful_job_count'
+ended = 'done'
 return fetch('done')

@@ -14,5 +14,4 @@ if v[2] ~= ARGV[2] then
   call('HSET', P .. 'meta', 'server', ARGV[2], 'epoch', epoch, 'grace', now + tonumber(ARGV[3]))
 end
 if longest < tonumber(ARGV[3]) then call('HSET', P .. 'meta', 'lease', ARGV[3]) end
-call('HDEL', P .. 'meta', 'closing')
 return { tostring(epoch), schema }

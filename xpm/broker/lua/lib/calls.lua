@@ -5,7 +5,7 @@ local life = call('HMGET', key('w', worker), 'n', 'o', 'g', 'x', 'i', 'b', 'beat
 local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call granted
 local host = life[9] or ''
 local passed = {}  -- groups of which all was left to workers of other hosts: see hosts
-local counter  -- RQ's counter of the worker's ended jobs that this call raises
+local ended  -- how the worker's job has: 'done' or 'failed'
 local DAY = 86400000
 
 -- What a worker must know to run the job.
@@ -65,7 +65,7 @@ local function answer(outcome, id, j, more, idle)
   if id then pass_on((life[5] or '') ~= '' or (life[6] or '') ~= '') end
   local last = tonumber(life[7] or 0)
   if idle ~= '' or now - last > BEAT or now < last then beat() end
-  if id or had then rq_worker(worker, id, id and j.f, counter, had) end
+  if id or had then rq_worker(worker, id, id and j.f, ended, had) end
   flush()
   return { outcome, id and grant(id, j) or '', more and 1 or 0, idle ~= '' and next_due() or '', suspects }
 end

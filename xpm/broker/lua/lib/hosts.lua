@@ -6,7 +6,7 @@ local function sick()
   local pool = life[10] or ''
   local names = pool ~= '' and call('GET', key('sick', pool))
   if not names then return false end
-  if counter == 'successful_job_count' then
+  if ended == 'done' then
     call('DEL', key('sick', pool))
     return false
   end

@@ -41,9 +41,8 @@ local function rq_failed(id, worker, text)
   call('XADD', 'rq:results:' .. rq_id(id), 'MAXLEN', '10', '*', 'type', '2', 'worker_name', worker, 'exc_string', text)
 end
 
--- What a worker does now, for those who look at workers; `counter`: RQ's count of its ended jobs to raise; `busy`: it
--- had a job before.
-local function rq_worker(worker, id, fence, counter, busy)
+-- What a worker does now, for those who look at workers; `ended`: how its job has, if it did; `busy`: it had a job before.
+local function rq_worker(worker, id, fence, ended, busy)
   local name = 'rq:worker:' .. worker
   if call('EXISTS', name) == 0 then return end
   call('DEL', name .. ':executions')
@@ -55,7 +54,7 @@ local function rq_worker(worker, id, fence, counter, busy)
     call('HSET', name, 'state', 'idle')
     call('HDEL', name, 'current_job')
   end
-  if counter then call('HINCRBY', name, counter, 1) end
+  if ended then call('HINCRBY', name, ended == 'done' and 'successful_job_count' or 'failed_job_count', 1) end
 end
 
 -- RQ's tools see a worker of ours that lives, whoever has deleted what they see of it; RQ's own do that themselves.
