@@ -20,14 +20,13 @@ from xpm.core.state import PENDING, State
 from xpm.core.words import plural
 from xpm.errors import XpmError
 from xpm.person import person
+from xpm.statuses import FAILED
 
 if TYPE_CHECKING:
     from xpm.broker.views import Views
 
-FAILED = frozenset({State.ERROR, State.CANCELLED, State.LOST})
+UNDONE = frozenset({State.ERROR, State.CANCELLED, State.LOST})
 """States that a retry leaves."""
-
-NOT_DONE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def perform(
         await_stopped(reach, views, touched.ids)
         became = _stopped(views, touched.ids, became)
     _report(reach, screen, verb, touched, became, dry=False)
-    return NOT_DONE if became.get("short") or (selected.names and touched.left) else 0
+    return FAILED if became.get("short") or (selected.names and touched.left) else 0
 
 
 def _stopped(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Mapping[str, int]:
@@ -170,7 +169,7 @@ RELEASE = Verb(
 )
 RETRY = Verb(
     "retry",
-    FAILED,
+    UNDONE,
     {"retried": "to run again", "done": "done meanwhile", "pending": "to run anyway"},
     "may go on when they are done",
     "only what ended without a result can be retried",

@@ -13,23 +13,9 @@ import click
 
 from xpm.cli.options import Group, Options
 from xpm.cli.render import clean
-from xpm.errors import (
-    BrokerUnreachable,
-    BrokerUnsuitable,
-    ConfigError,
-    ExperimentCancelled,
-    SettingsError,
-    UsageError,
-    WorkspaceError,
-    XpmError,
-)
+from xpm.errors import XpmError
 from xpm.standard import open_missing
-
-NOT_DONE = 1
-WRONG_USE = 2
-UNREACHABLE = 3
-CANCELLED = 4
-INTERRUPTED = 130
+from xpm.statuses import DETACHED, FAILED, USAGE, of_error
 
 
 class _Entry(NamedTuple):
@@ -140,16 +126,6 @@ def xpm() -> None:
     """Run experiments, and look at them."""
 
 
-def status_of(error: XpmError) -> int:
-    """The exit status that an error stands for."""
-    if isinstance(error, BrokerUnreachable):
-        return UNREACHABLE
-    if isinstance(error, ExperimentCancelled):
-        return CANCELLED
-    wrong = (UsageError, SettingsError, WorkspaceError, ConfigError, BrokerUnsuitable)
-    return WRONG_USE if isinstance(error, wrong) else NOT_DONE
-
-
 def _complain(message: str) -> None:
     with suppress(BrokenPipeError):  # the status tells it, too
         click.echo(f"xpm: error: {clean(message, lines=True)}", err=True)
@@ -175,17 +151,17 @@ def invoke(arguments: Sequence[str], options: Options) -> int:
         return found if isinstance(found, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return WRONG_USE
+        return USAGE
     except click.ClickException as error:
         _complain(_usage(error))
-        return WRONG_USE
+        return USAGE
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return DETACHED
     except XpmError as error:
         if options.verbose:
             _trace()
         _complain(str(error))
-        return status_of(error)
+        return of_error(error)
     except (_SeenEnough, BrokenPipeError):
         return 0
     except Exception as error:  # the last door: a person gets a line, and the way to the rest
@@ -194,7 +170,7 @@ def invoke(arguments: Sequence[str], options: Options) -> int:
         else:
             line = " ".join(f"{type(error).__name__}: {error}".split())
             _complain(f"unexpected {line} (again with -v for the traceback)")
-        return NOT_DONE
+        return FAILED
 
 
 def _be_quiet() -> None:

@@ -10,25 +10,8 @@ from traceback import extract_tb, format_list, print_exception
 from types import TracebackType
 
 from xpm.core.state import State
-from xpm.errors import (
-    BrokerError,
-    BrokerUnreachable,
-    BrokerUnsuitable,
-    ConfigError,
-    ExperimentCancelled,
-    ExperimentFailed,
-    JobCancelled,
-    NoExperiment,
-    NotSubmitted,
-    SettingsError,
-    SubmissionError,
-    UsageError,
-    WorkspaceError,
-    XpmError,
-)
-
-DONE, FAILED, USAGE, UNREACHABLE, CANCELLED, DETACHED = 0, 1, 2, 3, 4, 130
-"""Exit statuses: all done; some job not done; wrong use; no broker; cancelled; detached by Ctrl-C."""
+from xpm.errors import BrokerError, ExperimentFailed, SettingsError, UsageError, WorkspaceError, XpmError
+from xpm.statuses import CANCELLED, DONE, FAILED, of_error
 
 GIVEN_UP = frozenset(State) - {State.DONE, State.ERROR, State.LOST, State.HOLD}
 """States of jobs, at the end of a run, that somebody has cancelled; some go on, for other experiments."""
@@ -66,17 +49,7 @@ def status_of(counts: Mapping[State, int]) -> int:
 
 def exit_status(error: BaseException) -> int:
     """The exit status of a script that ended with `error`."""
-    if isinstance(error, NotAllDone):
-        return error.status
-    if isinstance(error, BrokerUnreachable):
-        return UNREACHABLE
-    if isinstance(error, (JobCancelled, ExperimentCancelled)):
-        return CANCELLED
-    wrong = (
-        *(BrokerUnsuitable, SettingsError, UsageError, WorkspaceError),
-        *(ConfigError, SubmissionError, NoExperiment, NotSubmitted),
-    )
-    return USAGE if isinstance(error, wrong) else FAILED
+    return error.status if isinstance(error, NotAllDone) else of_error(error)
 
 
 def plainly(*, whole: bool = False) -> None:

@@ -38,7 +38,7 @@ from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
-from xpm.experiment.ending import CANCELLED, Left
+from xpm.experiment.ending import Left
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.grasp import declare
 from xpm.experiment.leavings import leavings
@@ -51,6 +51,7 @@ from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
 from xpm.person import person
+from xpm.statuses import CANCELLED
 from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.results import Proof

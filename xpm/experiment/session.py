@@ -23,7 +23,7 @@ from xpm.core.wishes import settled
 from xpm.errors import SubmissionError, UsageError, WorkspaceError, XpmError
 from xpm.experiment import parting, rows
 from xpm.experiment.circumstances import Circumstances
-from xpm.experiment.ending import DETACHED, DONE, PLAIN, Left, NotAllDone, plainly, status_of
+from xpm.experiment.ending import PLAIN, Left, NotAllDone, plainly, status_of
 from xpm.experiment.gathering import End
 from xpm.experiment.handle import Handle
 from xpm.experiment.others import Today, about_others
@@ -34,6 +34,7 @@ from xpm.experiment.steering import OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.settings import QUEUE_NAME, Settings, is_queue, load
 from xpm.standard import open_missing
+from xpm.statuses import DETACHED, DONE
 from xpm.types import JobId, Namespace
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import complete, read_record

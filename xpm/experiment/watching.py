@@ -9,10 +9,11 @@ from typing import NamedTuple
 from xpm.broker.views import RunView
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.display import Lines, open_display
-from xpm.experiment.ending import CANCELLED, DETACHED, UNREACHABLE, Left
+from xpm.experiment.ending import Left
 from xpm.experiment.link import Link
 from xpm.experiment.voice import Voice, jobs
 from xpm.experiment.waiting import Care, wait
+from xpm.statuses import CANCELLED, DETACHED, UNREACHABLE
 
 SOON = 2.0
 """Seconds in which a second Ctrl-C means to cancel."""
