@@ -31,7 +31,6 @@ from xpm.workspace.attempts import Failure
 from xpm.workspace.code import read_code, variant
 from xpm.workspace.directory import (
     DURABLE_AFTER,
-    LOGS,
     SAID,
     STOP,
     Overtaken,
@@ -40,7 +39,7 @@ from xpm.workspace.directory import (
     enter,
     make_durable,
 )
-from xpm.workspace.paths import job_dir
+from xpm.workspace.paths import LOGS, job_dir
 from xpm.workspace.results import result_text
 from xpm.workspace.values import encode_result
 from xpm_workers import frames, tree

@@ -22,6 +22,7 @@ import psutil
 from xpm.broker.broker import Broker, End
 from xpm.broker.connect import open_client
 from xpm.broker.idle import BUSY, idle
+from xpm.broker.names import WORKER
 from xpm.broker.poolfile import PoolFile
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
@@ -36,7 +37,7 @@ from xpm_workers.nursery import Nursery
 from xpm_workers.orphans import Orphans
 from xpm_workers.serving import DISMISSED, UNFIT, UNREACHED, Duty
 from xpm_workers.sweeper import Turn
-from xpm_workers.worker import CLIENT, Worker, worker_name
+from xpm_workers.worker import Worker, worker_name
 
 log = logging.getLogger("xpm.pool")
 
@@ -412,7 +413,7 @@ class Pool:
         try:
             with open_client(self._duty.url, **self._brief) as client:
                 broker = Broker(client, self._duty.namespace, lease=self._duty.lease)
-                return not idle(broker, CLIENT, shared=self._shared)
+                return not idle(broker, WORKER, shared=self._shared)
         except (
             XpmError,
             OSError,

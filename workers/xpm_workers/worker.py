@@ -21,6 +21,7 @@ from rq.worker import Worker as RQWorker
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Reply
 from xpm.broker.connect import open_client
+from xpm.broker.names import WORKER
 from xpm.errors import BrokerError, XpmError
 from xpm_workers import frames
 from xpm_workers.board import Board
@@ -37,9 +38,6 @@ and as many questions in that time."""
 
 RESUBSCRIBE = 1.0
 """Seconds between two attempts to hear RQ's commands again."""
-
-CLIENT = "xpm-worker"
-"""The name of workers' connections."""
 
 
 def worker_name(duty: Duty, pid: int) -> str:
@@ -93,7 +91,7 @@ class Worker(RQWorker):
             open_client(duty.url, timeout=2 * self._patience), duty.namespace, lease=duty.lease
         )
         for each in (client, self._bell.client, self.connection):
-            each.connection_pool.connection_kwargs["client_name"] = CLIENT
+            each.connection_pool.connection_kwargs["client_name"] = WORKER
         self._sweeper = Sweeper(self.broker, turn)
         self._orders = Orders(supervisor)
         self._serving = Serving(
@@ -260,7 +258,7 @@ class Worker(RQWorker):
 
     def _apart(self) -> Broker:
         client = open_client(self.duty.url, timeout=PATIENCE + 5)
-        client.connection_pool.connection_kwargs["client_name"] = CLIENT
+        client.connection_pool.connection_kwargs["client_name"] = WORKER
         return Broker(client, self.duty.namespace, lease=self.duty.lease)
 
     def _zygote(self, code: str) -> str:

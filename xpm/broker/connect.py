@@ -26,9 +26,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+from xpm.broker.binary import OLDEST
 from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, SettingsError
 
-OLDEST = (6, 2)
 SENTINEL = "redis+sentinel://"
 FORM = (
     "redis[s]://[name:password@]host:port/db, unix:///path or redis+sentinel://host:port,host:port/master/db"

@@ -27,6 +27,7 @@ from redis.retry import Retry
 from xpm.broker import binary, dirs
 from xpm.broker.claim import Claim, create, overwrite, read, refuse_foreign
 from xpm.broker.keys import prefix
+from xpm.broker.names import KEEPER
 from xpm.broker.server import Server, inherit, turn
 from xpm.core.state import State
 from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
@@ -34,9 +35,6 @@ from xpm.settings import Places
 from xpm.types import Namespace
 
 log = logging.getLogger("xpm.broker")
-
-KEEPER = "xpm-keeper"
-"""The name of the keeper's connection, which doesn't count as a client."""
 
 PAUSE = 5_000
 """Milliseconds for which no client can write while the server decides to stop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xpm.broker.names import KEEPER, SCRIPT
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.core.state import State
@@ -11,10 +12,6 @@ from xpm.types import Namespace
 
 BUSY = (State.READY, State.RUNNING, State.SCHEDULED)
 """While a job is in one of these, workers are needed."""
-
-
-SCRIPT = "xpm-script"
-"""What the names of scripts' connections begin with."""
 
 
 def script_name(namespace: Namespace) -> str:
@@ -39,4 +36,4 @@ def idle(broker: Reader, *own: str, shared: bool = False) -> bool:
     names = [str(one.get("name", "")) for one in clients if int(one["id"]) != me]
     if shared:
         return script_name(broker.namespace) not in names
-    return all(name.startswith((*own, "xpm-keeper")) for name in names)
+    return all(name.startswith((*own, KEEPER)) for name in names)

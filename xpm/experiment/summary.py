@@ -22,6 +22,7 @@ from xpm.experiment.others import about_others
 from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
+from xpm.workspace.paths import LOGS
 from xpm.workspace.rundir import RunDirectory
 
 LISTED = 5
@@ -29,9 +30,6 @@ LISTED = 5
 
 WIDEST = 40
 """Characters up to which names are brought into line."""
-
-LOGS = ("stdout.log", "stderr.log")
-"""What a job printed; one that never ran has none."""
 
 LINES = 12
 """Lines of a traceback that are shown."""

@@ -14,12 +14,10 @@ from contextlib import suppress
 from xpm.errors import WorkspaceError
 from xpm.types import Fence
 from xpm.workspace.carrying import carry
-from xpm.workspace.exchange import exchange
-from xpm.workspace.paths import MARKER
+from xpm.workspace.exchange import ASIDE, exchange
+from xpm.workspace.paths import LOGS, MARKER
 from xpm.workspace.results import RECORD, Record, complete, read_record
 from xpm.workspace.spares import Spares
-
-LOGS = ("stdout.log", "stderr.log")
 
 SAID = ".xpm/said"
 """The last word of a job whose task closed its connection to the worker."""
@@ -36,7 +34,6 @@ STALE = ".xpm/stale"
 _META, _RESULT = RECORD.split("/")
 _SAID = SAID.removeprefix(f"{_META}/")
 _STOP = STOP.removeprefix(f"{_META}/")
-_ASIDE = ".aside"
 _BESIDE = ".rerun-"
 """Between a job's directory and a fence: where an execution works whose record is to replace another."""
 _DRAFT = ".part"
@@ -131,7 +128,7 @@ class JobDirectory:
             _replace(path, fence)
         made = cls(path, fence, spares)
         # Also after an execution that died between setting aside and this.
-        if os.path.lexists(path + _ASIDE):
+        if os.path.lexists(path + ASIDE):
             _adopt(path)
             if pulse is not None:
                 made._carry(pulse)
@@ -399,7 +396,7 @@ def _shelve(path: str, home: str) -> str | None:
 
 def _mend(home: str) -> None:
     """An exchange that was made in two steps, and died between them, is undone."""
-    aside = home + _ASIDE
+    aside = home + ASIDE
     if not os.path.lexists(home) and os.path.lexists(f"{aside}/{RECORD}"):
         os.rename(aside, home)
 
@@ -428,7 +425,7 @@ def _set_aside(path: str, fence: Fence) -> None:
     seen = os.lstat(path)
     if owner(path) > fence:
         raise Overtaken(f"a later execution has taken {path}")
-    aside = path + _ASIDE
+    aside = path + ASIDE
     if os.path.lexists(aside):
         _adopt(path)  # of an execution that died half-way
     os.rename(path, aside)
@@ -440,11 +437,11 @@ def _set_aside(path: str, fence: Fence) -> None:
 
 def _adopt(path: str) -> None:
     """Takes in what was set aside, and what that had taken in before."""
-    meta, old = f"{path}/{_META}", f"{path}{_ASIDE}/{_META}"
+    meta, old = f"{path}/{_META}", f"{path}{ASIDE}/{_META}"
     stale = f"{path}/{STALE}"
     os.makedirs(stale, exist_ok=True)
     _carry_over(old, meta, stale)
-    os.rename(path + _ASIDE, f"{stale}/{_free(stale)}")
+    os.rename(path + ASIDE, f"{stale}/{_free(stale)}")
 
 
 def _carry_over(old: str, meta: str, stale: str) -> None:

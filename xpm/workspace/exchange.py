@@ -8,7 +8,8 @@ import os
 from functools import cache
 from typing import Any
 
-_ASIDE = ".aside"
+ASIDE = ".aside"
+"""What the name of a folder gets for a moment where two can't be exchanged at one stroke."""
 _AT_CWD = -100
 _EXCHANGE = 2
 _UNKNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
@@ -33,13 +34,13 @@ def exchange(one: str, other: str) -> None:
 
 def by_steps(one: str, other: str) -> None:
     """The same by three renames."""
-    os.rename(other, other + _ASIDE)
+    os.rename(other, other + ASIDE)
     try:
         os.rename(one, other)
     except OSError:
-        os.rename(other + _ASIDE, other)
+        os.rename(other + ASIDE, other)
         raise
-    os.rename(other + _ASIDE, one)
+    os.rename(other + ASIDE, one)
 
 
 def _renameat2(one: str, other: str) -> int:

@@ -9,6 +9,9 @@ from functools import lru_cache
 MARKER = ".xpm/workspace.toml"
 """What makes a folder a workspace, relative to it."""
 
+LOGS = ("stdout.log", "stderr.log")
+"""What a job printed, in its folder; one that never ran has none."""
+
 END = "end.json"
 """The file in a run's folder that says that all of its jobs are done."""
 
