@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = (
-    False  # what type checkers take for true; importing typing would double the time of this import
-)
+# What type checkers take for true; importing typing would double the time of this import.
+TYPE_CHECKING = False
 
 if sys.platform == "win32":
     raise ImportError(

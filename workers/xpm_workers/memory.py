@@ -1,8 +1,9 @@
 """Whether a process was killed for want of memory: SIGKILL alone doesn't tell.
 
 The kernel counts such kills for each memory cgroup, and for the system, which counts here only where there are no
-cgroups; and where this may read the kernel's log, that names the process. The counts are those of all jobs in the cgroup, so they are looked at often; what lies
-between two looks is taken for the doing of the job that was killed by SIGKILL then.
+cgroups; and where this may read the kernel's log, that names the process. The counts are those of all jobs in the
+cgroup, so they are looked at often; what lies between two looks is taken for the doing of the job that was killed by
+SIGKILL then.
 """
 
 from __future__ import annotations

@@ -126,10 +126,8 @@ class Nursery:
 
     def _note_end(self, code: str, zygote: _Zygote, status: int) -> None:
         log.warning("zygote %d of code %s ended with %d", zygote.process.pid, code, status)
-        if status not in (
-            -signal.SIGKILL,
-            -signal.SIGTERM,
-        ):  # by a module that it imported, as far as one can know
+        # Else by a module that it imported, as far as one can know.
+        if status not in (-signal.SIGKILL, -signal.SIGTERM):
             self._fragile.add(code.partition("!")[0])
 
     def forget(self, pid: int, status: int) -> None:

@@ -75,6 +75,5 @@ def _is_orphan(process: psutil.Process) -> bool:
     parent = psutil.Process(process.ppid())
     if parent.pid != 1 and parent.name() != "systemd":
         return False
-    return (
-        _POOL not in parent.cmdline()
-    )  # the first process of a container may be a pool, which has zygotes and looks after all
+    # The first process of a container may be a pool, which has zygotes and looks after all.
+    return _POOL not in parent.cmdline()

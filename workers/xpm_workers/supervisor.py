@@ -139,9 +139,8 @@ class Pool:
         tree.adopt_orphans()
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
-        signal.signal(
-            signal.SIGUSR1, _ignore
-        )  # also for a worker, just forked, that has no handler of its own yet
+        # Also for a worker, just forked, that has no handler of its own yet.
+        signal.signal(signal.SIGUSR1, _ignore)
         for number in _STOPS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # else: by nohup
                 signal.signal(number, self._on_stop)

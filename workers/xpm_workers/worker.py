@@ -200,9 +200,8 @@ class Worker(RQWorker):
             self.broker.depart(self.name)
             self.unsubscribe()
             self.register_death()
-        except (
-            Exception
-        ) as error:  # the broker may be gone, or RQ's thread with it; the sweepers of others do the rest
+        # The broker may be gone, or RQ's thread with it; the sweepers of others do the rest.
+        except Exception as error:
             log.warning("not signed off: %s", error)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:

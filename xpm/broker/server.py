@@ -202,9 +202,8 @@ class Server:
     def served_by(self, pid: int) -> bool:
         """Whether the process is this server: its number may have gone to another one since."""
         try:
-            return str(self.socket) in " ".join(
-                psutil.Process(pid).cmdline()
-            )  # it shows its socket in its title
+            # It shows its socket in its title.
+            return str(self.socket) in " ".join(psutil.Process(pid).cmdline())
         except psutil.Error:
             return False
 

@@ -38,8 +38,8 @@ OPEN = frozenset({*PENDING, State.RUNNING})
 def cancel(context: click.Context, selected: Selection, dry_run: bool) -> None:
     """Give up what an experiment still has to do, or some jobs.
 
-    `xpm cancel EXPERIMENT` is short for -e EXPERIMENT. Running jobs are stopped. Jobs that another experiment wants go on for that one. What is done stays done. JOBs,
-    or a selection without -e, are given up by all experiments.
+    `xpm cancel EXPERIMENT` is short for -e EXPERIMENT. Running jobs are stopped. Jobs that another experiment wants go
+    on for that one. What is done stays done. JOBs, or a selection without -e, are given up by all experiments.
     """
     selected.need()
     reach = Reach(options_of(context))

@@ -224,9 +224,8 @@ def serve(
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server(
-            (host, port), family=family
-        )  # werkzeug would exit if the port is taken
+        # By itself werkzeug would exit if the port is taken.
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise UsageError(
             f"port {port} of {host} is taken ({error.strerror}): choose another by --port"

@@ -1,8 +1,8 @@
 """A job's directory in the hands of one execution: taking it, and publishing in it.
 
 The worker does both; the job's process only enters the directory in between. All is done through descriptors of the
-directory that was taken. A later execution moves that directory aside
-before it makes its own, so an earlier one that still lives goes on in the moved one and harms nobody.
+directory that was taken. A later execution moves that directory aside before it makes its own, so an earlier one that
+still lives goes on in the moved one and harms nobody.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The folder of a run: what was submitted, from which code, by whom.
 
-`run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of
-it, so that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name;
-`resources.jsonl` has the tokens and locks that jobs require, with the capacities that the script gave; `end.json` is there when all jobs were done.
+`run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of it, so
+that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name; `resources.jsonl`
+has the tokens and locks that jobs require, with the capacities that the script gave; `end.json` is there when all jobs
+were done.
 What running jobs submit stands in files of the same kinds, one for each worker that notes it: `jobs-<worker>.jsonl`.
 """
 
