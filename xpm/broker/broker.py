@@ -303,6 +303,11 @@ class Broker(Control):
         """Go on with one chunk of the continuation list; returns what is left."""
         return int(self._scripts.run("drain"))
 
+    def settle(self) -> None:
+        """Go on until nothing is left: all jobs are where their inputs put them."""
+        while self.drain():
+            pass
+
     def rank(self, ranks: Mapping[JobId, int]) -> int:
         """Give jobs that have not begun other ranks within their experiment; returns how many were changed.
 

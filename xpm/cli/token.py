@@ -80,8 +80,7 @@ def set_token(context: click.Context, name: str, capacity: int, host: str | None
     if host and host not in {one.host for one in reach.views.workers()}:
         reach.say(f"no worker is on host {host} now: {name} has this capacity there once one is")
     before = reach.broker.resize(f"{kind}.{name}", capacity, host or "")
-    while reach.broker.drain():
-        pass
+    reach.broker.settle()
     held = _ledger(reach).held(f"{kind}.{name}")
     if reach.options.json:
         print_json(

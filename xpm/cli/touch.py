@@ -161,8 +161,7 @@ def change(reach: Reach, ids: Sequence[str], act: Change) -> Counter[str]:
     except KeyboardInterrupt:
         reach.say(f"stopped after {at:,} of {plural(len(ids), 'job')}: the rest is as it was")
         raise
-    while reach.broker.drain():
-        pass
+    reach.broker.settle()
     return +became
 
 

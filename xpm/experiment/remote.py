@@ -386,8 +386,7 @@ class Remote:
                 "rerun": broker.rerun,
                 "retry": broker.retry,
             }[verb](jobs, who)
-        while broker.drain():
-            pass
+        broker.settle()
         return sum(count for word, count in tally.items() if word in CHANGED)
 
     def touched(self, jobs: Sequence[JobId]) -> Touch:

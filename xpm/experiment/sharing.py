@@ -126,6 +126,5 @@ def _resize(link: Link, resource: str, capacity: int, host: str | None) -> int |
     if host is not None and kind == "t":
         raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
     before = link.broker.resize(resource, capacity, host or "")
-    while link.broker.drain():
-        pass
+    link.broker.settle()
     return None if before < 0 else before

@@ -135,15 +135,13 @@ class Tracked:
         if resources := self.directory.resources():
             self._link.broker.declare(resources)
         self._link.broker.submit(self.run, entries, self.directory.types())
-        while self._link.broker.drain():
-            pass
+        self._link.broker.settle()
 
     def cancel(self) -> tuple[int, int, int]:
         """Gives up the run's jobs: how many were cancelled, asked to stop, and kept for other experiments."""
         broker = self._link.broker
         found = broker.cancel(self.run.serial, list(self.directory.jobs()), person())
-        while broker.drain():
-            pass
+        broker.settle()
         return found
 
     def given_up(self, view: RunView) -> bool:

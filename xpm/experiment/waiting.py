@@ -161,8 +161,7 @@ class Care:
         self.link.serve()
         self.link.expiry.look_at_times()
         if view.settling:
-            while self.link.broker.drain():
-                pass
+            self.link.broker.settle()
         if view.held:
             self._tell_held()
         if view.counts[State.READY]:
