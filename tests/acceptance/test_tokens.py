@@ -545,3 +545,53 @@ def test_code_in_jobs_holds_tokens_and_locks_and_knows_what_its_job_requires(lab
         "print(all(row['result.alone'] for row in rows), len({row['result.fence'] for row in rows}))\n",
     )
     assert lab.ok("run", "inside.py") == "True\nTrue 6\n"
+
+
+SHARED = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+shared, plain = lock("shared").read(), lock("shared")
+first_in, second_in, first_out, second_out = (threading.Event() for _ in range(4))
+def writer():
+    try:
+        with plain.write().acquire(timeout=0): return "free"
+    except TimeoutError: return "held"
+def first():
+    with shared:
+        first_in.set(); second_in.wait(30)
+    first_out.set(); second_out.wait(30)
+    before = aside.submit(writer).result()
+    with plain.read(): within = aside.submit(writer).result()
+    with plain.write().acquire(timeout=0): return [before, within]
+def second():
+    first_in.wait(30)
+    with shared:
+        second_in.set(); first_out.wait(30)
+        other = aside.submit(writer).result()
+    second_out.set()
+    return other
+slot, inside, most = gpu.acquire(1), [], []
+def use(_):
+    with slot:
+        inside.append(1); most.append(len(inside)); inside.pop()
+with ThreadPoolExecutor(4) as pool, ThreadPoolExecutor(1) as aside:
+    print([one.result() for one in [pool.submit(first), pool.submit(second)]])
+    print(len(list(pool.map(use, range(12)))), max(most) <= 2)
+outer, inner = plain.write(), plain.read()
+outer.__enter__()
+inner.__enter__()
+outer.__exit__(None, None, None)
+with ThreadPoolExecutor(1) as aside: print(aside.submit(writer).result())
+with ThreadPoolExecutor(1) as aside: aside.submit(inner.__exit__, None, None, None).result()
+print(writer())
+"""
+
+
+def test_threads_share_the_value_behind_a_block_and_each_holds_for_itself(lab_with_gpu: Lab) -> None:
+    path = write(lab_with_gpu, "shared.py", SHARED)
+    assert lab_with_gpu.python(str(path)).stdout.splitlines() == [
+        "[['free', 'held'], 'held']",
+        "12 True",
+        "held",
+        "free",
+    ]

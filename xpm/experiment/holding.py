@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -37,8 +37,8 @@ class Grip(Protocol):
 class Held:
     """What a `with` block holds."""
 
-    def __init__(self, grip: Grip) -> None:
-        self._grip = grip
+    def __init__(self, grips: Iterable[Grip]) -> None:
+        self._grips = tuple(grips)
 
     @property
     def fence(self) -> str:
@@ -46,22 +46,40 @@ class Held:
 
         What is protected can keep the largest it has seen, and refuse a holder that is late.
         """
-        return self._grip.fence
+        return max(grip.fence for grip in self._grips)
 
     @property
     def lost(self) -> bool:
         """Whether it was taken away, since this process was not heard of for too long."""
-        return self._grip.lost
+        return any(grip.lost for grip in self._grips)
 
 
-@dataclass  # not with slots: these are shared by threads
-class _Mine(threading.local):
-    """What this thread holds."""
+class _Here(threading.local):
+    """The thread that looks at it."""
 
-    held: list[tuple[Need, Grip]] = field(default_factory=list[tuple[Need, Grip]])
+    def __init__(self) -> None:
+        self.thread = object()  # its number goes to another thread once it has ended
 
 
-_mine = _Mine()
+_here = _Here()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entered:
+    """A block that runs: the value behind its `with`, what that holds, and whose it is."""
+
+    block: object
+    held: tuple[tuple[Need, Grip], ...]
+    thread: object
+
+    @property
+    def grips(self) -> frozenset[Grip]:
+        """What it holds by, be it another block's."""
+        return frozenset(grip for _, grip in self.held)
+
+
+_entered: list[_Entered] = []
+"""All blocks that run, those entered last at the end; looked at in copies, since all threads change it."""
 
 
 class _Required:
@@ -96,7 +114,6 @@ class Hold:
                 f"acquire(): priority {priority!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
             )
         self._priority = priority
-        self._grips: list[Grip] = []
 
     def __enter__(self) -> Held:
         """Waits until it is granted.
@@ -107,28 +124,52 @@ class Hold:
             SubmissionError: there is not so much of it, or no such token.
             BrokerUnreachable: there is no broker.
         """
-        session = active()
-        required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
-        held = [*_mine.held, *((need, cast(Grip, _Required(required[1]))) for need in required[0])]
-        outer = {need: found for need in self._needs if (found := _again(need, held)) is not None}
-        grips = list(outer.values())
-        fresh = tuple(need for need in self._needs if need not in outer)
-        if fresh:
-            check_order((need for need, _ in held), fresh)
-            acquire = getattr(session, "acquire", None) or _outside().acquire
-            grips.append(cast(Grip, acquire(fresh, self._timeout, self._priority)))
-        grip = grips[0] if len(grips) == 1 else _Several(grips)
-        _mine.held += [(need, grip) for need in self._needs]
-        self._grips.append(grip)
-        return Held(grip)
+        return enter(self, self._needs, self._timeout, self._priority)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._grips:
-            raise UsageError("this block was not entered")
-        grip = self._grips.pop()
-        _mine.held = [one for one in _mine.held if one[1] is not grip]
+        leave(self)
+
+
+def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, priority: int = 0) -> Held:
+    """Begins a `with` block: waits until `needs` are granted; raises what `Hold.__enter__` does.
+
+    Args:
+        block: the value behind the `with`, which any number of threads may enter, and enter again.
+        needs: what it holds.
+        timeout: how long to wait, in seconds; None waits as long as it takes.
+        priority: higher goes first.
+    """
+    session = active()
+    required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
+    mine = [each for each in tuple(_entered) if each.thread is _here.thread]
+    held = [pair for each in mine for pair in each.held]
+    held += [(need, cast(Grip, _Required(required[1]))) for need in required[0]]
+    found = {need: outer for need in needs if (outer := _again(need, held)) is not None}
+    fresh = tuple(need for need in needs if need not in found)
+    if fresh:
+        check_order((need for need, _ in held), fresh)
+        acquire = getattr(session, "acquire", None) or _outside().acquire
+        found |= dict.fromkeys(fresh, cast(Grip, acquire(fresh, timeout, priority)))
+    entered = _Entered(block, tuple(found.items()), _here.thread)
+    _entered.append(entered)
+    return Held(entered.grips)
+
+
+def leave(block: object) -> None:
+    """Ends a `with` block: what no other block holds by the same grip is given back.
+
+    Raises:
+        UsageError: it was not entered.
+    """
+    found = [each for each in tuple(_entered) if each.block is block]
+    if not found:
+        raise UsageError("this block was not entered")
+    # What is entered in one thread and left in another, as generators can be, is whoever's that is left to end.
+    last = ([each for each in found if each.thread is _here.thread] or found)[-1]
+    _entered.remove(last)
+    for grip in last.grips.difference(*(each.grips for each in tuple(_entered))):
         grip.free()
 
 
@@ -136,40 +177,8 @@ def _again(wanted: Need, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
     """The grip on a lock that is held already, to read or to write."""
     for need, grip in held:
         if need.kind == "l" and need.resource == wanted.resource and need.amount >= wanted.amount:
-            return _Again(grip)
+            return grip
     return None
-
-
-class _Several:
-    """What was granted together, and locks that outer blocks hold."""
-
-    def __init__(self, grips: Sequence[Grip]) -> None:
-        self._grips = grips
-        self.fence = max(grip.fence for grip in grips)
-
-    @property
-    def lost(self) -> bool:
-        return any(grip.lost for grip in self._grips)
-
-    def free(self) -> None:
-        """Gives back what is not an outer block's."""
-        for grip in self._grips:
-            grip.free()
-
-
-class _Again:
-    """A lock that an outer block holds."""
-
-    def __init__(self, outer: Grip) -> None:
-        self._outer = outer
-        self.fence = outer.fence
-
-    @property
-    def lost(self) -> bool:
-        return self._outer.lost
-
-    def free(self) -> None:
-        """The outer block gives it back."""
 
 
 def _outside() -> Any:

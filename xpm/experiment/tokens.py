@@ -7,7 +7,7 @@ from typing import Literal
 
 from xpm.core.requirement import ALL, Kind, Need, checked_amount, checked_name, collected
 from xpm.errors import ConfigError
-from xpm.experiment.holding import Held, Hold, Wait
+from xpm.experiment.holding import Held, Hold, Wait, enter, leave
 
 
 class Token:
@@ -59,7 +59,7 @@ class LockUse(Need):
     In a block within a block of the same thread, and in a job that requires the lock, it is held already.
     """
 
-    __slots__ = ("_holds",)
+    __slots__ = ()
 
     def acquire(self, *, timeout: Wait = None, priority: int = 0) -> Hold:
         """The `with` block, with a limit to the wait.
@@ -68,21 +68,19 @@ class LockUse(Need):
             timeout: how long to wait: seconds, a text like `"2h"`, a timedelta; None waits as long as it takes.
             priority: higher goes first.
         """
-        return Hold((Need(self.kind, self.name, self.amount, self.capacity),), timeout, priority)
+        return Hold((self._bare,), timeout, priority)
+
+    @property
+    def _bare(self) -> Need:
+        return Need(self.kind, self.name, self.amount, self.capacity)
 
     def __enter__(self) -> Held:
-        hold = self.acquire()
-        held = hold.__enter__()
-        holds: list[Hold] = getattr(self, "_holds", [])
-        object.__setattr__(self, "_holds", [*holds, hold])
-        return held
+        return enter(self, (self._bare,))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        holds: list[Hold] = getattr(self, "_holds", [])
-        object.__setattr__(self, "_holds", holds[:-1])
-        holds[-1].__exit__(kind, error, traceback)
+        leave(self)
 
 
 class Lock:
