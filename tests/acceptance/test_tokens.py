@@ -595,3 +595,91 @@ def test_threads_share_the_value_behind_a_block_and_each_holds_for_itself(lab_wi
         "held",
         "free",
     ]
+
+
+FORKED = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+
+def writes(_=None):
+    try:
+        with lock("forked").write().acquire(timeout=0): return "free"
+    except TimeoutError: return "held"
+
+def left_by_a_child():
+    try:
+        with lock("forked").write():
+            child = os.fork()
+            if not child: sys.exit()
+            assert os.waitpid(child, 0)[1] == 0
+            with ThreadPoolExecutor(1) as aside: return aside.submit(writes).result()
+    except SystemExit: os._exit(0)
+
+def forked():
+    with lock("forked").write():
+        with get_context("fork").Pool(1) as pool: within = pool.apply(writes)
+        late = get_context("fork").Pool(1)
+    with late: after = late.apply(writes)
+    return [within, left_by_a_child(), after, writes()]
+
+class Forks(Task):
+    def execute(self): return forked()
+"""
+
+
+def test_a_forked_process_holds_nothing_of_what_its_parent_does_and_frees_nothing(lab: Lab) -> None:
+    body = "with experiment('forks'):\n    print(Forks.C().submit().result())\nprint(forked())\n"
+    write(lab, "forks.py", FORKED + body)
+    assert lab.ok("run", "forks.py").splitlines() == ["['held', 'held', 'free', 'free']"] * 2
+
+
+COROUTINES = """
+import asyncio
+from xpm import WouldDeadlock
+index, inside, most = lock("index").write(), [], []
+
+async def own(name, turns=1):
+    with lock(name).write(), lock(name).read():
+        inside.append(name); most.append(len(inside))
+        for _ in range(turns): await asyncio.sleep(0)
+        inside.pop()
+    return name
+
+def alone():
+    with index:
+        inside.append("alone"); most.append(len(inside)); time.sleep(0.01); inside.pop()
+
+async def child():
+    with index: return await asyncio.create_task(own("index"))
+
+async def main():
+    print(*await asyncio.gather(own("index"), own("index"), return_exceptions=True), sep="\\n")
+    print(await asyncio.gather(own("a"), own("b", 2), own("c")), max(most))
+    print((await asyncio.gather(child(), return_exceptions=True))[0] is not None)
+    most.clear()
+    await asyncio.gather(*(asyncio.to_thread(alone) for _ in range(3)))
+    print(max(most))
+
+asyncio.run(main())
+with index:
+    try: asyncio.run(own("index"))
+    except WouldDeadlock as error: print(error)
+with index: print("free")
+"""
+
+
+def test_a_coroutine_holds_for_itself_and_stops_no_other_for_ever(lab_with_gpu: Lab) -> None:
+    path = write(lab_with_gpu, "coroutines.py", COROUTINES)
+    assert lab_with_gpu.python(str(path)).stdout.splitlines() == [
+        "index",
+        "lock('index').write() is wanted while another coroutine of this thread holds lock('index').write(): waiting "
+        "for it would stop the event loop, and so the other, for ever; put each such block into a function of its own, "
+        "and await asyncio.to_thread(function)",
+        "['a', 'b', 'c'] 3",
+        "True",
+        "1",
+        "lock('index').write() is wanted in a coroutine while lock('index').write() is held around its event loop, "
+        "which a coroutine has no part in; take it at one of the two places",
+        "free",
+    ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import threading
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +16,7 @@ from typing import Any, Protocol, cast
 from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, check_order
 from xpm.core.session import PRIORITIES, active
-from xpm.errors import SubmissionError, UsageError
+from xpm.errors import SubmissionError, UsageError, WouldDeadlock
 
 Wait = float | str | timedelta | None
 """How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
@@ -70,16 +73,31 @@ class _Entered:
 
     block: object
     held: tuple[tuple[Need, Grip], ...]
+    process: int
     thread: object
+    task: weakref.ref[object] | None
+    """Of asyncio; not kept alive, since a coroutine that is dropped leaves its blocks."""
 
     @property
     def grips(self) -> frozenset[Grip]:
         """What it holds by, be it another block's."""
         return frozenset(grip for _, grip in self.held)
 
+    @property
+    def here(self) -> bool:
+        """Whether this thread of this process has entered it."""
+        return self.thread is _here.thread and self.process == os.getpid()
+
+    def of(self, task: object) -> bool:
+        """Whether this task has entered it; None is code in no task."""
+        return task is None if self.task is None else task is self.task()
+
 
 _entered: list[_Entered] = []
-"""All blocks that run, those entered last at the end; looked at in copies, since all threads change it."""
+"""All blocks that run, those entered last at the end; looked at in copies, since all threads change it.
+
+In a forked process also those of its parent, which it has no part in.
+"""
 
 
 class _Required:
@@ -119,7 +137,7 @@ class Hold:
         """Waits until it is granted.
 
         Raises:
-            WouldDeadlock: this thread, or its job, holds what must be taken later.
+            WouldDeadlock: this thread, one of its coroutines, or its job holds what must be taken later.
             TimeoutError: the time is over.
             SubmissionError: there is not so much of it, or no such token.
             BrokerUnreachable: there is no broker.
@@ -143,16 +161,19 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
     """
     session = active()
     required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
-    mine = [each for each in tuple(_entered) if each.thread is _here.thread]
-    held = [pair for each in mine for pair in each.held]
+    task = _task()
+    here = [each for each in tuple(_entered) if each.here]
+    held = [pair for each in here if each.of(task) for pair in each.held]
     held += [(need, cast(Grip, _Required(required[1]))) for need in required[0]]
     found = {need: outer for need in needs if (outer := _again(need, held)) is not None}
     fresh = tuple(need for need in needs if need not in found)
     if fresh:
+        _check_others([each for each in here if not each.of(task)], fresh)
         check_order((need for need, _ in held), fresh)
         acquire = getattr(session, "acquire", None) or _outside().acquire
         found |= dict.fromkeys(fresh, cast(Grip, acquire(fresh, timeout, priority)))
-    entered = _Entered(block, tuple(found.items()), _here.thread)
+    mark = None if task is None else weakref.ref(task)
+    entered = _Entered(block, tuple(found.items()), os.getpid(), _here.thread, mark)
     _entered.append(entered)
     return Held(entered.grips)
 
@@ -160,16 +181,23 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
 def leave(block: object) -> None:
     """Ends a `with` block: what no other block holds by the same grip is given back.
 
+    Where a process was forked in the block, its parent does that.
+
     Raises:
         UsageError: it was not entered.
     """
     found = [each for each in tuple(_entered) if each.block is block]
     if not found:
         raise UsageError("this block was not entered")
-    # What is entered in one thread and left in another, as generators can be, is whoever's that is left to end.
-    last = ([each for each in found if each.thread is _here.thread] or found)[-1]
+    found = [each for each in found if each.process == os.getpid()]
+    if not found:
+        return
+    here, task = [each for each in found if each.here], _task()
+    # What is entered in one place and left in another, as generators can be, is whoever's that is left to end.
+    last = ([each for each in here if each.of(task)] or here or found)[-1]
     _entered.remove(last)
-    for grip in last.grips.difference(*(each.grips for each in tuple(_entered))):
+    others = (each.grips for each in tuple(_entered) if each.process == last.process)
+    for grip in last.grips.difference(*others):
         grip.free()
 
 
@@ -179,6 +207,40 @@ def _again(wanted: Need, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
         if need.kind == "l" and need.resource == wanted.resource and need.amount >= wanted.amount:
             return grip
     return None
+
+
+def _check_others(others: Iterable[_Entered], wanted: Iterable[Need]) -> None:
+    """Makes sure that a wait of this thread is none for what only this thread could give back.
+
+    Raises:
+        WouldDeadlock: a coroutine would stop the event loop, and with it who holds what is waited for.
+    """
+    first = min(wanted, key=lambda one: one.order)
+    for other in others:
+        last = max((need for need, _ in other.held), key=lambda one: one.order)
+        if last.order < first.order:
+            continue
+        if other.task is None:
+            raise WouldDeadlock(
+                f"{first} is wanted in a coroutine while {last} is held around its event loop, which a coroutine has "
+                "no part in; take it at one of the two places"
+            )
+        raise WouldDeadlock(
+            f"{first} is wanted while another coroutine of this thread holds {last}: waiting for it would stop the "
+            "event loop, and so the other, for ever; put each such block into a function of its own, and await "
+            "asyncio.to_thread(function)"
+        )
+
+
+def _task() -> object:
+    """The task of asyncio that runs in this thread; None outside of tasks."""
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # this thread runs no event loop
+        return None
 
 
 def _outside() -> Any:

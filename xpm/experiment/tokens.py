@@ -56,7 +56,7 @@ class Token:
 class LockUse(Need):
     """A lock to be read or written: for `requires=`, and as a `with` block in code that runs.
 
-    In a block within a block of the same thread, and in a job that requires the lock, it is held already.
+    In a block within a block of the same thread and coroutine, and in a job that requires the lock, it is held already.
     """
 
     __slots__ = ()
