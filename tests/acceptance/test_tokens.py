@@ -683,3 +683,27 @@ def test_a_coroutine_holds_for_itself_and_stops_no_other_for_ever(lab_with_gpu: 
         "which a coroutine has no part in; take it at one of the two places",
         "free",
     ]
+
+
+def test_a_script_is_told_that_it_may_have_lost_what_it_holds_while_the_broker_is_silent(lab: Lab) -> None:
+    lab.env["XPM_LEASE"] = "1"
+    body = """
+with lock("index").write() as held:
+    for lost in False, True, False:
+        while held.lost is not lost:
+            time.sleep(0.01)  # it is to be asked, and comes as no event
+        print(lost, flush=True)
+time.sleep(1.1)  # more than a lease, which ends with the block
+print(held.lost)
+"""
+    command = [sys.executable, str(write(lab, "silent.py", body))]
+    with subprocess.Popen(command, env=lab.env, cwd=lab.project, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "False\n"
+        server = lab.json("broker")["pid"]
+        os.kill(server, signal.SIGSTOP)
+        try:
+            assert holder.stdout.readline() == "True\n"
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert holder.stdout.read() == "False\nFalse\n" and holder.wait(20) == 0

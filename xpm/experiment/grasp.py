@@ -11,22 +11,26 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TypeVar
 
 from xpm.broker import ledger
 from xpm.broker.broker import Broker
 from xpm.broker.expiry import Expiry
-from xpm.broker.resources import SHARE
+from xpm.broker.resources import SHARE, Grant
 from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
 from xpm.errors import BrokerError, BrokerUnreachable
 from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
+from xpm.moments import Moment
 from xpm.settings import Settings, load
 from xpm.workspace.layout import Workspace
 from xpm.workspace.rundir import user
+
+T = TypeVar("T")
 
 
 class Grasp:
@@ -70,10 +74,13 @@ class Grasp:
             broker = self._link.broker
             # There may be no worker to see that who holds it is gone.
             look = Expiry(broker).look
-            fence = broker.await_grant(name, lambda: self._ask(name, needs, priority, end), timeout, look)
+            heard = Heard()
+            fence = broker.await_grant(
+                name, lambda: self._ask(name, needs, priority, end, heard), timeout, look
+            )
             if fence is None:
                 raise TimeoutError(not_free(needs, timeout))
-            return Grip(broker, name, fence)
+            return Grip(broker, name, fence, heard)
         except BrokerUnreachable as error:
             # Nor could it be given back now: the lease of the wish ends by itself.
             if end is not None and time.monotonic() >= end:
@@ -83,19 +90,20 @@ class Grasp:
             self._give_up(name)
             raise
 
-    def _ask(self, name: str, needs: Sequence[Need], priority: int, end: float | None) -> str | None:
-        with self._lock:
-            granted = self._link.ask(
-                lambda: self._link.broker.acquire(
-                    name,
-                    needs_text(needs),
-                    priority=priority,
-                    host=platform.node(),
-                    facts={"user": user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
-                ),
-                end,
+    def _ask(
+        self, name: str, needs: Sequence[Need], priority: int, end: float | None, heard: Heard
+    ) -> str | None:
+        def acquire() -> Grant:
+            return self._link.broker.acquire(
+                name,
+                needs_text(needs),
+                priority=priority,
+                host=platform.node(),
+                facts={"user": user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
             )
-        return granted.fence_or_none
+
+        with self._lock:
+            return self._link.ask(lambda: heard.of(acquire), end).fence_or_none
 
     def _give_up(self, name: str) -> None:
         if not self._link.open:
@@ -106,32 +114,51 @@ class Grasp:
             return
 
 
+class Heard:
+    """When the broker has heard of a holder at the earliest: at the sending of the last call that it has answered."""
+
+    def __init__(self) -> None:
+        self.at = Moment.now()
+
+    def of(self, call: Callable[[], T]) -> T:
+        """What `call` returns, which asks the broker."""
+        sent = Moment.now()
+        answer = call()
+        self.at = sent
+        return answer
+
+
 class Grip:
     """What was granted; a thread keeps it."""
 
-    def __init__(self, broker: Broker, name: str, fence: str) -> None:
+    def __init__(self, broker: Broker, name: str, fence: str, heard: Heard) -> None:
         self.fence = fence
+        self._heard = heard
         self._broker = broker
         self._name = name
-        self._lost = False
+        self._gone = self._lost_at_end = False
         self._freed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"xpm keeps {name}", daemon=True)
         self._thread.start()
 
     @property
     def lost(self) -> bool:
-        """Whether it was taken away."""
-        return self._lost
+        """Whether it was taken away, or may be, as the broker has not answered for a lease."""
+        silent = self._heard.at.age >= self._broker.lease
+        return self._gone or (self._lost_at_end if self._freed.is_set() else silent)
 
     def _keep(self) -> None:
         while not self._freed.wait(self._broker.lease / SHARE):
             try:
-                self._lost = self._lost or not self._broker.keep(self._name)
+                self._gone = not self._heard.of(lambda: self._broker.keep(self._name))
             except BrokerError:  # it is away; what it says when it is back counts
                 continue
+            if self._gone:
+                return
 
     def free(self) -> None:
         """Gives it back; when the broker is away, its lease does."""
+        self._lost_at_end = self.lost
         self._freed.set()
         try:
             self._broker.free(self._name)
