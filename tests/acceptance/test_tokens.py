@@ -707,3 +707,37 @@ print(held.lost)
         finally:
             os.kill(server, signal.SIGCONT)
         assert holder.stdout.read() == "False\nFalse\n" and holder.wait(20) == 0
+
+
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from xpm import UsageError
+only = token("only", 1)
+def use():
+    try:
+        with only.acquire(1, timeout=0): return "free"
+    except (TimeoutError, UsageError) as error: return str(error)
+
+with ThreadPoolExecutor(1) as aside:
+    def say(): print(aside.submit(use).result())
+    with experiment("one", workspace="first"), only.acquire(1):
+        say()
+        with experiment("two", workspace="first"): say()
+        with experiment("two", workspace="second"): say()
+        say()
+    say()
+"""
+
+
+def test_threads_of_an_experiment_hold_in_its_workspace(lab: Lab) -> None:
+    held = "only(1): not free within 0 s"
+    first, second = (lab.project.resolve() / name for name in ("first", "second"))
+    path = write(lab, "threads.py", THREADS)
+    assert lab.python(str(path)).stdout.splitlines() == [
+        held,
+        held,
+        f"acquire(): this thread has no experiment of its own, and those that are open have several workspaces: {first}, "
+        f"{second}; open one in the thread, or start the thread's code by contextvars.copy_context().run(function)",
+        held,
+        "free",
+    ]

@@ -1,7 +1,7 @@
 """The one ambient value of the package: the session that takes submissions and answers questions.
 
 An open experiment is a session, and so is the process of a job. The parts above set it, an experiment by `current`,
-a job's process by `adopt`; the core only reads it.
+a job's process by `adopt`; the core only reads it. What is open in other threads is remembered beside it.
 """
 
 from __future__ import annotations
@@ -125,6 +125,9 @@ current: ContextVar[Session | None] = ContextVar("xpm_session", default=None)
 
 _of_process: Session | None = None
 
+_open: list[tuple[Path, Session]] = []
+"""The experiments that are open in this process, with their workspaces."""
+
 loading: ContextVar[bool] = ContextVar("xpm_loading", default=False)
 """True while a worker runs a script only to get at its classes."""
 
@@ -146,6 +149,21 @@ def active() -> Session | None:
     """The open experiment, or in a job, in whichever thread, the job's own session."""
     session = current.get()
     return _of_process if session is None else session
+
+
+def opened(session: Session, workspace: Path) -> None:
+    """An experiment is open from now on, for threads that have none of their own, too."""
+    _open.append((workspace, session))
+
+
+def closed(session: Session, workspace: Path) -> None:
+    """It has ended."""
+    _open.remove((workspace, session))
+
+
+def open_anywhere() -> dict[Path, Session]:
+    """The experiments that are open, in whichever thread, by workspace; of several in one, that opened last."""
+    return dict(tuple(_open))
 
 
 def progress(value: float, desc: str | int | None = None, *, level: int = 0) -> None:

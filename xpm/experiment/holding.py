@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, check_order
-from xpm.core.session import PRIORITIES, active
+from xpm.core.session import PRIORITIES, active, open_anywhere
 from xpm.errors import SubmissionError, UsageError, WouldDeadlock
 
 Wait = float | str | timedelta | None
@@ -140,6 +140,7 @@ class Hold:
             WouldDeadlock: this thread, one of its coroutines, or its job holds what must be taken later.
             TimeoutError: the time is over.
             SubmissionError: there is not so much of it, or no such token.
+            UsageError: of several workspaces it is not clear in which.
             BrokerUnreachable: there is no broker.
         """
         return enter(self, self._needs, self._timeout, self._priority)
@@ -170,8 +171,9 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
     if fresh:
         _check_others([each for each in here if not each.of(task)], fresh)
         check_order((need for need, _ in held), fresh)
-        acquire = getattr(session, "acquire", None) or _outside().acquire
-        found |= dict.fromkeys(fresh, cast(Grip, acquire(fresh, timeout, priority)))
+        way: Any = session if hasattr(session, "acquire") else _elsewhere()
+        grip = way.acquire(fresh, timeout, priority)
+        found |= dict.fromkeys(fresh, cast(Grip, grip))
     mark = None if task is None else weakref.ref(task)
     entered = _Entered(block, tuple(found.items()), os.getpid(), _here.thread, mark)
     _entered.append(entered)
@@ -243,7 +245,20 @@ def _task() -> object:
         return None
 
 
-def _outside() -> Any:
-    """The way of this process to the broker; loaded when it is first needed."""
-    module: Any = importlib.import_module("xpm.experiment.grasp")
+def _elsewhere() -> Any:
+    """The way to the broker of code that has no session: by what is open in other threads, else that of this process.
+
+    Raises:
+        UsageError: experiments in several workspaces are open.
+    """
+    known = open_anywhere()
+    if len(known) > 1:
+        raise UsageError(
+            "acquire(): this thread has no experiment of its own, and those that are open have several workspaces: "
+            f"{', '.join(map(str, known))}; open one in the thread, or start the thread's code by "
+            "contextvars.copy_context().run(function)"
+        )
+    if known:
+        return next(iter(known.values()))
+    module: Any = importlib.import_module("xpm.experiment.grasp")  # few scripts need it
     return module.of_process()

@@ -94,6 +94,7 @@ class Experiment(Steering, Sharing):
             plainly(whole=self._verbose)
             raise
         self._token = session.current.set(self)
+        session.opened(self, self.workspace)
         return self
 
     def _open(self) -> None:
@@ -138,6 +139,7 @@ class Experiment(Steering, Sharing):
                 self._tell_lost_calls()
             raise SystemExit(DETACHED) from None
         finally:
+            session.closed(self, self.workspace)  # only now: threads may acquire during the wait, too
             self._outgoing.close()
 
     def _finish(self) -> End | None:
