@@ -741,3 +741,32 @@ def test_threads_of_an_experiment_hold_in_its_workspace(lab: Lab) -> None:
         held,
         "free",
     ]
+
+
+UNUSED = """
+import pickle
+from xpm import acquire
+gpu.acquire(1)
+lock("index").write().acquire(timeout=5)
+kept, sent = gpu.acquire(1), gpu.acquire(1)
+pickle.dumps(sent)
+for made in (gpu.acquire(1), acquire(gpu(1), lock("index").read())):
+    with made: pass
+needs = [lock("index").write(), gpu(1)]
+del made, sent, needs
+if len(sys.argv) > 1:
+    with experiment("unused"): Use.C(n=1, room=room).submit(requires=[gpu.acquire(1)])
+"""
+
+
+def test_what_is_acquired_without_a_block_is_told(lab_with_gpu: Lab) -> None:
+    path = write(lab_with_gpu, "unused.py", UNUSED)
+    first, line, second, other = lab_with_gpu.python(str(path)).stderr.splitlines()
+    assert first.startswith(f"{path}:") and line == "  gpu.acquire(1)"
+    assert first.endswith(
+        "RuntimeWarning: acquire(gpu(1)) was never entered, and held nothing: write  with ...acquire(...):"
+    )
+    assert "acquire(lock('index').write()) was never entered" in second and "timeout=5" in other
+    refused = lab_with_gpu.python(str(path), "requires", check=False)
+    assert refused.stderr.count("never entered") == 2
+    assert refused.stderr.endswith("lock('index').read(), got acquire(gpu(1))\n")

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ class Hold:
                 f"acquire(): priority {priority!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
             )
         self._priority = priority
+        self._used = False
 
     def __enter__(self) -> Held:
         """Waits until it is granted.
@@ -143,12 +145,26 @@ class Hold:
             UsageError: of several workspaces it is not clear in which.
             BrokerUnreachable: there is no broker.
         """
+        self._used = True
         return enter(self, self._needs, self._timeout, self._priority)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         leave(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._used = True  # by whoever gets the copy
+        return self.__dict__
+
+    def __del__(self) -> None:
+        # Without the attribute it was refused; at the end of a program, all that it has kept is dropped.
+        if not getattr(self, "_used", True) and not sys.is_finalizing():
+            told = f"{self!r} was never entered, and held nothing: write  with ...acquire(...):"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
+
+    def __repr__(self) -> str:
+        return f"acquire({', '.join(map(str, self._needs))})"
 
 
 def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, priority: int = 0) -> Held:
