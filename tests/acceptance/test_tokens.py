@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import XPM, Lab
 from servers import Server
 from waiting import until
+
+from xpm import UsageError, lock, token
 
 PLAN = """
 import sys, time
@@ -770,3 +774,14 @@ def test_what_is_acquired_without_a_block_is_told(lab_with_gpu: Lab) -> None:
     refused = lab_with_gpu.python(str(path), "requires", check=False)
     assert refused.stderr.count("never entered") == 2
     assert refused.stderr.endswith("lock('index').read(), got acquire(gpu(1))\n")
+
+
+def test_a_value_that_is_no_block_says_what_to_write() -> None:
+    for value, said in (
+        (lock("ix"), "lock('ix') is read or written: write  with lock('ix').read():  or  with lock('ix').write():"),
+        (token("gpu", 2), "token('gpu', 2) is held in amounts: write  with token('gpu', 2).acquire(1):"),
+        (token("gpu", 2)(1), "gpu(1) is an amount, for requires=: write  with acquire(gpu(1)):"),
+    ):  # fmt: skip
+        block: Any = value
+        with pytest.raises(UsageError, match=f"^{re.escape(said)}$"), block:
+            pass

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
-from xpm.errors import ConfigError, SubmissionError, WouldDeadlock
+from xpm.errors import ConfigError, SubmissionError, UsageError, WouldDeadlock
 
 ALL = 1_000_000
 """The capacity of a lock: what a writer takes."""
@@ -51,6 +51,13 @@ class Need:
         if self.kind == "l":
             return f"lock({self.name!r}).{'write' if self.amount == ALL else 'read'}()"
         return f"{self.name}({self.amount})"
+
+    if not TYPE_CHECKING:  # which finds it by itself
+
+        def __enter__(self) -> NoReturn:
+            raise UsageError(f"{self} is an amount, for requires=: write  with acquire({self}):")
+
+        __exit__ = __enter__
 
 
 def checked_name(name: Any, what: str) -> str:

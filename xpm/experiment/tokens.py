@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from xpm.core.requirement import ALL, Kind, Need, checked_amount, checked_name, collected
-from xpm.errors import ConfigError
+from xpm.errors import ConfigError, UsageError
 from xpm.experiment.holding import Held, Hold, Wait, enter, leave
 
 
@@ -51,6 +51,13 @@ class Token:
     def __repr__(self) -> str:
         capacity = "" if self.capacity is None else f", {self.capacity}"
         return f"token({self.name!r}{capacity}{', per=' + repr('host') if self._kind == 'h' else ''})"
+
+    if not TYPE_CHECKING:  # which finds it by itself
+
+        def __enter__(self) -> NoReturn:
+            raise UsageError(f"{self!r} is held in amounts: write  with {self!r}.acquire(1):")
+
+        __exit__ = __enter__
 
 
 class LockUse(Need):
@@ -104,6 +111,15 @@ class Lock:
 
     def __repr__(self) -> str:
         return f"lock({self.name!r})"
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self) -> NoReturn:
+            raise UsageError(
+                f"{self!r} is read or written: write  with {self!r}.read():  or  with {self!r}.write():"
+            )
+
+        __exit__ = __enter__
 
 
 def acquire(*needs: Need, timeout: Wait = None, priority: int = 0) -> Hold:
