@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from enum import IntEnum
 
-from xpm_workers.moments import Moment
+from xpm.moments import Moment
 
 ASKED = 1
 """In place of a job's process: one was asked for, and it is not known yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from xpm_workers.moments import Moment
+from xpm.moments import Moment
 
 log = logging.getLogger("xpm.worker")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xpm_workers.moments import Moment
+from xpm.moments import Moment
 
 RENEWED = 1 / 4
 """Part of a lease after which it is renewed."""

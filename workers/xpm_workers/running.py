@@ -15,11 +15,11 @@ from typing import Any, cast
 
 from xpm.broker.broker import Failure
 from xpm.errors import MessageError
+from xpm.moments import Moment
 from xpm_workers import frames, tree
 from xpm_workers.frames import Frame
 from xpm_workers.lease import Lease
 from xpm_workers.memory import Memory
-from xpm_workers.moments import Moment
 from xpm_workers.process import GRACEFUL, WRITTEN
 from xpm_workers.stops import KILL, STOP_GRACE, Stop, Stopwatch, cancelling, over_time
 

@@ -14,6 +14,7 @@ from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
 from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
 from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
+from xpm.moments import Moment
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
 from xpm.workspace.fitness import hindrance
@@ -27,7 +28,6 @@ from xpm_workers.further import covered
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
 from xpm_workers.lease import Lease
 from xpm_workers.memory import Memory
-from xpm_workers.moments import Moment
 from xpm_workers.nursery import private
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Interrupted, Premises

@@ -24,6 +24,7 @@ from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
 from xpm.core.submission import prepare
 from xpm.errors import JobError
+from xpm.moments import Moment
 from xpm.types import JobId
 from xpm.workspace.outputs import Journal, read_outputs
 from xpm.workspace.paths import job_dir
@@ -33,7 +34,6 @@ from xpm_workers import asking
 from xpm_workers.describing import Descriptions, Payload
 from xpm_workers.frames import Request
 from xpm_workers.loader import Loader
-from xpm_workers.moments import Moment
 
 if TYPE_CHECKING:
     from xpm.core.callbacks import Local

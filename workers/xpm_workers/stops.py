@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xpm.core.lengths import duration
-from xpm_workers.moments import Moment
+from xpm.moments import Moment
 
 Why = Literal["killed", "cancelled", "timeout", "returned"]
 

@@ -27,12 +27,12 @@ from xpm.broker.poolfile import PoolFile
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.errors import XpmError
+from xpm.moments import Moment
 from xpm.workspace.fitness import hindrance
 from xpm_workers import frames, tree
 from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.cpus import cpus
 from xpm_workers.guard import Guard
-from xpm_workers.moments import Moment
 from xpm_workers.nursery import Nursery
 from xpm_workers.orphans import Orphans
 from xpm_workers.serving import DISMISSED, UNFIT, UNREACHED, Duty

@@ -11,8 +11,8 @@ import os
 from xpm.broker.broker import Broker
 from xpm.broker.expiry import Expiry
 from xpm.core.state import State
+from xpm.moments import Moment
 from xpm_workers.board import Numbers
-from xpm_workers.moments import Moment
 
 log = logging.getLogger("xpm.sweeper")
 
