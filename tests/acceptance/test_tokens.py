@@ -472,10 +472,20 @@ class Holder(Task):
             same = held.fence == again.fence == os.environ["XPM_FENCE"]
         with acquire(lock("door").read(), lock("zoo").write(), timeout=9) as both:
             same = same and both.fence > os.environ["XPM_FENCE"]
-        try:
-            with gpu.acquire(1): return "no"
-        except WouldDeadlock:
-            return same
+        for wanted in token("aa", 1)(1), gpu(1):
+            try:
+                with acquire(wanted), lock("zoo").read(): return "no"
+            except WouldDeadlock as error:
+                same = same and str(error).partition("; ")[2]
+            print(same)
+        with lock("zoo").read():
+            try:
+                with token("aa", 1).acquire(1): return "no"
+            except WouldDeadlock as error: print(str(error).partition("; ")[2])
+            try:
+                with token("yak", 1).acquire(1): return "no"
+            except WouldDeadlock as error: print(str(error).partition("; ")[2])
+        return bool(same)
 """
 
 
@@ -545,10 +555,18 @@ def test_code_in_jobs_holds_tokens_and_locks_and_knows_what_its_job_requires(lab
         "    for n in range(6): Inside.C(n=tag(n), room=room).submit()\n"
         "    holder = Holder.C().submit(requires=[lock('door').write(), gpu(1)])\n"
         "    print(holder.result())\n"
+        "print(holder.job.stdout.read_text(), end='')\n"
         "rows = xp.rows(Inside)\n"
         "print(all(row['result.alone'] for row in rows), len({row['result.fence'] for row in rows}))\n",
     )
-    assert lab.ok("run", "inside.py") == "True\nTrue 6\n"
+    assert lab.ok("run", "inside.py").splitlines() == [
+        "True",
+        "name aa(1) in requires=, too",
+        "take all of it by requires=",
+        "name aa(1) in requires=, too",
+        "take them in the order of names (yak, zoo), or both at once: acquire(yak(1), lock('zoo').read())",
+        "True 6",
+    ]
 
 
 SHARED = """

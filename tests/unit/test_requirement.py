@@ -94,6 +94,15 @@ def test_more_of_what_is_held_would_deadlock() -> None:
         check_order([GPU(1)], [GPU(1)])
     with pytest.raises(WouldDeadlock, match=r"in the order of names \(gpu, licence\)"):
         check_order([LICENCE(1)], [GPU(1)])
+    same = GPU(1)
+    with pytest.raises(WouldDeadlock, match="all of it at once"):
+        check_order([same], [same])
+    with pytest.raises(WouldDeadlock, match=r"name gpu\(1\) in requires=, too"):
+        check_order([LICENCE(1)], [GPU(1)], [LICENCE(1)])
+    with pytest.raises(WouldDeadlock, match=r"all of it by requires="):
+        check_order([], [GPU(1)], [GPU(1)])
+    with pytest.raises(WouldDeadlock, match=r"acquire\(gpu\(1\), licence\(1\)\)"):
+        check_order([LICENCE(1)], [GPU(1)], [token("a")(1)])
 
 
 @pytest.mark.parametrize(

@@ -138,28 +138,37 @@ def needs_of(text: str) -> tuple[Need, ...]:
     return tuple(found)
 
 
-def check_order(held: Iterable[Need], wanted: Sequence[Need]) -> None:
+def check_order(held: Iterable[Need], wanted: Sequence[Need], required: Sequence[Need] = ()) -> None:
     """Makes sure that waiting for `wanted` can't lead to a deadlock.
 
     Whoever waits holds only what comes before it in the order of names, so nobody waits in a circle (Havender 1968).
 
+    Args:
+        held: what is.
+        wanted: what is to be waited for.
+        required: what the job holds from its beginning to its end.
+
     Raises:
         WouldDeadlock: it could.
     """
-    last = max(held, key=lambda one: one.order, default=None)
     first = min(wanted, key=lambda one: one.order)
-    if last is None or last.order < first.order:
-        return
-    if last.resource == first.resource:
+    for needs, by_job in ((required, True), (held, False)):
+        last = max(needs, key=lambda one: one.order, default=None)
+        if last is None or last.order < first.order:
+            continue
+        if last.resource == first.resource:
+            how, instead = "do so wait", f"take all of it {'by requires=' if by_job else 'at once'}"
+        elif by_job:
+            how, instead = "take them in different orders wait", f"name {first} in requires=, too"
+        else:
+            how = "take them in different orders wait"
+            instead = (
+                f"take them in the order of names ({first.name}, {last.name}), or both at once: "
+                f"acquire({first}, {last})"
+            )
         raise WouldDeadlock(
-            f"{first} is wanted while {last} is held: two that do so wait for each other for ever; "
-            "take all of it at once"
+            f"{first} is wanted while {last} is held: two that {how} for each other for ever; {instead}"
         )
-    raise WouldDeadlock(
-        f"{first} is wanted while {last} is held: two that take them in different orders wait for each other for "
-        f"ever; take them in the order of names ({first.name}, {last.name}), or both at once: "
-        f"acquire({first}, {last})"
-    )
 
 
 def capacities_of(needs: Iterable[Need]) -> dict[str, int]:

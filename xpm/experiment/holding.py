@@ -181,12 +181,12 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
     task = _task()
     here = [each for each in tuple(_entered) if each.here]
     held = [pair for each in here if each.of(task) for pair in each.held]
-    held += [(need, cast(Grip, _Required(required[1]))) for need in required[0]]
-    found = {need: outer for need in needs if (outer := _again(need, held)) is not None}
+    by_job = [(need, cast(Grip, _Required(required[1]))) for need in required[0]]
+    found = {need: outer for need in needs if (outer := _again(need, held + by_job)) is not None}
     fresh = tuple(need for need in needs if need not in found)
     if fresh:
+        check_order([need for need, _ in held], fresh, required[0])
         _check_others([each for each in here if not each.of(task)], fresh)
-        check_order((need for need, _ in held), fresh)
         way: Any = session if hasattr(session, "acquire") else _elsewhere()
         grip = way.acquire(fresh, timeout, priority)
         found |= dict.fromkeys(fresh, cast(Grip, grip))
