@@ -410,7 +410,7 @@ def test_no_job_is_taken_that_the_same_call_finds_waiting(server: Server, namesp
         drain(broker)
         broker.submit(run, [entry("b")._replace(known="removed"), *(entry(n, "a") for n in range(3))])
         todo = client.lrange(f"{broker.prefix}todo", 0, -1)
-        assert todo == [f"S{short(job('b'))}:0".encode()], "c does not know yet"
+        assert todo == [f"U{short(job('b'))}:0".encode()], "c does not know yet"
         assert broker.take("w", hands.number("w"), job("c")).outcome == "refused"
         assert invariants.read(client, Namespace(namespace)).jobs[short(job("c"))]["s"] == "WAITING"
 

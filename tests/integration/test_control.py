@@ -13,6 +13,9 @@ from servers import Server
 from xpm.broker.broker import Broker, Claim, Failure, Run
 from xpm.broker.jobview import JobView
 from xpm.broker.views import RunView, Views
+from xpm.cli.control import downwards
+from xpm.cli.render import Screen
+from xpm.cli.touch import Touched, preview
 from xpm.core.state import State
 
 ADA = "ada@host"
@@ -443,6 +446,114 @@ def test_what_runs_again_together_runs_in_its_order(
     assert [state(views, name) for name in "abcd"] == [State.READY, *3 * [State.WAITING]]
     hands.run("a")
     assert view(views, "b").state is State.READY
+
+
+def all_done(broker: Broker, hands: Hands) -> None:
+    drain(broker)
+    while (reply := hands.claim("runner")).claim:
+        hands.finish(reply, "runner")
+
+
+def all_were_made_after_their_inputs(views: Views, names: list[str]) -> None:
+    found = {one.id[:32]: one for one in views.jobs([job(name) for name in names]) if one is not None}
+    assert {one.state for one in found.values()} == {State.DONE}
+    for id, one in found.items():
+        assert all(found[parent].fence < one.fence for parent in views.inputs(id))
+
+
+def test_what_runs_again_waits_for_its_inputs_however_many_edges_that_is(
+    broker: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    tops, lows = [f"t{n}" for n in range(10)], [f"l{n}" for n in range(60)]
+    broker.submit(run, [*map(entry, tops), *(entry(low, *tops) for low in lows)])
+    all_done(broker, hands)
+    broker.rerun(views.ordered([job(name) for name in (*lows, *tops)]), ADA)
+    assert {state(views, low) for low in lows} == {State.WAITING}
+    first = [granted(hands, f"w{n}") for n in range(10)]
+    assert {one.id for one in first} == {job(top) for top in tops}
+    assert hands.claim("w").claim is None
+    for n, one in enumerate(first):
+        broker.finish(f"w{n}", hands.number(f"w{n}"), "", one.id, one.execution, one.fence)
+    all_done(broker, hands)
+    all_were_made_after_their_inputs(views, [*tops, *lows])
+    assert min(view(views, low).fence for low in lows) > max(one.fence for one in first)
+    invariants.check_settled(invariants.read(broker.client, broker.namespace))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_runs_again_over_several_calls_waits_for_its_inputs(
+    broker: Broker, run: Run, views: Views, lost: bool
+) -> None:
+    """More jobs than one call takes, inputs whose news still wait, and one that has more inputs than a call looks up."""
+    small = Broker(broker.client, broker.namespace, budget=20)
+    hands = Hands(small)
+    tops, lows = ["a", "b"], [f"l{n}" for n in range(150)]
+    broker.submit(run, [*map(entry, tops), *(entry(low, *tops) for low in lows), entry("z", *lows)])
+    all_done(small, hands)
+    order = views.ordered([job(name) for name in ("z", *lows, *tops)])
+    asked = 0
+    for page in (order[:2], order[:50] if lost else [], order[2:50], order[50:]):
+        small.rerun(page, ADA)
+        while (claim := broker.claim(f"w{asked}", hands.number(f"w{asked}"), SLOTS).claim) is not None:
+            assert claim.id in {job(top) for top in tops}
+            asked += 1
+    assert asked == 2 and state(views, "z") is State.WAITING
+    for number in range(2):
+        small.depart(f"w{number}", "its worker was stopped", "returned")
+    all_done(small, hands)
+    assert {state(views, name) for name in (*tops, *lows, "z")} == {State.DONE}
+    assert view(views, "z").fence > max(view(views, low).fence for low in lows)
+    assert min(view(views, low).fence for low in lows) > max(view(views, top).fence for top in tops)
+    invariants.check_settled(invariants.read(broker.client, broker.namespace))
+
+
+def test_the_preview_of_a_rerun_counts_what_runs_with_the_old_results(
+    broker: Broker, run: Run, hands: Hands, views: Views, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker.submit(run, [entry("a"), entry("b", "a"), entry("c", "b"), entry("d", "b")])
+    hands.run("b")
+
+    def shown() -> str:
+        touched = Touched(ids=[job("a")])
+        downwards(views, touched)
+        preview(Screen(no_color=True), "rerun", touched, views, "waits until they are done again")
+        assert touched.ids == [job("a")[:32], job("b")[:32]]
+        return capsys.readouterr().out
+
+    assert "old result" not in shown()
+    granted(hands, "w")
+    said = "1 job that needs them runs: it goes on with the old results; rerun it when it is done\n"
+    assert said in shown()
+    granted(hands, "v")
+    said = "2 jobs that need them run: they go on with the old results; rerun them when they are done\n"
+    assert said in shown()
+
+
+@pytest.mark.parametrize("inputs", [("b", "a"), ("b", "a", "c", "d")])
+@pytest.mark.parametrize("verb", ["claim", "take"])
+def test_what_is_ready_is_not_granted_when_an_input_is_to_run_again(
+    broker: Broker, run: Run, hands: Hands, views: Views, verb: str, inputs: tuple[str, ...]
+) -> None:
+    """Though it has not heard of that: others hear before it, and the call that would grant it tells no more of them."""
+    small = Broker(broker.client, broker.namespace, budget=2)
+    broker.submit(run, [entry(name) for name in "abcd"])
+    broker.submit(run, [entry(n, "a") for n in range(20)])
+    all_done(broker, hands)
+    broker.submit(run, [entry("z", *inputs)])
+    small.rerun([job("a")], ADA)
+    top = small.take("v", hands.number("v"), job("a")).claim
+    assert top is not None and state(views, "z") is State.READY
+    if verb == "claim":
+        reply = small.claim("w", hands.number("w"), SLOTS)
+        assert (reply.claim, reply.backlog) == (None, True)
+    else:
+        reply = small.take("w", hands.number("w"), job("z"))
+        assert (reply.outcome, reply.claim) == ("refused", None)
+    assert state(views, "z") is State.WAITING
+    invariants.check(invariants.read(broker.client, broker.namespace))
+    small.finish("v", hands.number("v"), "", top.id, top.execution, top.fence)
+    drain(small)
+    assert hands.runs() == job("z")
 
 
 def test_a_rerun_that_is_killed_as_its_worker_dies_is_looked_at_again(

@@ -133,6 +133,8 @@ class Engine(RuleBasedStateMachine):
             assert claim.fence > self.fence
             self.fence = claim.fence
             job = self.model.jobs[granted]
+            states = self.model.states(job.inputs)
+            assert {*states.values()} <= {State.DONE}, f"{granted} was granted before its inputs: {states}"
             assert claim.fences == tuple(self.model.jobs[parent].fence for parent in job.inputs)
             assert (claim.queue, claim.inputs, claim.replaces) == (job.queue, len(job.inputs), job.replaces)
             assert verb == "take" or f"{job.queue}:{job.version}" in self.model.served(self.slots[worker])
@@ -424,6 +426,37 @@ class Engine(RuleBasedStateMachine):
     def control(self, verb: str, jobs: set[int]) -> None:
         self.people(verb, jobs)
 
+    @rule(data=st.data(), page=st.sampled_from((1, 2, 6)), lost=st.booleans())
+    def rerun_with_dependents(self, data: st.DataObject, page: int, lost: bool) -> None:
+        """What is done, and all that is done below it, some jobs a call; workers ask in between. Before, much gets done."""
+        self._clear_the_way()
+        for _ in range(data.draw(st.integers(0, 3 * JOBS))):
+            worker = data.draw(st.sampled_from(sorted(self.model.workers)))
+            if worker in set(self.holders()):
+                self._report(data, worker, "finish")
+            else:
+                self.call("claim", worker)
+            self.compare()
+        done = [n for n in range(JOBS) if self._noted(n) is State.DONE]
+        if not done:
+            return
+        meant = data.draw(st.sets(st.sampled_from(done), min_size=1, max_size=3))
+        for number in range(JOBS):
+            job = self.model.jobs.get(short(IDS[number]))
+            if job and not {short(IDS[one]) for one in meant}.isdisjoint(job.inputs):
+                meant.add(number)
+        order = sorted(meant.intersection(done))
+        for at in range(0, len(order), page):
+            self.people("rerun", set(order[at : at + page]), lost=lost)
+            self.compare()
+            for worker in sorted(set(self.model.workers) - set(self.holders())):
+                self.call("claim", worker)
+                self.compare()
+
+    def _noted(self, number: int) -> State | None:
+        job = self.model.jobs.get(short(IDS[number]))
+        return job.noted if job else None
+
     @rule(jobs=which_jobs, value=st.sampled_from((-4095, 0, 1, 4095)))
     def priority(self, jobs: set[int], value: int) -> None:
         self.people("priority", jobs, value)
@@ -451,7 +484,7 @@ class Engine(RuleBasedStateMachine):
         # Idle workers come upon what is ready only when they are woken: by its release, or when they ask.
         self.was_suspended = True
 
-    def people(self, verb: str, jobs: set[int], *more: int) -> None:
+    def people(self, verb: str, jobs: set[int], *more: int, lost: bool = True) -> None:
         """On both, and again: the reply was lost. What is released may be kept by its inputs."""
         ids = [IDS[number] for number in sorted(jobs)]
         self.verb = verb
@@ -459,6 +492,8 @@ class Engine(RuleBasedStateMachine):
         said["released"] += said.pop("blocked", 0)
         said["free"] += said.pop("short", 0)  # the engine holds it, nobody else
         assert +said == getattr(self.model, verb)(ids, *more)
+        if not lost:
+            return
         again = getattr(self.broker, verb)(ids, *more, "ada@h")
         assert not {"held", "released", "blocked", "retried", "rerun", "set"} & {*again}
 

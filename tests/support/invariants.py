@@ -250,10 +250,12 @@ def check_edges(graph: Graph) -> None:
     jobs = graph.jobs
     news: dict[tuple[str, str], int] = {}
     for entry in graph.todo:
-        if entry[0] not in "SR":
+        if entry[0] not in "SURL":
             continue
         what, offset = entry.split(":")
         news[what[0], what[1:]] = min(int(offset), news.get((what[0], what[1:]), int(offset)))
+    kinds = [entry[0] for entry in graph.todo]
+    assert "U" not in kinds[kinds.count("U") :], f"what is done no more is not told first: {kinds}"
     places: dict[tuple[str, int], tuple[str, int]] = {}
     for parent in sorted(name[4:] for name in graph.keys if name.startswith("out:")):
         for at, (child, index) in enumerate(graph.successors(parent)):
@@ -275,9 +277,12 @@ def check_edges(graph: Graph) -> None:
             linked, at = places.pop((id, index))
             assert linked == parent
             if state != edge_state(jobs.get(parent, {}).get("s")):
-                assert news.get(("S", parent), at + 1) <= at, (
+                what = (
                     f"edge {index} of {id} is {state}, {parent} is {jobs.get(parent, {}).get('s')}, no news"
                 )
+                told = [news.get((kind, parent), at + 1) <= at for kind in "SU"]
+                assert any(told) or news.get(("L", id), index + 1) <= index, what
+                assert state != MET or told[1], f"{what} that {parent} is to run again"
     assert not places, f"successors without an input: {places}"
 
 

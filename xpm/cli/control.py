@@ -260,7 +260,7 @@ def rerun(context: click.Context, selected: Selection, with_dependents: bool, dr
         RERUN,
         lambda ids: reach.broker.rerun(ids, person()),
         dry=dry_run,
-        widen=_downwards if with_dependents else _in_order,
+        widen=downwards if with_dependents else _in_order,
     )
 
 
@@ -269,12 +269,20 @@ def _in_order(views: Views, touched: Touched) -> None:
     touched.ids[:] = views.ordered(touched.ids)
 
 
-def _downwards(views: Views, touched: Touched) -> None:
+def downwards(views: Views, touched: Touched) -> None:
+    """What depends on these jobs and is done is rerun, too; what runs is only counted."""
     own = {job[:32] for job in touched.ids}
     below = views.downstream(touched.ids, 1 << 30)
     done = [job for job, state in below.items() if state is State.DONE and job not in own]
     for at in range(0, len(done), PAGE):
         touched.add(job for job in views.jobs(done[at : at + PAGE]) if job is not None)
+    running = sum(state is State.RUNNING for job, state in below.items() if job not in own)
+    if running == 1:
+        touched.remark = (
+            "1 job that needs them runs: it goes on with the old results; rerun it when it is done"
+        )
+    elif running:
+        touched.remark = f"{running:,} jobs that need them run: they go on with the old results; rerun them when they are done"
     _in_order(views, touched)
 
 

@@ -47,6 +47,8 @@ class Touched:
     """Those that were named and that it does not change."""
     states: Counter[State] = field(default_factory=Counter[State])
     runs: Counter[str] = field(default_factory=Counter[str])
+    remark: str = ""
+    """What else there is to know before it is done."""
 
     def add(self, jobs: Iterable[JobView]) -> None:
         """Takes in jobs that are changed."""
@@ -126,6 +128,8 @@ def preview(screen: Screen, what: str, touched: Touched, views: Views, then: str
     if count:
         more = " or more" if count >= REACH else ""
         screen.line(f"what needs them {then}: {plural(count, 'job')}{more}")
+    if touched.remark:
+        screen.line(touched.remark)
     names = experiments(views, touched.runs)
     if names:
         listed = ", ".join(f"{name} ({count:,})" for name, count in names.items())

@@ -16,7 +16,7 @@ end
 local more = drain()
 local j = load(id)
 local shut = j and j.s == 'READY' and open_slots(group_of(j)) == ''
-if not j or j.s ~= 'READY' or shut or braked(id, j) or (j.rs and not due(j)) then
+if not j or j.s ~= 'READY' or shut or braked(id, j) or early(id, j) or (j.rs and not due(j)) then
   if shut then rq_empty(j.q)
   elseif j and j.s ~= 'RUNNING' then
     rq_hide(id, j)

@@ -6,7 +6,6 @@ local had = life[3] and life[3] ~= '' and life[3]  -- the job that the last call
 local host = life[9] or ''
 local passed = {}  -- groups of which all was left to workers of other hosts: see hosts
 local ended  -- how the worker's job has: 'done' or 'failed'
-local DAY = 86400000
 
 -- What a worker must know to run the job.
 local function grant(id, j)
@@ -32,6 +31,7 @@ end
 
 -- Every few seconds, and when it is idle: the worker lives. Those that nobody heard of for a day are forgotten.
 local function beat()
+  local DAY = 86400000
   call('HSET', key('w', worker), 'seen', now, 'beat', now)
   call('ZADD', P .. 'workers', now, worker)
   call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - DAY)

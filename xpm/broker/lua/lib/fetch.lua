@@ -145,7 +145,7 @@ local function fetch(outcome)
   end
   slots = open_slots(slots)
   local left, head, j
-  if not shut then left, head, j = unbraked(best) end
+  if not shut then left, head, j = unhindered(best) end
   more = more or left
   local id, group = head and head.id, head and head.group
   if id then

@@ -9,11 +9,11 @@ local function edge_state(state)
   return BLOCKS[state] and '3' or '1'
 end
 
--- The successors of a job that went from `from` to `to` hear of it over the continuation list.
+-- The successors of a job that went from `from` to `to` hear of it over the continuation list: first of all that it is done
+-- no more, since until then one that is READY passes for one that may start (see `look_up`).
 local function spread(id, from, to)
-  if edge_state(from) ~= edge_state(to) and call('EXISTS', key('out', id)) == 1 then
-    call('RPUSH', P .. 'todo', 'S' .. id .. ':0')
-  end
+  if edge_state(from) == edge_state(to) or call('EXISTS', key('out', id)) == 0 then return end
+  if from == 'DONE' then call('LPUSH', P .. 'todo', 'U' .. id .. ':0') else call('RPUSH', P .. 'todo', 'S' .. id .. ':0') end
 end
 
 -- The reasons `held` to hold a job, with `reason` among them (`on`) or not.
@@ -124,10 +124,12 @@ local function place_in(index)
   return places[index]
 end
 
--- Tell the successors of `id`, from the `offset`-th on, what its state now is.
-local function settle(id, offset, state)
+-- Tell the successors of `id`, from the `offset`-th on, what its state now is: `state`, or as an entry of `kind` says.
+local function settle(id, offset, state, kind)
+  local push = state and 'RPUSH' or 'LPUSH'  -- what this call begins comes behind all entries, those of U above all
+  kind = kind or 'S'
   if budget <= 0 then
-    call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. offset)
+    call(push, P .. 'todo', kind .. id .. ':' .. offset)
     return
   end
   local allowed = budget
@@ -139,7 +141,7 @@ local function settle(id, offset, state)
     edge(string.sub(data, i * 36 + 1, i * 36 + 32), struct.unpack('>I4', data, i * 36 + 33), target, id)
   end
   budget = budget - found
-  if found == allowed then call('LPUSH', P .. 'todo', 'S' .. id .. ':' .. (offset + found)) end
+  if found == allowed then call(push, P .. 'todo', kind .. id .. ':' .. (offset + found)) end
 end
 
 -- The ids of `wanted` inputs of job `id`, which has `total`, from the `index`-th on.
@@ -150,19 +152,34 @@ local function inputs(id, total, index, wanted)
   return ids
 end
 
--- Register the edges of `child` to its inputs, from the `index`-th on.
-local function register(child, index)
+-- The edges of `child` to its inputs, from the `index`-th on: `R`, register them; `L`, those that are say what the inputs'
+-- states now are.
+local function register(child, index, kind)
   local total = tonumber(call('HGET', key('j', child), 'n') or 0)
   local allowed = math.max(0, math.min(budget, total - index))  -- the job may have fewer inputs than it had
-  for i, parent in ipairs(allowed > 0 and inputs(child, total, index, allowed) or {}) do
-    local at = index + i - 1
-    if call('GETRANGE', key('in', child), at, at) == '0' then
-      call('APPEND', key('out', parent), child .. place_in(at))
-      edge(child, at, edge_state(call('HGET', key('j', parent), 's')), parent)
-    end
+  local known = allowed > 0 and call('GETRANGE', key('in', child), index, index + allowed - 1)
+  for i, parent in ipairs(known and inputs(child, total, index, allowed) or {}) do
+    local at, fresh = index + i - 1, string.sub(known, i, i) == '0'
+    if fresh and kind == 'R' then call('APPEND', key('out', parent), child .. place_in(at)) end
+    if fresh == (kind == 'R') then edge(child, at, edge_state(call('HGET', key('j', parent), 's')), parent) end
   end
   budget = budget - allowed
-  if index + allowed < total then call('LPUSH', P .. 'todo', 'R' .. child .. ':' .. (index + allowed)) end
+  if index + allowed < total then call('LPUSH', P .. 'todo', kind .. child .. ':' .. (index + allowed)) end
+end
+
+-- Job `id`, not running, when its edges tell of no input that it is done and is to run again: while news of such stand
+-- first on the list, they may. If it has more inputs than the budget allows, it waits until they have been looked up.
+local function look_up(id, j)
+  if j.n == 0 or string.sub(call('LINDEX', P .. 'todo', 0) or '', 1, 1) ~= 'U' then return j end
+  if j.n <= budget then
+    register(id, 0, 'L')
+    return load(id)
+  end
+  call('SETRANGE', key('in', id), 0, (string.gsub(call('GETRANGE', key('in', id), 0, j.n - 1), '[23]', '1')))
+  call('RPUSH', P .. 'todo', 'L' .. id .. ':0')
+  j.w, j.b = j.n, 0
+  if STARTABLE[j.s] then place(id, j, '', 'w', j.w, 'b', 0) else call('HSET', key('j', id), 'w', j.w, 'b', 0) end
+  return j
 end
 
 -- A capacity was changed: jobs that need more of it than there is are held, those that need no more than that are not.
@@ -197,8 +214,8 @@ local function drain()
     local entry = call('LPOP', P .. 'todo')
     if not entry then return more end
     local kind, name, offset = string.match(entry, '^(.)(.+):(%d+)$')
-    if kind == 'S' then settle(name, tonumber(offset))
-    elseif kind == 'R' then register(name, tonumber(offset))
+    if kind == 'S' or kind == 'U' then settle(name, tonumber(offset), nil, kind)
+    elseif kind == 'R' or kind == 'L' then register(name, tonumber(offset), kind)
     elseif kind == 'A' then outside[#outside + 1] = name
     else refit(kind, name) end
     budget = budget - 1

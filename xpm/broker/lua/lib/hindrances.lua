@@ -1,6 +1,7 @@
 -- hindrances: what keeps ready jobs from being granted, beside nothing. Needs holds, rqlive, slots.
 -- RQ's suspension of all; paused queues; workers that are to end; tasks whose jobs failed alike lately, and the brake.
--- Nearly always there is none of them, and one look at the names says so.
+-- Nearly always there is none of them, and one look at the names says so. And inputs of which the jobs have not heard yet
+-- that they are to run again.
 local hindered = rq_hindered(P .. 'paused', P .. 'dismissed', P .. 'failing', P .. 'brakes')
 
 -- Those of `wanted`, slots or groups in a text, whose jobs may be granted.
@@ -26,11 +27,22 @@ local function braked(id, j)
   return true
 end
 
--- Whether there may be more for the brake to hold; and if not, what `best` finds, which it doesn't hold.
-local function unbraked(best)
+-- Whether an input of the job, which is READY, is not done: then the job is not READY from now on.
+local spare = BUDGET  -- so many edges are looked up for it, beside those that the call settles
+local function early(id, j)
+  budget = BUDGET
+  j = look_up(id, j)
+  spare = spare - BUDGET + budget
+  if j.n > BUDGET and j.s ~= 'READY' then spare = 0 end
+  return j.s ~= 'READY'
+end
+
+-- Whether there may be more for the brake to hold, or that is early; and if not, what `best` finds, which is neither.
+local function unhindered(best)
   for _ = 1, 25 do  -- it may hold so many at once
+    if spare <= 0 then return true end
     local head, j = best()
-    if not head or not braked(head.id, j) then return false, head, j end
+    if not head or not (braked(head.id, j) or early(head.id, j)) then return false, head, j end
   end
   return true
 end

@@ -12,7 +12,7 @@ local function sick()
   end
   if #names >= SICK * 33 - 1 then
     suspects = names
-    call('PEXPIRE', key('sick', pool), DAY)
+    call('PEXPIRE', key('sick', pool), 86400000)
     return true
   end
   return false

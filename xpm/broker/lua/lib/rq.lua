@@ -4,7 +4,6 @@
 -- the waiting ones a transition shows the first 1,000 only; the sweeper adds the rest (repair).
 local NS = string.sub(P, 5, -2)
 local QUEUE_WINDOW, WINDOW = 1000, 10000
-local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}], up to the id
 local REGISTRY = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferred',
   DONE = 'finished', ERROR = 'failed', CANCELLED = 'canceled', LOST = 'failed' }
 local STATUS = { WAITING = 'deferred', HOLD = 'deferred', SCHEDULED = 'deferred', READY = 'queued', RUNNING = 'started',
@@ -39,6 +38,7 @@ end
 
 -- Write a job's hash: whole, or (`known`: it is there) only what changed.
 local function rq_hash(id, j, known, ...)
+  local CALL = '\148\183xpm_workers.execute.run\192\145\217\032'  -- msgpack of ["...run", nil, [id], {}], up to the id
   local name = 'rq:job:' .. rq_id(id)
   if known then
     call('HSET', name, ...)
@@ -103,6 +103,7 @@ end
 
 -- The registries of ended jobs: the oldest leaves the window, with its hash. (Looked at now and then.)
 local function rq_end(id, j, known, registry, status, since)
+  local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
   local name = rq_registry(registry, j.q)
   rq_hash(id, j, known, 'status', status, 'ended_at', at(since))
   local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
