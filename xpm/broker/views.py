@@ -24,7 +24,7 @@ _CHUNK = 500
 _AHEAD = 1000
 
 SICK = 3
-"""So many different jobs that died in a row as soon as they had begun, and their pool gets no more (see `hosts.lua`)."""
+"""So many different jobs that died in a row as soon as they had begun, and their pool gets no more (see `lua/lib/served.lua`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ local function sick()
     call('DEL', key('sick', pool))
     return false
   end
-  if #names >= SICK * 33 - 1 then
+  if #names >= LIMITS.row then
     suspects = names
     call('PEXPIRE', key('sick', pool), 86400000)
     return true
@@ -22,11 +22,11 @@ end
 -- has a job can when it has ended.
 local function elsewhere(group)
   local found, slot, needs = '', parts_of(group)
-  local names = call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - math.max(SILENT, lease), 'LIMIT', 0, LOOK)
+  local names = call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - math.max(SILENT, lease), 'LIMIT', 0, LIMITS.look)
   for _, name in ipairs(names) do
     local v = call('HMGET', key('w', name), 'host', 'slots', 'pool', 'i', 'b')
     local row = v[1] and v[1] ~= host and serves(v[2] or '', slot) and (call('GET', key('sick', v[3] or '')) or '')
-    if row and #row < SICK * 33 - 1 and not exceeds(needs, v[1]) and not call('ZSCORE', P .. 'dismissed', name) then
+    if row and #row < LIMITS.row and not exceeds(needs, v[1]) and not call('ZSCORE', P .. 'dismissed', name) then
       if v[5] == group or ((v[4] or '') ~= '' and rouse(name, group)) then return 'idle' end  -- the first: it was rung
       found = 'busy'
     end

@@ -103,7 +103,6 @@ end
 
 -- The registries of ended jobs: the oldest leaves the window, with its hash. (Looked at now and then.)
 local function rq_end(id, j, known, registry, status, since)
-  local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years
   local name = rq_registry(registry, j.q)
   rq_hash(id, j, known, 'status', status, 'ended_at', at(since))
   local TEN_YEARS = 315360000  -- registries are cleaned by score: entries of ours expire in ten years

@@ -1,6 +1,7 @@
 -- served: whether a worker could take a group's jobs now. Needs ready, rqlive.
-local SICK = 3  -- so many different jobs that died in a row as soon as they had begun, and a pool gets no more
-local LOOK = 100  -- workers that are looked at, the last heard of first
+-- `row`: as long is the list of three different jobs that died in a row as soon as they had begun, and a pool gets no more;
+-- `look`: workers that are looked at, the last heard of first.
+local LIMITS = { row = 3 * 33 - 1, look = 100 }
 
 local function serves(offered, slot)
   if string.find(' ' .. offered .. ' ', ' ' .. slot .. ' ', 1, true) then return true end
@@ -15,9 +16,9 @@ local function attended(slot)
   local queue, found = string.match(slot, '^[^:]+'), false
   if not rq_suspended() and call('HEXISTS', P .. 'paused', queue) == 0 then
     local longest = math.max(SILENT, tonumber(call('HGET', P .. 'meta', 'lease') or 0))
-    for _, name in ipairs(call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - longest, 'LIMIT', 0, LOOK)) do
+    for _, name in ipairs(call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - longest, 'LIMIT', 0, LIMITS.look)) do
       local v = call('HMGET', key('w', name), 'slots', 'pool')
-      found = serves(v[1] or '', slot) and #(call('GET', key('sick', v[2] or '')) or '') < SICK * 33 - 1
+      found = serves(v[1] or '', slot) and #(call('GET', key('sick', v[2] or '')) or '') < LIMITS.row
         and not call('ZSCORE', P .. 'dismissed', name)
       if found then break end
     end
