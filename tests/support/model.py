@@ -722,7 +722,7 @@ class Model:
         job.renewals += 1
         if reached is not None and reached > job.best:
             job.best, job.crashes, job.turns = reached, 0, 0
-        return "cancel" if job.stop else "ok"
+        return {"": "ok", "kill": "stop"}.get(job.stop, "cancel")
 
     def come_due(self, id: str) -> None:
         """The moment of a job has come."""
