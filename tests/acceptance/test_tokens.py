@@ -624,10 +624,14 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 
-def writes(_=None):
+def writes(timeout=0):
     try:
-        with lock("forked").write().acquire(timeout=0): return "free"
+        with lock("forked").write().acquire(timeout=timeout): return "free"
     except TimeoutError: return "held"
+
+def waits():
+    for _ in range(2):
+        with lock("forked").read(): pass
 
 def left_by_a_child():
     try:
@@ -641,9 +645,10 @@ def left_by_a_child():
 def forked():
     with lock("forked").write():
         with get_context("fork").Pool(1) as pool: within = pool.apply(writes)
-        late = get_context("fork").Pool(1)
-    with late: after = late.apply(writes)
-    return [within, left_by_a_child(), after, writes()]
+        patient = get_context("fork").Process(target=waits)
+        patient.start()
+    patient.join(30)
+    return [within, left_by_a_child(), writes(30), patient.exitcode]
 
 class Forks(Task):
     def execute(self): return forked()
@@ -651,9 +656,12 @@ class Forks(Task):
 
 
 def test_a_forked_process_holds_nothing_of_what_its_parent_does_and_frees_nothing(lab: Lab) -> None:
-    body = "with experiment('forks'):\n    print(Forks.C().submit().result())\nprint(forked())\n"
-    write(lab, "forks.py", FORKED + body)
-    assert lab.ok("run", "forks.py").splitlines() == ["['held', 'held', 'free', 'free']"] * 2
+    body = "with experiment('forks'):\n    done = Forks.C().submit()\n    print(done.result())\nprint(forked())\n"
+    write(lab, "forks.py", FORKED + body + "print(done.job.stderr.read_text(), file=sys.stderr)\n")
+    done = lab.run("run", "forks.py")
+    assert done.stdout.splitlines() == ["['held', 'held', 'free', 0]"] * 2, done.stderr
+    told = "xpm: lock('forked').write() was held when this process was forked: lock('forked').read() waits for its end"
+    assert done.stderr.splitlines().count(told) == 2
 
 
 COROUTINES = """

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, cast
 
 from xpm.core.lengths import seconds
-from xpm.core.requirement import Need, check_order
+from xpm.core.requirement import ALL, Need, check_order
 from xpm.core.session import PRIORITIES, active, open_anywhere
 from xpm.errors import SubmissionError, UsageError, WouldDeadlock
 
@@ -99,6 +99,9 @@ _entered: list[_Entered] = []
 
 In a forked process also those of its parent, which it has no part in.
 """
+
+_told: set[_Entered] = set()
+"""Of its parent's, those that this process has said it may wait for."""
 
 
 class _Required:
@@ -187,6 +190,8 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
     if fresh:
         check_order([need for need, _ in held], fresh, required[0])
         _check_others([each for each in here if not each.of(task)], fresh)
+        if timeout is None:
+            _tell_inherited(fresh)
         way: Any = session if hasattr(session, "acquire") else _elsewhere()
         grip = way.acquire(fresh, timeout, priority)
         found |= dict.fromkeys(fresh, cast(Grip, grip))
@@ -248,6 +253,18 @@ def _check_others(others: Iterable[_Entered], wanted: Iterable[Need]) -> None:
             "event loop, and so the other, for ever; put each such block into a function of its own, and await "
             "asyncio.to_thread(function)"
         )
+
+
+def _tell_inherited(wanted: Iterable[Need]) -> None:
+    """Says, once, what may be waited for in vain: a parent that waits for its child in a block does not leave it."""
+    inherited = [each for each in tuple(_entered) if each.process != os.getpid() and each not in _told]
+    for need, block in ((need, block) for need in wanted for block in inherited):
+        for other, _ in block.held:
+            if other.resource == need.resource and (need.kind != "l" or ALL in (need.amount, other.amount)):
+                told = f"{other} was held when this process was forked: {need} waits for its end"
+                sys.stderr.write(f"xpm: {told}\n")
+                _told.add(block)
+                return
 
 
 def _task() -> object:
