@@ -16,6 +16,7 @@ from xpm.broker.views import RunView, Views
 from xpm.cli.control import downwards
 from xpm.cli.render import Screen
 from xpm.cli.touch import Touched, preview
+from xpm.core.callbacks import OnCompleted
 from xpm.core.state import State
 
 ADA = "ada@host"
@@ -369,6 +370,14 @@ def test_no_brake_where_it_is_off(
     off = Broker(server.client(), broker.namespace, brake=0)
     off.submit(run, [entry(number) for number in range(30)])
     failing(off, hands, 25)
+    assert views.brakes() == [] and hands.claim().claim
+
+
+def test_no_brake_on_callbacks_which_are_of_one_task_whoever_wrote_them(
+    braking: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    braking.submit(run, [entry(number)._replace(task=OnCompleted.__xpmid__) for number in range(9)])
+    failing(braking, hands, 8)
     assert views.brakes() == [] and hands.claim().claim
 
 
