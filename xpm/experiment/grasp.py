@@ -11,6 +11,7 @@ import secrets
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TypeVar
@@ -46,6 +47,11 @@ class Grasp:
         self._link = Link(workspace, settings, voice)
         self._voice = voice
         self._verbose = settings.verbose
+        self._unlock()
+        _grasps.add(self)
+
+    def _unlock(self) -> None:
+        """In a forked process nobody is left who would give the lock back that a thread of its parent had just taken."""
         self._lock = threading.Lock()
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
@@ -112,6 +118,17 @@ class Grasp:
             self._link.broker.free(name)
         except BrokerError:  # its lease runs out instead
             return
+
+
+_grasps: weakref.WeakSet[Grasp] = weakref.WeakSet()
+
+
+def _unlock_all() -> None:
+    for grasp in tuple(_grasps):
+        grasp._unlock()  # pyright: ignore[reportPrivateUsage]  # of this module
+
+
+os.register_at_fork(after_in_child=_unlock_all)
 
 
 class Heard:
