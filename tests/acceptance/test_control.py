@@ -91,7 +91,7 @@ if __name__ == "__main__":
     with experiment("busy"):
         for n in range(400):
             Slow.C(n=n, size=Size.C(layers=2), kind="busy", until=gate).submit()
-            time.sleep(pause)
+            time.sleep(pause)  # it is to be in the midst of it when it is cancelled
 """
 
 

@@ -678,7 +678,9 @@ async def own(name, turns=1):
 
 def alone():
     with index:
-        inside.append("alone"); most.append(len(inside)); time.sleep(0.01); inside.pop()
+        inside.append("alone"); most.append(len(inside))
+        time.sleep(0.01)  # for others to come in, if they wrongly may
+        inside.pop()
 
 async def child():
     with index: return await asyncio.create_task(own("index"))

@@ -200,8 +200,7 @@ class Worker(RQWorker):
             self.broker.depart(self.name)
             self.unsubscribe()
             self.register_death()
-        # The broker may be gone, or RQ's thread with it; the sweepers of others do the rest.
-        except Exception as error:
+        except Exception as error:  # the broker is gone, or RQ's thread: the sweepers of others do the rest
             log.warning("not signed off: %s", error)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -225,7 +224,7 @@ class Worker(RQWorker):
     def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
         """RQ's thread goes on, whatever keeps it from the broker: RQ's own ends it when a connection is late."""
         log.debug("RQ's commands are not heard: %s", exc)
-        time.sleep(RESUBSCRIBE)
+        time.sleep(RESUBSCRIBE)  # nobody tells when the broker is to be reached again
 
     def _idle(self, due: float | None) -> None:
         """Wait for the bell, or until a job is due; the call that follows is the heartbeat."""

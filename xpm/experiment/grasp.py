@@ -47,10 +47,10 @@ class Grasp:
         self._link = Link(workspace, settings, voice)
         self._voice = voice
         self._verbose = settings.verbose
-        self._unlock()
+        self.unlock()
         _grasps.add(self)
 
-    def _unlock(self) -> None:
+    def unlock(self) -> None:
         """In a forked process nobody is left who would give the lock back that a thread of its parent had just taken."""
         self._lock = threading.Lock()
 
@@ -125,7 +125,7 @@ _grasps: weakref.WeakSet[Grasp] = weakref.WeakSet()
 
 def _unlock_all() -> None:
     for grasp in tuple(_grasps):
-        grasp._unlock()  # pyright: ignore[reportPrivateUsage]  # of this module
+        grasp.unlock()
 
 
 os.register_at_fork(after_in_child=_unlock_all)
