@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xpm.core.tags import tag
     from xpm.errors import (
         BrokerError,
+        BrokerStalled,
         BrokerUnreachable,
         BrokerUnsuitable,
         ConfigError,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerError",
+    "BrokerStalled",
     "BrokerUnreachable",
     "BrokerUnsuitable",
     "Config",

@@ -78,6 +78,10 @@ class BrokerUnreachable(BrokerError):
     """No connection to the broker."""
 
 
+class BrokerStalled(BrokerUnreachable):
+    """The broker answers, and takes no changes until somebody helps it: its disk or memory is full, its replicas are away."""
+
+
 class RunForgotten(BrokerError):
     """The broker has lost its memory, and with it the run that jobs were submitted to: it must be opened again."""
 

@@ -824,6 +824,37 @@ def test_local_workers_that_die_are_started_again(script: Script) -> None:
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
 
 
+def test_a_broker_that_takes_no_changes_is_waited_for(
+    script: Script, start_server: Callable[..., Server]
+) -> None:
+    told = "fewer replicas are there than its min-replicas-to-write (NOREPLICAS: "
+    server = start_server()
+    script.environ["XPM_BROKER"] = server.url
+    process = script.start(4, 60)
+    until(lambda: len(script.ledger) == 2)
+    with server.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+        script.go()
+        assert process.stderr is not None
+        while told not in (line := process.stderr.readline()):
+            assert line
+        assert line.endswith("): waiting for that to be mended; no job is lost\n")
+        doctor = subprocess.run(
+            (sys.executable, "-m", "xpm.cli", "doctor"),
+            cwd=script.folder,
+            env=script.environ,
+            capture_output=True,
+            text=True,
+        )
+        assert doctor.returncode == 1 and f"the broker takes no changes: {told}" in " ".join(
+            doctor.stdout.split()
+        )
+        client.config_set("min-replicas-to-write", 0)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err
+    assert script.ledger == [0, 1, 2, 3] and "no changes" not in err
+
+
 def test_a_shared_broker_that_goes_away_is_waited_for(
     script: Script, start_server: Callable[..., Server]
 ) -> None:
@@ -833,11 +864,16 @@ def test_a_shared_broker_that_goes_away_is_waited_for(
     until(lambda: len(script.ledger) == 2)
     server.kill()
     assert process.stderr is not None
+    killed = time.monotonic()
     for told in ("does not answer: waiting for it", "answers again, after"):
         while told not in (line := process.stderr.readline()):
             assert line
         if told.startswith("does"):
+            away = time.monotonic() - killed
             server.start()
+    assert float(line.rpartition("after ")[2].removesuffix(" s\n")) >= away - 0.1, (
+        "it counts from the kill on"
+    )
     script.go()
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (0, "{'sum': 6, 'count': 4}\n"), err

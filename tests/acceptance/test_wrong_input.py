@@ -44,6 +44,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int, said: str) -> N
         (["logs", " "], "which job?"),
         (["show", "Slwo"], "'Slwo' is no job and no task with one; did you mean 'Slow'?"),
         (["logs", "Slow/zz"], "is no job and no task with one"),
+        (["show", "demo"], "'demo' is no job but an experiment; xpm jobs -e demo lists its jobs"),
         (["attach", "dmo"], "no experiment 'dmo' in"),
         (["attach", "dmo"], "; did you mean 'demo'?"),
         (["cancel", "dmo"], "no experiment 'dmo'; did you mean 'demo'?"),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
 from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
-from xpm.errors import BrokerError, BrokerUnreachable, MessageError, XpmError
+from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable, MessageError, XpmError
 from xpm.moments import Moment
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
@@ -157,7 +157,7 @@ class Serving:
     def trouble(self, error: BrokerError) -> None:
         """The broker failed a call: say so, and start it again if it is ours."""
         self._complaint.say(error)
-        if not isinstance(error, BrokerUnreachable):
+        if isinstance(error, BrokerStalled) or not isinstance(error, BrokerUnreachable):
             return
         try:
             self._means.revive()

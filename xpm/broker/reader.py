@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.keys import prefix
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.broker.refusals import as_ours
+from xpm.errors import BrokerError
 from xpm.types import Namespace, short
 
 SCHEMA = 1
@@ -54,10 +53,8 @@ class Reader:
         """Run a plain read, with the client's errors made ours."""
         try:
             return question()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
         except RedisError as error:
-            raise BrokerError(f"the broker refused a question: {error}") from error
+            raise as_ours(error, "a question") from error
 
     def block(self, question: Callable[[float], T], timeout: float) -> T:
         """Ask what blocks on the server, until it brings something or `timeout` seconds have passed.

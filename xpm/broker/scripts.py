@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.broker.line import Call, Line
 from xpm.broker.linking import link
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.broker.refusals import as_ours
+from xpm.errors import BrokerError
 
 BUDGET = 250
 """Edges that one call settles at most; the rest goes on a list that the next calls go on with."""
@@ -88,7 +87,7 @@ class Scripts:
         """Run a script; `args` are its ARGV from 2 on.
 
         Raises:
-            BrokerUnreachable: there is no connection.
+            BrokerUnreachable: there is no connection, or the server takes no changes (`BrokerStalled`).
             StaleEpoch: the caller must greet the server first.
             BrokerError: the server refused the call.
         """
@@ -106,7 +105,7 @@ class Scripts:
         Some are on their way while earlier ones are being answered, and `calls` are made meanwhile.
 
         Raises:
-            BrokerUnreachable: there is no connection.
+            BrokerUnreachable: there is no connection, or the server takes no changes (`BrokerStalled`).
             BrokerError: the server refused a call.
         """
         line = Line(self._client.connection_pool)
@@ -149,11 +148,9 @@ class Scripts:
         """The client's errors, made ours; a server that is no master any more is left."""
         try:
             yield
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise BrokerUnreachable(f"the broker does not answer: {error}") from error
         except RedisError as error:
             if _READ_ONLY in str(error):  # no master any more: its successor may have come to its address
                 self._client.connection_pool.disconnect()
             if str(error).startswith(STALE):
                 raise StaleEpoch(str(error)) from error
-            raise BrokerError(f"the broker refused '{name}': {error}") from error
+            raise as_ours(error, f"'{name}'") from error

@@ -199,6 +199,7 @@ def _broker(reach: Reach) -> Iterator[Finding]:
             yield _program()
             return
     from xpm.broker.connect import check, open_client, safe
+    from xpm.broker.refusals import stalled
 
     with open_client(reach.url, patience=PATIENCE) as client:
         try:
@@ -206,10 +207,15 @@ def _broker(reach: Reach) -> Iterator[Finding]:
         except BrokerError as error:
             yield Finding("broker", "problem", str(error), _cure(reach))
             return
+        trouble = stalled(client, "xpm:nothing")
     what = "shared" if reach.shared else "the workspace's own"
     yield Finding(
         "broker", "ok", f"{safe(reach.url)} ({what}, {'off' if warnings else 'on'}: append-only file)"
     )
+    if trouble is not None:
+        yield Finding(
+            "broker", "problem", str(trouble), "mend that; until then jobs stand still, and none is lost"
+        )
     for warning in warnings:
         yield Finding("broker", "note", warning, "CONFIG SET appendonly yes, and appendonly yes in its file")
     if (reach.settings.workspace / MARKER).is_file():

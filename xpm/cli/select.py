@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -90,6 +91,10 @@ def find(text: str, workspace: Workspace, views: Views | None) -> Found:
     found = _all(wanted, workspace, views)
     if not found and not wanted.task:
         found = _all(Wanted(text, text, ""), workspace, views)  # a task may be called Face
+    if not found and views is not None and views.runs(text):
+        raise UsageError(
+            f"{text!r} is no job but an experiment; {shlex.join(('xpm', 'jobs', '-e', text))} lists its jobs"
+        )
     if not found and not wanted.digits:
         close = nearest(wanted.task, sorted({last_name(task) for task in views.tasks()} if views else ()))
         raise UsageError(

@@ -19,7 +19,7 @@ from xpm.broker.idle import BUSY, script_name
 from xpm.broker.reader import Reader
 from xpm.broker.views import Views
 from xpm.core.lengths import duration
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable
 from xpm.experiment.commands import Commands
 from xpm.experiment.localpool import LocalPool
 from xpm.experiment.voice import Voice
@@ -39,6 +39,12 @@ TIMEOUT = 15.0
 
 PATIENCE = (0.2, 5.0)
 """The first and the longest pause, in seconds, before a shared broker that is away is asked again."""
+
+REST = 1.0
+"""Seconds between two tries while a broker takes no changes."""
+
+ANEW = 60.0
+"""Seconds after which it is told again that a broker takes no changes."""
 
 GLANCE = 0.4
 """Seconds for which a broker that may not be there is tried."""
@@ -65,8 +71,12 @@ class Link:
         self._pause = PATIENCE[0]
         self._pools: dict[str, LocalPool] = {}
         self._given_up = False
+        self._heard = time.monotonic()
+        """When it was last heard, or asked anew; by the steady clock, as the next."""
         self._away: float | None = None
-        """Since when a shared broker has not answered, by the steady clock."""
+        """Since when a shared broker has not answered."""
+        self._stalled = float("-inf")
+        """When it last took no changes."""
 
     @property
     def embedded(self) -> bool:
@@ -141,20 +151,30 @@ class Link:
         """
         if self._given_up:
             raise error
-        if self.embedded:
+        if isinstance(error, BrokerStalled):
+            self._rest(error)
+        elif self.embedded:
             self._voice.say(f"the workspace's server went away ({error}): starting it again")
             self._url = self._server().ensure()
             self._looked = 0.0
             self.serve()
         else:
             if self._away is None:
-                self._away = time.monotonic()
+                self._away = self._heard  # the client has tried for a while before it gave up
                 self._voice.say(f"{self.url} does not answer: waiting for it; no job is lost")
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENCE[1])
         if self._given_up:
             raise error
-        self.reopen()
+        if not isinstance(error, BrokerStalled):
+            self.reopen()
+
+    def _rest(self, error: BrokerStalled) -> None:
+        """Waits a while for a broker that is to be helped; it may answer questions meanwhile."""
+        if time.monotonic() - self._stalled > ANEW:
+            self._voice.say(f"{error}: waiting for that to be mended; no job is lost")
+        time.sleep(REST)
+        self._stalled = time.monotonic()
 
     def answered(self) -> None:
         """The broker is there, as whoever calls this has just seen."""
@@ -162,6 +182,7 @@ class Link:
         if self._away is not None:
             self._voice.say(f"{self.url} answers again, after {duration(time.monotonic() - self._away)}")
             self._away = None
+        self._heard = time.monotonic()
 
     def give_up(self) -> None:
         """Whoever still waits for the broker, on another thread, hears that it is away."""
@@ -183,6 +204,8 @@ class Link:
             BrokerUnreachable: it had not answered then.
         """
         startable = self.embedded
+        if self._away is None:
+            self._heard = time.monotonic()
         while True:
             try:
                 answer = question()

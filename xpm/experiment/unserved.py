@@ -104,7 +104,7 @@ class Unserved:
     def _tell(self, slot: str, count: int) -> None:
         queue, _, version = slot.rpartition(":")
         start = self._link.commands.xpm("worker", "start", "--queue", queue)
-        waiting = f"{jobs(count)} {agree(count, 'wait')}"
+        waiting = f"{jobs(count)}{' or more' if count == COUNTED else ''} {agree(count, 'wait')}"
         workers = self._workers()
         struck = [worker for worker in workers if worker.suspects and worker.offers(queue, int(version))]
         if struck:
