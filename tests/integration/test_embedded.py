@@ -23,7 +23,9 @@ from waiting import until
 
 from xpm.broker import binary, claim, embedded
 from xpm.broker.embedded import Embedded
-from xpm.errors import BrokerError, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
+from xpm.broker.reader import Reader
+from xpm.broker.refusals import stalled
+from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
 from xpm.settings import places
 from xpm.types import Namespace
 
@@ -390,12 +392,16 @@ def fill(disk: Path) -> Path:
 
 @pytest.mark.root
 def test_a_full_disk_refuses_writes_and_recovers(server: Embedded, small_disk: Path):
-    with connect(server.ensure()) as client:
+    url = server.ensure()
+    with connect(url) as client:
         client.set("before", 1)
         full = fill(small_disk)
         with pytest.raises(redis.RedisError, match="MISCONF"):
             for _ in range(1000):
                 client.set("during", "x" * 10_000)
+        Reader(client, Namespace("questions")).hello()
+        assert isinstance(stalled(client, "nothing"), BrokerStalled)
+        assert server.ensure() == url and not server.status().silence
         full.unlink()
 
         def writable() -> bool:

@@ -70,7 +70,9 @@ class Server:
                 return "silent"
             except OSError:
                 return "refused"
-        if reply.startswith(b"+PONG"):
+        if reply.startswith(
+            (b"+PONG", b"-MISCONF")
+        ):  # with a full disk it refuses this, too, and answers questions
             return "ready"
         return "loading" if reply.startswith(b"-LOADING") else "refused"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from xpm.cli.options import Options
 from xpm.cli.render import clean
-from xpm.errors import BrokerUnreachable, WorkspaceError
+from xpm.errors import BrokerStalled, BrokerUnreachable, WorkspaceError
 from xpm.settings import MARKER, Settings, load, places
 
 if TYPE_CHECKING:
@@ -165,6 +165,8 @@ class Reach:
                 if self.shared:
                     check(first, url)  # before a script of ours runs there
                 kind(first, self.workspace.namespace, lease=lease).hello()
+            except BrokerStalled:
+                raise
             except BrokerUnreachable as error:
                 where = self.settings.source("broker") if self.shared else "the workspace's own"
                 why = str(error).removeprefix(f"{safe(url)}: ").rstrip(".")
@@ -201,6 +203,6 @@ def _answers(path: str) -> bool:
         try:
             probe.connect(path)
             probe.sendall(b"PING\r\n")
-            return probe.recv(64).startswith(b"+PONG")
+            return probe.recv(64).startswith((b"+PONG", b"-MISCONF"))  # the latter with a full disk
         except OSError:
             return False
