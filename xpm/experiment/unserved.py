@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from xpm.broker.silence import clock, silent
 from xpm.broker.views import WorkerView
@@ -31,7 +32,7 @@ class Unserved:
         self._voice = voice
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
-        """Slots, pauses, and `SUSPENDED`."""
+        """Slots, pauses, pools that get no more, and `SUSPENDED`."""
         self._looked = float("-inf")
 
     @property
@@ -50,13 +51,26 @@ class Unserved:
             return
         self._looked = now
         self._tell_stopped()
-        found = self._find()
-        self._since = {slot: self._since.get(slot, now) for slot in found}
-        for slot, count in found.items():
+        slots = self._link.broker.slots()
+        workers = self._workers() if slots else []
+        nobodys = [slot for slot in slots if not any(_serves(worker, slot) for worker in workers)]
+        struck = {
+            slot: those for slot in nobodys if (those := [one for one in workers if _struck(one, slot)])
+        }
+        for slot, those in struck.items():
+            self._tell_struck(slot, those)
+        # Their successors get as long to start as any worker.
+        self._await([slot for slot in nobodys if slot not in struck], workers, now)
+
+    def _await(self, slots: Sequence[str], workers: Sequence[WorkerView], now: float) -> None:
+        """Tells of the slots that nobody has served for a while, and in which jobs of the run wait."""
+        counts = {slot: count for slot in slots if slot not in self._told and (count := self._count(slot))}
+        self._since = {slot: self._since.get(slot, now) for slot in counts}
+        for slot, count in counts.items():
             if now - self._since[slot] >= PATIENCE:
                 del self._since[slot]
                 self._told.add(slot)
-                self._tell(slot, count)
+                self._tell(slot, count, workers)
 
     def _tell_stopped(self) -> None:
         """Tells of queues that are paused, and of workers that are suspended: people do that, and forget it."""
@@ -82,15 +96,8 @@ class Unserved:
                 f'    rq resume -u "$({commands.xpm("broker", "url")})"'
             )
 
-    def _find(self) -> dict[str, int]:
-        """How many jobs are ready in which slot, 'queue:class', of those that nobody serves and that weren't told."""
-        slots = [slot for slot in self._link.broker.slots() if slot not in self._told]
-        workers = self._workers() if slots else []
-        nobodys = [slot for slot in slots if not any(_serves(worker, slot) for worker in workers)]
-        counts = {slot: self._count(slot) for slot in nobodys}
-        return {slot: count for slot, count in counts.items() if count}
-
     def _count(self, slot: str) -> int:
+        """How many jobs of the run are ready in a slot, 'queue:class'; `COUNTED` at most."""
         views = self._link.views
         return sum(
             job is not None and self._run.token in job.runs for job in views.jobs(views.ready(slot, COUNTED))
@@ -101,15 +108,10 @@ class Unserved:
         now, lease = clock(self._link.broker), self._link.settings.lease
         return [worker for worker in self._link.views.workers() if not silent(worker, now, lease)]
 
-    def _tell(self, slot: str, count: int) -> None:
+    def _tell(self, slot: str, count: int, workers: Sequence[WorkerView]) -> None:
         queue, _, version = slot.rpartition(":")
         start = self._link.commands.xpm("worker", "start", "--queue", queue)
-        waiting = f"{jobs(count)}{' or more' if count == COUNTED else ''} {agree(count, 'wait')}"
-        workers = self._workers()
-        struck = [worker for worker in workers if worker.suspects and worker.offers(queue, int(version))]
-        if struck:
-            self._tell_struck(queue, waiting, struck)
-            return
+        waiting = _waiting(count)
         served = {one.rpartition(":")[0] for worker in workers for one in worker.slots}
         if served & {queue, "*"}:
             what = (
@@ -119,7 +121,13 @@ class Unserved:
             what = f"no worker serves the queue '{queue}', in which {waiting}"
         self._voice.say(f"{what}: start one with\n    {start}")
 
-    def _tell_struck(self, queue: str, waiting: str, struck: list[WorkerView]) -> None:
+    def _tell_struck(self, slot: str, struck: Sequence[WorkerView]) -> None:
+        """Says once of each pool, by its jobs, that it gets no more."""
+        queue = slot.rpartition(":")[0]
+        told = f"{slot} {sorted({worker.suspects for worker in struck})}"
+        if told in self._told or not (count := self._count(slot)):
+            return
+        self._told.add(told)
         hosts = sorted({worker.host for worker in struck})
         died = ", ".join(dict.fromkeys(job[:8] for worker in struck for job in worker.suspects))
         commands = [self._link.commands.xpm("worker", "drain", *hosts)]
@@ -129,9 +137,19 @@ class Unserved:
             cure = "end these workers, and start others, with"
             commands.append(self._link.commands.xpm("worker", "start", "--queue", queue))
         self._voice.say(
-            f"{waiting} in the queue '{queue}', and the workers on {', '.join(hosts)} get no jobs, since {died} died "
+            f"{_waiting(count)} in the queue '{queue}', and the workers on {', '.join(hosts)} get no jobs, since {died} died "
             f"there as soon as they had begun: {cure}\n    " + "\n    ".join(commands)
         )
+
+
+def _waiting(count: int) -> str:
+    return f"{jobs(count)}{' or more' if count == COUNTED else ''} {agree(count, 'wait')}"
+
+
+def _struck(worker: WorkerView, slot: str) -> bool:
+    """Whether it would serve a slot, had not too many jobs died on its host."""
+    queue, _, version = slot.rpartition(":")
+    return bool(worker.suspects) and worker.offers(queue, int(version))
 
 
 def _serves(worker: WorkerView, slot: str) -> bool:
