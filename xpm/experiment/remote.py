@@ -15,36 +15,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from xpm.broker.broker import Entry, Outcome
-from xpm.broker.control import CHANGED, Tally
 from xpm.broker.touch import touch
 from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
-from xpm.core.message import PAYLOAD_VERSION, type_keys
+from xpm.core.message import type_keys
 from xpm.core.naming import last_name
 from xpm.core.plan import Plan
-from xpm.core.requirement import Need, needs_text, refuse_excess
-from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
-from xpm.core.submission import Prepared
-from xpm.core.wishes import wishes_of
 from xpm.core.words import plural
 from xpm.errors import NotSubmitted
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
 from xpm.experiment.ending import Left
+from xpm.experiment.entries import Entries
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
-from xpm.experiment.grasp import declare
 from xpm.experiment.leavings import leavings
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
 from xpm.experiment.results import result_of
+from xpm.experiment.steered import steer
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
@@ -66,9 +61,6 @@ INHERITED = "inherited"
 ANEW = ("new", "retried")
 """What became of jobs that begin anew with this run."""
 
-PART = 100
-"""Jobs that are noted and sent while the broker is busy with those before."""
-
 
 class Remote:
     """One experiment, as it deals with the broker."""
@@ -79,27 +71,28 @@ class Remote:
         self._link = Link(under.workspace, under.settings, under.voice)
         self._began = time.monotonic()
         self._types: dict[str, bytes] = {}
+        """The packed descriptions of all classes that the broker has to know, by their key."""
         self._code: Code | None = None
         self._run: Tracked | None = None
+        self._entries: Entries | None = None
         self._unserved: Unserved | None = None
         self._codes: dict[JobId, str] = {}
         self._before: set[JobId] = set()
         self._stood: list[Entry] = []
         """What had failed before, or was held, of what is submitted now."""
-        self._capacities: dict[str, int] = {}
         self._today = Today(under.settings.project, under.workspace)
 
     # Submitting
 
     def submit(self, items: Iterable[Item]) -> None:
         """Submits tasks that have no record; there is at least one."""
-        self._submit(self._entry(item, None) for item in items)
+        self._submit((item, None) for item in items)
 
     def settle(self) -> None:
         """Submits the tasks that have one."""
         done: list[Done]
         done, self._gathering.done = self._gathering.done, []
-        self._submit(self._entry(item, proof) for item, proof in done)
+        self._submit(done)
 
     def rank(self) -> None:
         """Tells which jobs are parts of longer chains than was known when they went out."""
@@ -156,13 +149,14 @@ class Remote:
         if self._run is not None:
             self._gathering.grow(self._run.directory.children())
 
-    def _submit(self, entries: Iterator[Entry]) -> None:
+    def _submit(self, items: Iterable[tuple[Item, Proof | None]]) -> None:
         first = self._run is None
         run = self._run = self._run or self._open()
+        self._entries = self._entries or Entries(self._under, self._gathering, self._link, run, self._types)
         if first:
             self._link.fit()
         self._link.serve()
-        self._send(run, self._noted(entries, run.directory))
+        self._send(run, self._entries.noted(items))
         self._link.confirm()
         if first:
             run.directory.add_commit(self._origin(run.name))
@@ -191,58 +185,6 @@ class Remote:
             broker.release(held, person())
         for task in tasks:
             self._under.voice.say(f"the brake on {last_name(task)} is off: this run tries its jobs again")
-
-    def _noted(self, entries: Iterator[Entry], directory: RunDirectory) -> Iterator[Entry]:
-        """The same entries, each noted in the run's directory before the broker hears of it."""
-        while part := list(islice(entries, PART)):
-            directory.add(part, self._types)
-            yield from part
-
-    def _entry(self, item: Item, proof: Proof | None) -> Entry:
-        prepared, options = item
-        for key in prepared.types:
-            if key not in self._types:
-                self._types[key] = prepared.types[key].pack()
-        under = self._under
-        return Entry(
-            prepared.id,
-            prepared.task,
-            prepared.label,
-            prepared.payload,
-            tuple([ref.id for ref in prepared.dependencies]),
-            prepared.tags,
-            options.queue or under.settings.queue,
-            PAYLOAD_VERSION,
-            under.priority if options.priority is None else options.priority,
-            *(("recorded", proof.fence, proof.code) if proof else ("no", "", "")),
-            self._wishes(prepared, options),
-        )
-
-    def _wishes(self, prepared: Prepared, options: SubmitOptions) -> Mapping[str, str | int]:
-        wishes = wishes_of(options, self._server_time, resumable=prepared.resumable)
-        if rank := self._gathering.chains.rank(prepared.id):
-            wishes = {**wishes, "ch": rank}
-        if options.requires:
-            wishes = {**wishes, "rs": self._needs(prepared.label, options.requires)}
-        return wishes
-
-    def _server_time(self, here: float) -> float:
-        """What the server's clock shows when this host's shows `here`."""
-        assert self._run is not None, "entries are made for a run"
-        return here + self._run.ahead
-
-    def _needs(self, label: str, needs: tuple[Need, ...]) -> str:
-        """What a job needs, after the broker has been told of each token."""
-        assert self._run is not None, "entries are made while they go out"
-        # What seems too much is asked about again: the capacity may have been raised since.
-        fresh = [need for need in needs if need.amount > self._capacities.get(need.resource, -1)]
-        if fresh:
-            found = self._link.ask(lambda: declare(self._link.broker, fresh, self._under.voice))
-            self._capacities |= found
-            for need in fresh:
-                self._run.directory.add_resource(need.resource, found[need.resource])
-        refuse_excess(self._capacities, needs, label)
-        return needs_text(needs)
 
     def _hear(self, gone: dict[JobId, Entry], entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """Counts what was done before; a result that the broker believes in and that is gone is to be made again."""
@@ -348,60 +290,34 @@ class Remote:
             self.tell(view, self.left(), time.monotonic() - self._began)
         raise Left(CANCELLED)
 
-    def states(self, ids: Sequence[JobId]) -> Mapping[JobId, State]:
-        """The states of jobs, asked now."""
-        link = self._connected()
-        found = link.ask(lambda: link.views.states(ids))
-        return {job: one[0] if one else State.WAITING for job, one in zip(ids, found, strict=True)}
-
     def left(self) -> list[Unfinished]:
         """The jobs that are not DONE; what failed first comes first."""
         self.look_for_children()
         link, ids = self._connected(), list(self._gathering.jobs)
         return link.ask(lambda: unfinished(link.views, self._under.workspace, ids))
 
+    def states(self, ids: Sequence[JobId]) -> Mapping[JobId, State]:
+        """The states of jobs, asked now."""
+        found = self.act(lambda link: link.views.states(ids))
+        return {job: one[0] if one else State.WAITING for job, one in zip(ids, found, strict=True)}
+
     def steer(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
         """Does what a person wants with jobs; returns how many it changed."""
-        link = self._connected()
-        return link.ask(lambda: self._steered(verb, jobs, value))
-
-    def _steered(self, verb: Verb, jobs: Sequence[JobId], value: int) -> int:
-        broker, views, who = self._link.broker, self._link.views, person()
-        if verb == "release" and value:  # of a task: also what the brake has not come upon yet
-            tasks = {self._gathering.jobs[job].task for job in jobs if job in self._gathering.jobs}
-            broker.lift(sorted(tasks & {brake.task for brake in views.brakes()}))
-        if verb == "rerun":
-            below = views.downstream(jobs, 1 << 30) if value else {}
-            done = [job for job, state in below.items() if state is State.DONE]
-            jobs = [JobId(job) for job in views.ordered([*jobs, *done])]
-        if verb == "cancel":
-            tally: Tally = broker.cancel(self._run.run.serial if self._run else "", jobs, who)._asdict()
-        elif verb == "priority":
-            tally = broker.priority(jobs, value, who)
-        else:
-            tally = {
-                "hold": broker.hold,
-                "kill": broker.kill,
-                "release": broker.release,
-                "rerun": broker.rerun,
-                "retry": broker.retry,
-            }[verb](jobs, who)
-        broker.settle()
-        return sum(count for word, count in tally.items() if word in CHANGED)
+        serial = self._run.run.serial if self._run else ""
+        tasks = {self._gathering.jobs[job].task for job in jobs if job in self._gathering.jobs}
+        return self.act(lambda link: steer(link, serial, verb, jobs, tasks, value))
 
     def touched(self, jobs: Sequence[JobId]) -> Touch:
         """What a change of jobs touches besides them."""
-        link = self._connected()
-        return link.ask(lambda: touch(link.views, jobs))
+        return self.act(lambda link: touch(link.views, jobs))
 
     def explain(self, job: JobId) -> list[str]:
         """Why a job is not running, in sentences."""
-        link = self._connected()
         module: Any = importlib.import_module("xpm.experiment.explaining")  # few scripts need it
-        return link.ask(lambda: module.why(link.broker, link.views, job))
+        return self.act(lambda link: module.why(link.broker, link.views, job))
 
     def act(self, act: Callable[[Link], T]) -> T:
-        """Does something that has to do with no job of this experiment, on an open link."""
+        """Does something at the broker, on an open link."""
         link = self._connected()
         return link.ask(lambda: act(link))
 
