@@ -7,7 +7,6 @@ the command line; where each value came from is kept for `xpm doctor`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
 import tomllib
@@ -18,6 +17,7 @@ from typing import Any
 
 import platformdirs
 
+from xpm.core.spelling import nearest
 from xpm.errors import SettingsError
 
 PREFIX = "XPM_"
@@ -300,16 +300,16 @@ def _environment(environ: Mapping[str, str], base: Path) -> Iterator[tuple[str, 
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in _READ or variable != variable.upper():
-            raise SettingsError(f"{variable}: no such setting{_nearest(name, PREFIX)}")
+            raise SettingsError(
+                f"{variable}: no such setting{_nearest(name, lambda known: PREFIX + known.upper())}"
+            )
         if value:
             yield name, _Raw(value, variable, base)
 
 
-def _nearest(name: str, prefix: str = "") -> str:
+def _nearest(name: str, written: Callable[[str], str] = str) -> str:
     """The known name that is most like `name`, else all of them, as the source would write them."""
-    names = difflib.get_close_matches(name, _READ, n=1)
-    shown = [prefix + (known.upper() if prefix else known) for known in names or sorted(_READ)]
-    return f"; did you mean {shown[0]!r}?" if names else f"; there are {', '.join(shown)}"
+    return nearest(name, _READ, written) or f"; there are {', '.join(map(written, sorted(_READ)))}"
 
 
 def _value(name: str, raw: _Raw) -> Any:

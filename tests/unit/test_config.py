@@ -109,7 +109,7 @@ def test_a_description_holds_parameters_and_runs_nothing() -> None:
     [
         ({"lr": "x"}, "Train.lr: expected float, got 'x'"),
         ({"lr": True}, "Train.lr: expected float, got True"),
-        ({"modle": 3}, "Train.modle: no such parameter; did you mean model?"),
+        ({"modle": 3}, "Train.modle: no such parameter; did you mean 'model'?"),
         ({"zzz": 3}, "Train.zzz: no such parameter; it has model, lr, kind, base, names, version, weights"),
         ({"names": {"a": [1, "b"]}}, "Train.names['a'][1]: expected int, got 'b'"),
         ({"version": "2"}, "Train.version: is a constant ('1')"),

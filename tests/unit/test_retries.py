@@ -85,7 +85,7 @@ def test_causes_of_a_newer_version_are_kept() -> None:
             "retries: delay: expected seconds, a text like '2h' or a timedelta, got -1",
         ),
         ({"times": 1, "on": ()}, "retries: on: names nothing"),
-        ({"times": 1, "on": "ooom"}, "retries: on: 'ooom': did you mean 'oom'?"),
+        ({"times": 1, "on": "ooom"}, "retries: on: 'ooom'; did you mean 'oom'?"),
         ({"times": 1, "on": "exit:300"}, "retries: on: 'exit:300': the status of a process is at most 255"),
         (
             {"times": 1, "on": int},

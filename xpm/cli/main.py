@@ -13,6 +13,7 @@ import click
 
 from xpm.cli.options import Group, Options
 from xpm.cli.render import clean
+from xpm.core.spelling import nearest
 from xpm.errors import XpmError
 from xpm.standard import open_missing
 from xpm.statuses import DETACHED, FAILED, USAGE, of_error
@@ -133,7 +134,7 @@ def _complain(message: str) -> None:
 
 def _usage(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
-        close = f"; did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
+        close = nearest(error.option_name, error.possibilities or ())
         number = error.option_name[1:].replace(".", "", 1).isdigit()
         message = f"no option '{error.option_name}'{', and no number below 0 is possible here' if number else close}"
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, collected
 from xpm.core.retries import Retries
 from xpm.core.session import SubmitOptions
+from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
 
 NAMES = SubmitOptions._fields
@@ -27,10 +27,8 @@ def options_of(given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
         SubmissionError: there is no such option, or a value is impossible; the message doesn't name the task.
     """
     for name in unknown:
-        near = difflib.get_close_matches(name, NAMES, n=1)
         raise SubmissionError(
-            f"no option {name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}")
+            f"no option {name!r}{nearest(name, NAMES) or '; there are ' + ', '.join(NAMES)}"
         )
     queue, priority, requires, retries, timeout, not_before = given
     policy = None if retries is None else Retries.of(retries)

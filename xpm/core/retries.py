@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self, cast
 
 from xpm.core.lengths import seconds
+from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
 
 MENDABLE = ("exception", "exit", "signal", "oom", "timeout", "lost", "disk")
@@ -178,9 +178,8 @@ def _cause(given: object) -> str:
                 return given
             raise SubmissionError(f"retries: on: {given!r}: the status of a process is at most 255")
     names = [*MENDABLE, *NAMED_ONLY, "exit:75"]
-    near = difflib.get_close_matches(str(given), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected an exception, or one of {', '.join(names)}"
-    raise SubmissionError(f"retries: on: {given!r}: {hint}")
+    hint = nearest(str(given), names) or f": expected an exception, or one of {', '.join(names)}"
+    raise SubmissionError(f"retries: on: {given!r}{hint}")
 
 
 def _names_exception(text: str) -> bool:

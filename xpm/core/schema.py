@@ -6,7 +6,6 @@ its first use: forward references in annotations can be resolved by then.
 
 from __future__ import annotations
 
-import difflib
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from xpm.core.fields import UNSET, Field, PathGenerator, Role
 from xpm.core.info import Described, Description
 from xpm.core.kinds import Kind, Mismatch, Unsupported, kind_of, shown
 from xpm.core.naming import class_name
+from xpm.core.spelling import nearest
 from xpm.errors import ConfigError
 
 RESERVED = frozenset(
@@ -185,10 +185,8 @@ class Schema:
 
     def unknown(self, name: str) -> str:
         """The message for a parameter that doesn't exist, with the nearest name that does."""
-        near = difflib.get_close_matches(name, self.fields, n=1)
-        if near:
-            return f"{self.label}.{name}: no such parameter; did you mean {near[0]}?"
-        return f"{self.label}.{name}: no such parameter; it has {', '.join(self.fields) or 'none'}"
+        hint = nearest(name, self.fields) or f"; it has {', '.join(self.fields) or 'none'}"
+        return f"{self.label}.{name}: no such parameter{hint}"
 
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         """The stored parameters without a value."""

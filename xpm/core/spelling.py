@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: `; did you mean 'gpu'?`, or nothing."""
+def nearest(name: str, names: Iterable[str], written: Callable[[str], str] = str) -> str:
+    """The end of a message about an unknown name: `; did you mean 'gpu'?`, as the user would have written it, or nothing."""
     difflib: Any = importlib.import_module("difflib")  # only for mistakes
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f"; did you mean '{written(close[0])}'?" if close else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import time
 from collections import Counter
 
+from xpm.core.spelling import nearest
 from xpm.errors import UsageError, WorkspaceError
 from xpm.experiment.ending import status_of
 from xpm.experiment.gathering import newest, plan_of
@@ -85,5 +85,4 @@ def _nearest(name: str, workspace: Workspace) -> str:
         known = os.listdir(workspace.experiment_dir(name).parent)
     except FileNotFoundError:
         return ""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return nearest(name, known)
