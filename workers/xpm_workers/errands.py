@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import secrets
 import socket
 import threading
@@ -41,6 +40,7 @@ from xpm.core.outputs import Output
 from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.state import State
 from xpm.errors import BrokerError, JobError, MessageError, XpmError
+from xpm.here import this_host
 from xpm_workers import frames
 from xpm_workers.frames import Frame
 from xpm_workers.offspring import Asked, Offspring
@@ -66,7 +66,7 @@ class Errands:
         self._apart = apart
         self._broker: Broker | None = None
         self._lock = threading.Lock()
-        self.offspring = Offspring(workspace, f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
+        self.offspring = Offspring(workspace, f"{this_host()}-{os.getpid()}-{secrets.token_hex(4)}")
 
     @property
     def broker(self) -> Broker:
@@ -153,7 +153,7 @@ class _Errand:
 
     def _obey(self, frame: Frame) -> None:
         if frame[0] == "acquire" and not self._wish:
-            self._wish = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+            self._wish = f"{this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
             needs = tuple(Need(*values) for values in frame[1])
             waiting = threading.Thread(
                 target=self._wait, args=[needs, *frame[2:]], name="xpm-wait", daemon=True
@@ -229,7 +229,7 @@ class _Errand:
                 self._wish,
                 needs_text(needs),
                 priority=priority,
-                host=socket.gethostname(),
+                host=this_host(),
                 facts={"what": claim.label},
                 job=claim.id,
                 execution=claim.execution,

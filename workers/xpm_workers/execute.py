@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import time
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from xpm.broker.views import Views
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.state import State
 from xpm.errors import JobFailed, WorkspaceError
+from xpm.here import this_host
 from xpm.settings import load
 from xpm.types import Namespace
 from xpm.workspace.layout import Workspace
@@ -64,7 +64,7 @@ def run(job: str) -> None:
         burst=True, pool="rq", freeze_limit=settings.freeze_limit,
     )  # fmt: skip
     nursery = Nursery(duty.workspace)
-    host = socket.gethostname()
+    host = this_host()
     name = f"{namespace}.{host}.{os.getpid()}-{secrets.token_hex(3)}"
     # What its host has for itself is counted there.
     broker.enrol(name, {"host": host, "pid": os.getpid(), "rq": str(current.worker_name or "")})

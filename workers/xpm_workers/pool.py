@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
@@ -16,6 +15,7 @@ from xpm.broker.connect import check, open_client
 from xpm.broker.embedded import Embedded
 from xpm.broker.poolfile import PoolFile
 from xpm.errors import BrokerUnreachable, SettingsError, WorkspaceError, XpmError
+from xpm.here import this_host
 from xpm.settings import Settings, load, places
 from xpm.workspace.fitness import hindrance
 from xpm.workspace.layout import Workspace
@@ -122,7 +122,7 @@ def _serve(given: argparse.Namespace) -> int:
         settings.grace,
         given.burst,
         # In containers pools may have one host's name and one process id, at the same time or one after the other.
-        f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}",
+        f"{this_host()}.{os.getpid()}.{secrets.token_hex(3)}",
         settings.freeze_limit,
         brake=settings.brake,
     )

@@ -5,8 +5,6 @@ See `xpm_workers.process` for why the process does not do so itself.
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +14,7 @@ from xpm.broker.broker import Claim
 from xpm.broker.broker import Failure as ToldFailure
 from xpm.core.message import TypeInfo, parameters
 from xpm.errors import MessageError
+from xpm.here import this_host, this_user
 from xpm.workspace.attempts import Attempt, Failure, write_attempt
 from xpm.workspace.directory import DURABLE_AFTER, JobDirectory, Overtaken, Removed
 from xpm.workspace.paths import job_dir
@@ -25,8 +24,6 @@ from xpm_workers import frames
 from xpm_workers.further import budget_left, covered
 from xpm_workers.running import Ended, ended_by
 from xpm_workers.stops import Stop
-
-_HOST = os.uname().nodename
 
 
 class Interrupted(Exception):
@@ -142,8 +139,8 @@ class Premises:
             types=self._types,
             execution=claim.execution,
             attempt=claim.attempt,
-            host=_HOST,
-            user=_USER,
+            host=this_host(),
+            user=this_user(),
             worker=self._worker,
             pid=ended.pid,
             started=started,
@@ -178,7 +175,7 @@ class Premises:
             n=claim.attempt,
             execution=claim.execution,
             fence=claim.fence,
-            host=_HOST,
+            host=this_host(),
             worker=self._worker,
             started=float(said.get("started", self._began)),
             ended=float(said.get("ended", time.time())),
@@ -197,13 +194,3 @@ def _type(packed: bytes) -> TypeInfo:
 
 def _disk(error: OSError | Removed) -> ToldFailure:
     return ToldFailure("disk", type(error).__name__, str(error))
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-_USER = _user()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
 from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
 from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable, MessageError, XpmError
+from xpm.here import this_host
 from xpm.moments import Moment
 from xpm.mounts import on_network
 from xpm.types import Fence, Namespace
@@ -37,7 +37,6 @@ log = logging.getLogger("xpm.worker")
 
 T = TypeVar("T")
 
-_HOST = os.uname().nodename
 
 UNREACHED = 3
 """Exit status of a worker that was stopped while the broker was away: there is nobody to sign off with."""
@@ -262,7 +261,7 @@ class Serving:
             return ended
         self.unfit = reason
         self._orders.obey(Wish.LEAVE)
-        return Ended("returned", text=f"{_HOST}: {reason}")
+        return Ended("returned", text=f"{this_host()}: {reason}")
 
     def _pulse(self, lease: Lease) -> Callable[[], None]:
         """Keeps the lease while the directory of a job is made, which may mean to copy much.

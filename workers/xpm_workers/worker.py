@@ -23,6 +23,7 @@ from xpm.broker.broker import Broker, Reply
 from xpm.broker.connect import open_client
 from xpm.broker.names import WORKER
 from xpm.errors import BrokerError, XpmError
+from xpm.here import this_host
 from xpm_workers import frames
 from xpm_workers.board import Board
 from xpm_workers.commands import obey
@@ -42,7 +43,7 @@ RESUBSCRIBE = 1.0
 
 def worker_name(duty: Duty, pid: int) -> str:
     """The name of a worker on this host, and of no other worker: containers may share a host's name, and process ids."""
-    return f"{duty.namespace}.{socket.gethostname()}.{pid}-{duty.pool.rpartition('.')[2]}"
+    return f"{duty.namespace}.{this_host()}.{pid}-{duty.pool.rpartition('.')[2]}"
 
 
 class _Roused(BaseException):
@@ -177,7 +178,7 @@ class Worker(RQWorker):
         except (RedisError, ValueError) as error:  # the second: a worker of this name is alive
             raise BrokerError(f"not registered with RQ: {error}") from error
         facts = {
-            "host": socket.gethostname(),
+            "host": this_host(),
             "pid": os.getpid(),
             "pool": self.duty.pool,
             "slots": self.duty.slots,

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import secrets
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 from xpm.errors import BrokerUnreachable, WorkspaceError
+from xpm.here import this_host, this_user
 
 FORMAT = 1
 
@@ -30,13 +29,6 @@ def _read_line(path: str) -> str:
         return ""
 
 
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What `broker.json` says: where the server is, and who may use it."""
@@ -44,11 +36,11 @@ class Claim:
     namespace: str
     socket: str
     data: str
-    host: str = field(default_factory=gethostname)
+    host: str = field(default_factory=this_host)
     machine: str = field(default_factory=lambda: _read_line("/etc/machine-id"))
     boot: str = field(default_factory=lambda: _read_line("/proc/sys/kernel/random/boot_id"))
     uid: int = field(default_factory=os.getuid)
-    user: str = field(default_factory=_user)
+    user: str = field(default_factory=this_user)
     pid: int = 0
     """0 until the server has answered for the first time."""
     start: float = field(default_factory=time.time)

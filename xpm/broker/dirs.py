@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from pathlib import Path
 
 from xpm.errors import BrokerUnreachable
+from xpm.here import this_host
 from xpm.mounts import on_network
 from xpm.settings import Places
 from xpm.types import Namespace
@@ -59,7 +59,7 @@ def data(places: Places, namespace: Namespace) -> Path:
     Raises:
         BrokerUnreachable: It can't be made.
     """
-    name = f"{namespace}@{socket.gethostname()}"
+    name = f"{namespace}@{this_host()}"
     if not on_network(places.state):
         return private(places.state / "brokers" / name)
     return private(private(_LASTING / f"xpm-{os.getuid()}") / name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ from xpm.cli.reach import PATIENCE, Reach
 from xpm.cli.render import Cell, Screen, print_json
 from xpm.cli.words import ago, moment, size
 from xpm.errors import BrokerError, UsageError
+from xpm.here import this_host
 
 if TYPE_CHECKING:
     import psutil
@@ -254,9 +254,9 @@ def takeover(context: click.Context) -> None:
     )
     reach.embedded.takeover()
     if reach.options.json:
-        print_json(host=gethostname())
+        print_json(host=this_host())
     else:
-        print(f"the workspace's server is now this host's: {gethostname()}")
+        print(f"the workspace's server is now this host's: {this_host()}")
 
 
 @command("url")

@@ -22,7 +22,7 @@ from xpm.core.spelling import nearest
 from xpm.core.state import PENDING, State
 from xpm.core.words import plural
 from xpm.errors import UsageError, XpmError
-from xpm.person import person
+from xpm.here import person
 
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView

@@ -19,7 +19,7 @@ from xpm.core.session import PRIORITIES
 from xpm.core.state import PENDING, State
 from xpm.core.words import plural
 from xpm.errors import XpmError
-from xpm.person import person
+from xpm.here import person
 from xpm.statuses import FAILED
 
 if TYPE_CHECKING:

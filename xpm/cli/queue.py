@@ -16,7 +16,7 @@ from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.core.words import plural
 from xpm.errors import UsageError
-from xpm.person import person
+from xpm.here import person
 from xpm.settings import QUEUE_NAME, is_queue
 
 if TYPE_CHECKING:

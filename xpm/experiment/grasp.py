@@ -6,7 +6,6 @@ What is held is kept by a thread that renews its lease; a process that dies lose
 from __future__ import annotations
 
 import os
-import platform
 import secrets
 import sys
 import threading
@@ -26,10 +25,10 @@ from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
+from xpm.here import this_host, this_user
 from xpm.moments import Moment
 from xpm.settings import Settings, load
 from xpm.workspace.layout import Workspace
-from xpm.workspace.rundir import user
 
 T = TypeVar("T")
 
@@ -70,7 +69,7 @@ class Grasp:
 
     def _acquired(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         end = None if timeout is None else time.monotonic() + timeout
-        name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             with self._lock:
                 if not self._link.open:
@@ -104,8 +103,8 @@ class Grasp:
                 name,
                 needs_text(needs),
                 priority=priority,
-                host=platform.node(),
-                facts={"user": user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
+                host=this_host(),
+                facts={"user": this_user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
             )
 
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -23,6 +22,7 @@ from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable
 from xpm.experiment.commands import Commands
 from xpm.experiment.localpool import LocalPool
 from xpm.experiment.voice import Voice
+from xpm.here import this_host
 from xpm.settings import Settings, places
 from xpm.workspace.layout import Workspace
 
@@ -299,5 +299,5 @@ class Link:
             *(["--embedded"] if self.embedded else []),
         ]
         environ = {**os.environ, "XPM_BROKER": self._url}  # not an argument: it may hold a password
-        log = self.workspace.log_dir / f"{socket.gethostname()}.log"
+        log = self.workspace.log_dir / f"{this_host()}.log"
         return LocalPool(file, log, command, self.settings, environ, self._voice)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import secrets
 import sys
 import time
@@ -45,12 +44,12 @@ from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
 from xpm.experiment.waiting import Care
 from xpm.experiment.watching import detached, interrupted, watch
-from xpm.person import person
+from xpm.here import person, this_host, this_user
 from xpm.statuses import CANCELLED
 from xpm.types import JobId
 from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
-from xpm.workspace.rundir import Child, Origin, RunDirectory, user
+from xpm.workspace.rundir import Child, Origin, RunDirectory
 from xpm.workspace.snapshot import snapshot
 
 T = TypeVar("T")
@@ -215,8 +214,8 @@ class Remote:
         origin = self._origin(name)
         folder = under.workspace.experiment_dir(under.experiment) / name
         facts = {
-            "host": platform.node(),
-            "user": user(),
+            "host": this_host(),
+            "user": this_user(),
             "pid": os.getpid(),
             **self._started(),
             "folder": str(folder),

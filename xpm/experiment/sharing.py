@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xpm.core.requirement import MOST
 from xpm.errors import ConfigError, UsageError
-from xpm.person import person
+from xpm.here import person
 from xpm.settings import QUEUE_NAME, is_queue
 
 if TYPE_CHECKING:

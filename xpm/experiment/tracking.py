@@ -15,7 +15,7 @@ from xpm.core.state import ENDED, State
 from xpm.errors import RunForgotten, WorkspaceError
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import AWAITED
-from xpm.person import person
+from xpm.here import person
 from xpm.types import JobId
 from xpm.workspace.rundir import RunDirectory
 

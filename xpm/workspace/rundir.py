@@ -9,7 +9,6 @@ What running jobs submit stands in files of the same kinds, one for each worker 
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import platform
@@ -25,6 +24,7 @@ from xpm import started
 from xpm.broker.broker import Entry
 from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
+from xpm.here import this_host, this_user
 from xpm.types import JobId, Scalar
 from xpm.workspace.paths import CHILDREN, END
 
@@ -300,8 +300,8 @@ def _facts(origin: Origin) -> dict[str, Any]:
         "directory": os.getcwd(),
         "commit": None,
         "diff": None,
-        "host": platform.node(),
-        "user": user(),
+        "host": this_host(),
+        "user": this_user(),
         "pid": os.getpid(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -323,14 +323,6 @@ def _packages() -> dict[str, str]:
                 package, _, version = name.removesuffix(".dist-info").partition("-")
                 found.setdefault(package, version)
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
-
-
-def user() -> str:
-    """The name of the user who runs this."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 def _git(project: Path, *arguments: str) -> bytes | None:
