@@ -203,7 +203,10 @@ def test_a_script_waits_for_a_capacity_that_somebody_has_lowered(lab: Lab) -> No
         (["lock", "show", "none"], "no lock 'none'"),
         (["token", "set", "gpu", "many"], "expected a whole number from 0 to 1000000, got 'many'"),
         (["token", "set", "a b", "1"], "token 'a b': a name has letters"),
-        (["token", "set", "gpu", "1", "--host", "x"], "token gpu counts for all hosts together"),
+        (
+            ["token", "set", "gpu", "1", "--host", "x"],
+            "token gpu is counted for all hosts together, not per host",
+        ),
     ],
 )
 def test_wrong_use_is_told_in_one_line(lab_with_gpu: Lab, words: list[str], said: str) -> None:

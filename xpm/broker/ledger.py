@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from xpm.broker.broker import Broker
 from xpm.broker.reader import Reader
 from xpm.broker.resources import Resources
 from xpm.broker.views import Views
 from xpm.broker.wire import unpack
-from xpm.core.requirement import Need, capacities_of, differing, needs_of
+from xpm.core.requirement import OTHERWISE, Need, capacities_of, differing, needs_of
+from xpm.errors import UsageError
 from xpm.types import short
 
 TURN = 1 << 40
@@ -255,6 +257,36 @@ def declare(broker: Resources, needs: Sequence[Need]) -> tuple[dict[str, int], l
     each = [name for name, capacity in found.items() if name.startswith("h.") and capacity >= 0]
     most = {name: stock.capacity for name, stock in Ledger(broker).stock(each).items()}
     return found | most, differing(needs, found)
+
+
+_WAYS = {"t": "for all hosts together", "h": "per host"}
+"""How a token of a kind is counted."""
+
+
+def set_capacity(broker: Broker, resource: str, capacity: int, host: str | None = None) -> int | None:
+    """Gives a token another capacity, or makes it; the jobs that it holds or lets go are so when this returns.
+
+    Args:
+        broker: is told.
+        resource: `t.gpu`, or `h.gpu` for one that each host has for itself.
+        capacity: how much there is from now on.
+        host: only on this one.
+
+    Returns:
+        What it was; None of a new token.
+
+    Raises:
+        UsageError: it is counted in the other way, for all hosts or per host.
+    """
+    kind, _, name = resource.partition(".")
+    if broker.declare({resource: 0})[resource] == OTHERWISE:
+        other = "h" if kind == "t" else "t"
+        raise UsageError(f"token {name} is counted {_WAYS[other]}, not {_WAYS[kind]}")
+    if host is not None and kind == "t":
+        raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
+    before = broker.resize(resource, capacity, host or "")
+    broker.settle()
+    return None if before < 0 else before
 
 
 def _amount(one: Holding, resource: str) -> int:

@@ -66,34 +66,23 @@ def set_token(context: click.Context, name: str, capacity: int, host: str | None
     Nothing is taken back: when less is left than is in use, nothing is granted until use is within it. Jobs that need
     more than there is are held, and come back when it is raised again.
     """
+    from xpm.broker.ledger import set_capacity
+
     reach = Reach(options_of(context))
     reach.say_where()
     checked_name(name, "token")
-    known = _ledger(reach).resources()
-    found = next((one for one in known if one.need.name == name and one.need.kind in "th"), None)
-    if found is None:
-        kind = "h" if per_host or host else "t"
-    else:
-        kind = found.need.kind
-        if kind == "t" and (per_host or host):
-            raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
+    ledger = _ledger(reach)
+    per_host = per_host or host is not None or ledger.resource(f"h.{name}") is not None
+    resource = f"{'h' if per_host else 't'}.{name}"
+    before = set_capacity(reach.broker, resource, capacity, host)
     if host and host not in {one.host for one in reach.views.workers()}:
         reach.say(f"no worker is on host {host} now: {name} has this capacity there once one is")
-    before = reach.broker.resize(f"{kind}.{name}", capacity, host or "")
-    reach.broker.settle()
-    held = _ledger(reach).held(f"{kind}.{name}")
+    held = ledger.held(resource)
     if reach.options.json:
-        print_json(
-            token=name,
-            capacity=capacity,
-            before=None if before < 0 else before,
-            held=held,
-            host=host,
-            per_host=kind == "h",
-        )
+        print_json(token=name, capacity=capacity, before=before, held=held, host=host, per_host=per_host)
         return
-    where = f" on {host}" if host else " on each host" if kind == "h" else ""
-    was = "new" if before < 0 else f"was {before}"
+    where = f" on {host}" if host else " on each host" if per_host else ""
+    was = "new" if before is None else f"was {before}"
     on_hold = (
         f"; {plural(held, 'job')} on hold, which {'needs' if held == 1 else 'need'} more" if held else ""
     )

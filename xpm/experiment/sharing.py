@@ -84,7 +84,8 @@ class Sharing(Protocol):
             raise ConfigError(
                 f"token {token.name}: expected a whole number from 0 to {MOST}, got {capacity!r}"
             )
-        return self._with_broker(lambda link: _resize(link, resource, capacity, host))
+        ledger: Any = importlib.import_module("xpm.broker.ledger")  # few scripts need it
+        return self._with_broker(lambda link: ledger.set_capacity(link.broker, resource, capacity, host))
 
     def usage(self, of: Token | Lock) -> Usage:
         """How a token or lock stands now: how much is in use, who holds it, who waits for it, and since when.
@@ -111,20 +112,3 @@ def _resource(of: object, expected: str, kinds: str) -> str:
 def _drain(link: Link, names: tuple[str, ...]) -> int:
     chosen = link.views.named(names) if names else link.views.enrolled()
     return len(link.broker.dismiss([one.name for one in chosen])) if chosen else 0
-
-
-_WAYS = {"t": "for all hosts together", "h": "per host"}
-"""How a token of a kind is counted."""
-
-
-def _resize(link: Link, resource: str, capacity: int, host: str | None) -> int | None:
-    kind, _, name = resource.partition(".")
-    other = "h" if kind == "t" else "t"
-    known = link.broker.declare({resource: 0, f"{other}.{name}": 0})
-    if known[f"{other}.{name}"] >= 0:
-        raise UsageError(f"token {name} is counted {_WAYS[other]}, not {_WAYS[kind]}")
-    if host is not None and kind == "t":
-        raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
-    before = link.broker.resize(resource, capacity, host or "")
-    link.broker.settle()
-    return None if before < 0 else before
