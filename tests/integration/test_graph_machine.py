@@ -760,7 +760,7 @@ class Engine(RuleBasedStateMachine):
         for id, job in self.model.jobs.items():
             found = jobs[id]
             fields = [int(found.get(name, 0)) for name in ("o", "p", "x", "a", "cr", "ls", "rt", "gt")]
-            counts = [job.attempts, job.crashes, job.losses, job.retries, job.turns]
+            counts = [job.attempts, job.crashes, job.losses, job.retries, job.early_ends]
             assert fields == [job.order, job.priority, job.execution, *counts], id
             assert found.get("ah", "") == job.avoids
             assert set(found["v"].split()) == job.wanted

@@ -22,7 +22,7 @@ PENDING = State.WAITING
 
 BLOCKS = {State.ERROR, State.CANCELLED, State.HOLD, State.LOST}
 CRASHES, LOSSES = 3, 10
-TURNS = 10
+EARLY_ENDS = 10
 FAR = 4_000_000_000_000
 """A moment that does not come while a test runs."""
 
@@ -49,7 +49,7 @@ class Job:
     """Host of its last crash."""
     unsure: bool = False
     retries: int = 0
-    turns: int = 0
+    early_ends: int = 0
     best: float = 0.0
     postponed: bool = False
     """A moment lies ahead before which it may not start."""
@@ -81,7 +81,7 @@ class Job:
         return self.policy.split()[1] != "0"
 
     def afresh(self) -> None:
-        self.crashes = self.losses = self.retries = self.turns = 0
+        self.crashes = self.losses = self.retries = self.early_ends = 0
         self.best, self.avoids = 0.0, ""
 
     def wish(self, entry: Entry) -> None:
@@ -656,9 +656,9 @@ class Model:
         if job is None:
             return "fenced"
         job.unsure = False
-        if job.turns + 1 >= TURNS:
+        if job.early_ends + 1 >= EARLY_ENDS:
             return self._unfinished(job, State.ERROR)
-        job.turns += 1
+        job.early_ends += 1
         job.attempts -= 1
         return self._unfinished(job, PENDING)
 
@@ -721,7 +721,7 @@ class Model:
             return "fenced"
         job.renewals += 1
         if reached is not None and reached > job.best:
-            job.best, job.crashes, job.turns = reached, 0, 0
+            job.best, job.crashes, job.early_ends = reached, 0, 0
         return {"": "ok", "kill": "stop"}.get(job.stop, "cancel")
 
     def come_due(self, id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -53,8 +54,18 @@ def test_what_a_part_does_is_kept() -> None:
     assert "if P == '' then\n  call()\nelse\n  P = 'x'\nend\n" in text and "local P = ARGV[1]" in text
 
 
+def local_names(text: str) -> list[str]:
+    found = re.findall(r"^local (?:function )?([\w, ]+)", text, re.MULTILINE)
+    return [name.strip() for several in found for name in several.split(",")]
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_script_has_fewer_local_names_than_lua_allows(name: str) -> None:
-    found = re.findall(r"^local (?:function (\w+)|([\w, ]+))", source(name), re.MULTILINE)
-    count = sum(1 if function else len(several.split(",")) for function, several in found)
+    count = len(local_names(source(name)))
     assert count < 195, "the limit is 200: make a table of some constants, or a function's own of some locals"
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_local_name_of_a_script_means_one_thing(name: str) -> None:
+    twice = [each for each, times in Counter(local_names(source(name))).items() if times > 1]
+    assert not twice, "the later one hides the other from what follows, and is linked wherever that is used"

@@ -6,12 +6,12 @@ local id = ARGV[6]
 local j = held(id, ARGV[7], worker)
 if not j then return fetch('fenced') end
 seen(id, j)
-local count = turns(j)
-if count < TURNS then
-  unfinished(id, j, nil, ARGV[8], 'a', j.a - 1, 'gt', count)
+local ends = early_ends(j)
+if ends < EARLY_ENDS then
+  unfinished(id, j, nil, ARGV[8], 'a', j.a - 1, 'gt', ends)
 else
   call('SET', key('err', id), cmsgpack.pack({ kind = 'exception', type = 'GracefulTimeout', traceback = '',
-    message = count .. ' times in a row it ended itself within a minute and without progress, to be continued' }))
-  unfinished(id, j, 'ERROR', 'ended itself ' .. count .. ' times without progress')
+    message = ends .. ' times in a row it ended itself within a minute and without progress, to be continued' }))
+  unfinished(id, j, 'ERROR', 'ended itself ' .. ends .. ' times without progress')
 end
 return fetch(j.s)

@@ -3,7 +3,7 @@
 -- Nothing is taken back: nothing is granted until use is within it. Jobs that need more are held, those that no longer
 -- do are not. Returns the capacity that was; -1 if there was none.
 local resource, capacity, field = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '' and 'c' or 'c@' .. ARGV[4]
-local before = tonumber(call('HGET', key('res', resource), field) or -1)
+local was = tonumber(call('HGET', key('res', resource), field) or -1)
 call('SADD', P .. 'resources', resource)
 call('HSET', key('res', resource), field, capacity)
 if string.sub(resource, 1, 2) == 'h.' then
@@ -23,4 +23,4 @@ for _, group in ipairs(call('ZRANGE', key('wants', resource), 0, -1)) do
 end
 reopen(resource)
 finish_up()
-return before
+return was

@@ -15,9 +15,9 @@ end
 
 local more = drain()
 local j = load(id)
-local shut = j and j.s == 'READY' and open_slots(group_of(j)) == ''
-if not j or j.s ~= 'READY' or shut or braked(id, j) or early(id, j) or (j.rs and not due(j)) then
-  if shut then rq_empty(j.q)
+local closed = j and j.s == 'READY' and open_slots(group_of(j)) == ''
+if not j or j.s ~= 'READY' or closed or braked(id, j) or early(id, j) or (j.rs and not due(j)) then
+  if closed then rq_empty(j.q)
   elseif j and j.s ~= 'RUNNING' then
     rq_hide(id, j)
     rq_show(id, j, nil, j.s)

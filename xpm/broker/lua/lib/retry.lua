@@ -2,7 +2,7 @@
 -- `ry` of a job is its policy, packed by `xpm.core.retries`: times, delay (ms), factor, longest delay (ms), jitter, causes.
 -- `rt` counts the attempts that it granted, `cr` the crashes, `ls` the hosts and pools lost, `gt` the early ends of a task
 -- that wants to be continued; `pg` is the best progress that a resumable task ever told.
-local TURNS = 10  -- so many times in a row may it end itself, each time soon, and get nowhere
+local EARLY_ENDS = 10  -- so many times in a row may it end itself, each time soon, and get nowhere
 
 -- The delay in ms before further attempt number `n`. A random share is left out: by the clock, since a script's own
 -- random numbers are the same in each call.
@@ -34,7 +34,7 @@ local function survives(j, ended, enough)
 end
 
 -- A task ended itself to be continued: how many times in a row it did so early and without progress.
-local function turns(j)
+local function early_ends(j)
   local EARLY = 60000  -- ms
   return now - tonumber(j.t1) < EARLY and tonumber(j.gt or 0) + 1 or 0
 end
