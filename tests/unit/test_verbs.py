@@ -97,6 +97,20 @@ def test_a_script_names_its_arguments_and_the_parts_it_uses(name: str) -> None:
     assert called - defined - builtin == set()
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_uses_the_parts_that_its_head_names(path: Path) -> None:
+    text = path.read_text()
+    named = re.search(r"Use: ([a-z ]+)|Needs ([a-z, ]+)\.", text)
+    code = re.sub(r"--.*|'[^']*'", "", text)
+    bound = re.findall(r"local (?:function )?([\w, ]+)|for ([\w, ]+) in|\(([\w, ]*)\)\n", code)
+    used = set(re.findall(r"(?<![.\w])\w+", code)) - set(re.findall(r"\w+", str(bound)))
+    for part in re.findall("[a-z]+", named.group(1) or named.group(2)) if named else ():
+        made = re.findall(
+            r"^local (?:function )?([\w, ]+)", (LUA / f"lib/{part}.lua").read_text(), re.MULTILINE
+        )
+        assert used & set(re.findall(r"\w+", str(made))), f"it uses nothing of {part}"
+
+
 def test_the_table_of_keys_is_the_one_in_the_text() -> None:
     rows = re.findall(r"^\| `(\S+?)` \| ([a-z ]+) \|", keys.__doc__ or "", re.MULTILINE)
     examples = {

@@ -1,4 +1,4 @@
--- declare: tokens and locks that are about to be used. Use: needs
+-- declare: tokens and locks that are about to be used. Use: base
 -- ARGV: 2 packed list of {resource, capacity}; what there is keeps its capacity; 0: it is not made.
 -- Returns the capacity of each; -1 where there is none, -2 where a token of that name is counted in the other way.
 local replies, other = {}, { t = 'h', h = 't' }

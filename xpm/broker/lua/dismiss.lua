@@ -1,4 +1,4 @@
--- dismiss: these workers take no further job; they finish theirs, and end. Use: bells rqlive
+-- dismiss: these workers take no further job; they finish theirs, and end. Use: base
 -- ARGV: from 2 on the workers. Returns those that there are. One that is idle is woken, to hear of it.
 local DAY = 86400000
 local found = {}

@@ -1,4 +1,4 @@
--- free: what was acquired comes back, or is waited for no longer. Use: outside
+-- free: what was acquired comes back, or is waited for no longer. Use: outside graph
 -- ARGV: 2 name. Returns 1 if there was anything.
 local found = drop(ARGV[2])
 finish_up()

@@ -1,4 +1,4 @@
--- hold: somebody keeps jobs from starting until they are released. Use: control
+-- hold: somebody keeps jobs from starting until they are released. Use: control holds
 -- ARGV: see control. Words: held; before, as it was held already; running, which goes on; ended.
 return each(function(id, j)
   if not STARTABLE[j.s] then return j.s == 'RUNNING' and 'running' or 'ended' end

@@ -1,4 +1,4 @@
--- lapse: the second look: one that holds tokens or locks outside of a job was not heard of since. Use: terms outside
+-- lapse: the second look: one that holds tokens or locks outside of a job was not heard of since. Use: terms outside graph
 -- ARGV: 2 name, 3 renewal number and 4 time (ms) of the first look, 5 ms that must lie between the two.
 -- Returns 1 if what it held is free.
 local name = ARGV[2]

@@ -1,4 +1,4 @@
--- rank: jobs are parts of longer chains than was known when they were submitted. Use: graph
+-- rank: jobs are parts of longer chains than was known when they were submitted. Use: moves
 -- ARGV: 2 packed list of job and rank in turn (at most 100 of each). Returns how many it changed.
 local wanted, changed = cmsgpack.unpack(ARGV[2]), 0
 for i = 1, #wanted, 2 do

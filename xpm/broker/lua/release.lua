@@ -1,4 +1,4 @@
--- release: somebody lets jobs go that a person or the brake holds. Use: control
+-- release: somebody lets jobs go that a person or the brake holds. Use: control holds
 -- ARGV: see control. Words: released; blocked, as something else still holds it; short, as only a capacity holds it; free,
 -- as none of them held it.
 local LIFTED = { person = true, brake = true }

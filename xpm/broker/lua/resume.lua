@@ -1,4 +1,4 @@
--- resume: jobs of these queues are granted again. Use: ready rqlive
+-- resume: jobs of these queues are granted again. Use: ready
 -- ARGV: 2 the queues, packed. Returns those that were paused. RQ's lists are made right by the sweeper: see refill.
 local AWAKE = 100  -- so many workers are woken for each group of jobs; who finds more wakes others
 local open, fresh = {}, {}

@@ -1,4 +1,4 @@
--- revisit: who waits for tokens is looked at again, whatever was noted. Use: outside
+-- revisit: who waits for tokens is looked at again, whatever was noted. Use: outside graph
 -- ARGV: 2 some groups and 3 some resources, packed. Returns 'ok'.
 -- Called now and then: an order changes with turns, which nobody is told of.
 withdraw()

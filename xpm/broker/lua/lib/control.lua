@@ -1,4 +1,4 @@
--- control: what people do to jobs. Needs holds, rqlive.
+-- control: what people do to jobs. Needs graph.
 -- ARGV: 2 who asks ('' if nobody in particular), 3 packed list of jobs (at most 100).
 local WHO = ARGV[2]
 

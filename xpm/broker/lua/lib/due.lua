@@ -1,4 +1,4 @@
--- due: who is awake when the moment of a job comes. Needs graph.
+-- due: who is awake when the moment of a job comes. Needs moves.
 
 -- How many ms it is until the first moment for which a job waits; '' if none does.
 local function next_due()

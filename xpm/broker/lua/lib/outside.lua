@@ -1,4 +1,4 @@
--- outside: tokens and locks that are held by code, not by a job's requirements. Needs graph.
+-- outside: tokens and locks that are held by code, not by a job's requirements. Needs ready.
 
 -- `name` holds, and waits for, nothing any more.
 local function drop(name)

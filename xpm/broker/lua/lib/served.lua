@@ -1,4 +1,4 @@
--- served: whether a worker could take a group's jobs now. Needs ready, rqlive.
+-- served: whether a worker could take a group's jobs now. Needs bells, rqlive.
 -- `row`: as long is the list of three different jobs that died in a row as soon as they had begun, and a pool gets no more;
 -- `look`: workers that are looked at, the last heard of first.
 local LIMITS = { row = 3 * 33 - 1, look = 100 }

@@ -1,4 +1,4 @@
--- turn: who of those that wait for tokens and locks may have them now (one file, so that it is over 80 lines). Needs served.
+-- turn: who of those that wait for tokens and locks may have them now (one file: over 80 lines). Needs served, ready.
 -- Heads, the next of each group and each holder outside of a job, are looked at in the order in which they are served: by
 -- priority and turn. One that lacks something lets later ones pass, but for what it is first in line for: that is kept
 -- for it, so that a request for all of a token is served while small ones keep coming. One that was overtaken for PATIENCE
