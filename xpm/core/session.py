@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from xpm.core.steering import Steered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -74,8 +74,35 @@ class Job(Steered, Protocol):
         ...
 
 
+class Grip(Protocol):
+    """What was granted of tokens and locks, by whatever way to the broker."""
+
+    @property
+    def fence(self) -> str:
+        """A number as text, of fixed width: that of each later holder is larger."""
+        ...
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was taken away: the holder was not heard of for too long."""
+        ...
+
+    def free(self) -> None:
+        """Gives it back."""
+        ...
+
+
 class Session(Protocol):
     """An open experiment, or the process of a job."""
+
+    @property
+    def required(self) -> tuple[tuple[Need, ...], str]:
+        """What is held for all of its code from its beginning to its end, and the fence of that."""
+        ...
+
+    def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
+        """Waits until `needs` are granted."""
+        ...
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Takes `task`; it must have called `xpm.core.submission.prepare` when it returns."""

@@ -12,30 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import Any
 
 from xpm.core.lengths import seconds
 from xpm.core.requirement import ALL, Need, check_order
-from xpm.core.session import PRIORITIES, active, open_anywhere
+from xpm.core.session import PRIORITIES, Grip, active, open_anywhere
 from xpm.errors import SubmissionError, UsageError, WouldDeadlock
 
 Wait = float | str | timedelta | None
 """How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
-
-
-class Grip(Protocol):
-    """What was granted, by whatever way to the broker."""
-
-    fence: str
-
-    @property
-    def lost(self) -> bool:
-        """Whether it was taken away: the holder was not heard of for too long."""
-        ...
-
-    def free(self) -> None:
-        """Gives it back."""
-        ...
 
 
 class Held:
@@ -180,21 +165,20 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
         priority: higher goes first.
     """
     session = active()
-    required: tuple[tuple[Need, ...], str] = getattr(session, "required", ((), ""))
+    required, fence = ((), "") if session is None else session.required
     task = _task()
     here = [each for each in tuple(_entered) if each.here]
     held = [pair for each in here if each.of(task) for pair in each.held]
-    by_job = [(need, cast(Grip, _Required(required[1]))) for need in required[0]]
+    by_job = [(need, _Required(fence)) for need in required]
     found = {need: outer for need in needs if (outer := _again(need, held + by_job)) is not None}
     fresh = tuple(need for need in needs if need not in found)
     if fresh:
-        check_order([need for need, _ in held], fresh, required[0])
+        check_order([need for need, _ in held], fresh, required)
         _check_others([each for each in here if not each.of(task)], fresh)
         if timeout is None:
             _tell_inherited(fresh)
-        way: Any = session if hasattr(session, "acquire") else _elsewhere()
-        grip = way.acquire(fresh, timeout, priority)
-        found |= dict.fromkeys(fresh, cast(Grip, grip))
+        way = _elsewhere() if session is None else session
+        found |= dict.fromkeys(fresh, way.acquire(fresh, timeout, priority))
     mark = None if task is None else weakref.ref(task)
     entered = _Entered(block, tuple(found.items()), os.getpid(), _here.thread, mark)
     _entered.append(entered)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from xpm.core import session
 from xpm.core.config import Task, reference
-from xpm.core.session import PRIORITIES, ScriptLoaded, Session, SubmitOptions
+from xpm.core.session import PRIORITIES, Grip, ScriptLoaded, Session, SubmitOptions
 from xpm.core.state import ENDED, State
 from xpm.core.steering import Touch, Verb
 from xpm.core.submission import prepare
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from xpm.core.requirement import Need
     from xpm.experiment.calls import Calls, States
     from xpm.experiment.grasp import Grasp
-    from xpm.experiment.holding import Grip
     from xpm.experiment.link import Link
     from xpm.experiment.summary import Unfinished
 
@@ -208,6 +207,11 @@ class Experiment(Steering, Sharing):
         if options.not_before is not None:
             options = settled(options, time.time())
         self._outgoing.put((prepare(task), options))
+
+    @property
+    def required(self) -> tuple[tuple[Need, ...], str]:
+        """Nothing: a script has no requirements."""
+        return (), ""
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
         """Holds tokens and locks for code of the script."""
