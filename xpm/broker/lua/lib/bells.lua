@@ -30,14 +30,15 @@ local function rouse(worker, group)
   return true
 end
 
--- The first idle worker of the slot's lines on whose host there is enough, and that is not on the host `besides`.
-local function idle_for(slot, needs, besides)
+-- The first idle worker of the slot's lines on whose host there is enough, and that is not on the host `besides`, but on
+-- the host `at`, if one is given.
+local function idle_for(slot, needs, besides, at)
   for _, line in ipairs({ key('idle', slot), key('idle', any_queue(slot)) }) do
     for _, worker in ipairs(call('ZRANGE', line, 0, 99)) do
       local v = call('HMGET', key('w', worker), 'host', 'seen')
       if not v[1] then call('ZREM', line, worker)
       elseif now - tonumber(v[2] or 0) >= SILENT then rouse(worker, '')  -- which takes it out of its lines
-      elseif v[1] ~= besides and fits(needs, v[1]) then return worker end
+      elseif v[1] ~= besides and (not at or v[1] == at) and fits(needs, v[1]) then return worker end
     end
   end
 end

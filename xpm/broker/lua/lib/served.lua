@@ -9,21 +9,23 @@ local function serves(offered, slot)
   return most and tonumber(most) >= tonumber(string.match(slot, ':(%d+)$'))
 end
 
--- Whether there is a worker for jobs of the slot: for others nothing is kept, since they may wait for weeks.
+-- Whether there is a worker for jobs of the slot, on the host `at` if one is given: for others nothing is kept, since they
+-- may wait for weeks.
 local attending = {}
-local function attended(slot)
-  if attending[slot] ~= nil then return attending[slot] end
+local function attended(slot, at)
+  local there = slot .. '@' .. (at or '')
+  if attending[there] ~= nil then return attending[there] end
   local queue, found = string.match(slot, '^[^:]+'), false
   if not rq_suspended() and call('HEXISTS', P .. 'paused', queue) == 0 then
     local longest = math.max(SILENT, tonumber(call('HGET', P .. 'meta', 'lease') or 0))
     for _, name in ipairs(call('ZREVRANGEBYSCORE', P .. 'workers', '+inf', now - longest, 'LIMIT', 0, LIMITS.look)) do
-      local v = call('HMGET', key('w', name), 'slots', 'pool')
-      found = serves(v[1] or '', slot) and #(call('GET', key('sick', v[2] or '')) or '') < LIMITS.row
-        and not call('ZSCORE', P .. 'dismissed', name)
+      local v = call('HMGET', key('w', name), 'slots', 'pool', 'host')
+      found = serves(v[1] or '', slot) and (not at or v[3] == at)
+        and #(call('GET', key('sick', v[2] or '')) or '') < LIMITS.row and not call('ZSCORE', P .. 'dismissed', name)
       if found then break end
     end
     found = found or rq_attended(queue)
   end
-  attending[slot] = found
+  attending[there] = found
   return found
 end

@@ -62,14 +62,17 @@ end
 
 -- Of those that `members` contend with, in order and as a worker on `host` sees them: `may` one be served now, and if
 -- not, is that for something that all hosts share (`shut`)? What one that may be served needs is left to it if it is
--- about to take it, which `coming` tells.
-local function survey(members, host, coming)
+-- about to take it, which `coming` tells. `code` asks, not a worker: then no worker need be on the host, and without one
+-- nothing that the host has for itself is kept for jobs.
+local function survey(members, host, coming, code)
   local found, led, kept = heads(members), {}, {}
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
     local needs, possible, hopeless = {}, true, false
+    local absent = code and not head.outside and not attended(head.slot, host)
     for _, need in ipairs(needs_of(head.needs)) do
-      if (need.local_to and not at) or need.amount <= account(need, at).capacity then
+      local there = not need.local_to or not absent
+      if (need.local_to and not at) or (there and need.amount <= account(need, at).capacity) then
         needs[#needs + 1] = need
       else  -- there is not so much of it, or not here: none is kept for it
         possible, hopeless = false, hopeless or head.outside or not need.local_to
@@ -87,7 +90,7 @@ local function survey(members, host, coming)
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
     for _, name in ipairs(heeded and leads and lacks or {}) do kept[name] = true end
-    local takes = head.may and heeded and coming(head)
+    local takes = head.may and heeded and coming(head, host)
     for _, need in ipairs(heeded and needs or {}) do
       local name = name_of(need, at)
       led[name] = true
@@ -125,22 +128,32 @@ end
 -- Those who wait and are no jobs get what they may have, but for what jobs are about to take that go before them.
 local function serve_outside()
   local GRANTS = 20
-  local function coming(head)
+  local function coming(head, at)
     if head.outside then return false end
-    if call('EXISTS', key('coming', head.group)) == 1 then return true end
+    for _, one in ipairs(call('SMEMBERS', key('coming', head.group))) do
+      if not at or call('HGET', key('w', one), 'host') == at then return true end
+    end
     local j = load(head.id)
-    if not j or j.s ~= 'READY' or not idle_for(head.slot, head.needs, j.ah) then return false end
+    if not j or j.s ~= 'READY' or not idle_for(head.slot, head.needs, j.ah, at) then return false end
     ring(head.group)  -- nobody may have rung lately, and all sleep on
     return true
   end
-  for _ = 1, outside[1] and GRANTS or 0 do
-    local found, served = survey(outside, nil, coming), nil
+  -- The first that may be served, and among whom: as all hosts see it, and as its own does if that has some of it.
+  local function first()
+    local found, there = survey(outside, nil, coming), {}
     for _, head in ipairs(found) do
+      local at = string.find(',' .. head.needs, ',h.', 1, true) and head.host
+      if head.outside and head.may and not at then return head, found end
       if head.outside and head.may then
-        served = head
-        break
+        there[at] = there[at] or survey(outside, at, coming, true)
+        for _, one in ipairs(there[at]) do
+          if one.id == head.id and one.may then return one, there[at] end
+        end
       end
     end
+  end
+  for _ = 1, outside[1] and GRANTS or 0 do
+    local served, found = first()
     if not served or ungreeted() then  -- they ask again
       outside = {}
       return
