@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import FAR, Model
+from model import FAR, Job, Model, each_has, needs_of
 from servers import Server
 
 from xpm.broker.broker import Broker, Entry, Execution, Failure, Reply
@@ -34,9 +34,13 @@ from xpm.types import JobId, Namespace, short
 
 NAMESPACE = Namespace("0123456789ab")
 JOBS = 12
+LONG_AGO = 1000
+"""Who was passed before this moment (ms) was passed long ago."""
 IDS = [JobId(hashlib.sha256(b"%d" % number).hexdigest()) for number in range(JOBS)]
 WORKERS = ("w0", "w1", "w2", "w3")
-HOSTS = {"w0": "h", "w1": "h", "w2": "h", "w3": "g"}
+HOSTS = {"w0": "h", "w1": "g", "w2": "h", "w3": "g"}
+USERS = {"A": "ada", "B": "bob", "C": "ada", "D": "ada"}
+"""By experiment."""
 SLOTS = (
     "default:1",
     "default:1 default:2",
@@ -46,7 +50,17 @@ SLOTS = (
     "*:1",
     "*:2",
 )
-NEEDS = ("", "", "t.a=1", "t.a=2", "t.b=1", "t.a=1,t.b=1", "l.x=1", "l.x=1000000", "l.x=1,t.a=2")
+NEEDS = (
+    *("", "", ""),
+    *("t.a=1", "t.a=2", "t.b=1", "t.a=1,t.b=1", "l.x=1", "l.x=1000000", "l.x=1,t.a=2"),
+    *("h.d=1", "h.d=1", "h.d=2", "h.d=1,t.a=1", "h.d=2,t.b=1", "h.d=1,h.e=1"),
+)
+"""`h`: what each host has for itself."""
+ON_HOSTS = [needs for needs in NEEDS if needs.startswith("h.d")]
+CROWDS = (NEEDS, NEEDS, [*ON_HOSTS, ""], ["t.a=1", "t.a=2", "h.d=1,t.a=1", ""])
+"""Of these are the needs of what is submitted at once: some of them all want the same."""
+
+RESIZED = (("t.a", ""), ("t.b", ""), ("h.d", ""), ("h.d", "g"), ("h.d", "h"), ("h.e", "g"))
 NAMES = ("n0", "n1", "n2")
 POLICIES = (
     "2 3600000 1 3600000 0 exception",
@@ -76,7 +90,7 @@ class Engine(RuleBasedStateMachine):
         self.client.flushall()
         self.broker = Broker(self.client, NAMESPACE, budget=250)
         self.broker.hello()
-        self.model = Model()
+        self.model = Model(sorted({*HOSTS.values()}))
         self.history = invariants.History(self.client, NAMESPACE)
         self.runs: dict[str, Any] = {}
         self.slots: dict[str, str] = {}
@@ -84,7 +98,12 @@ class Engine(RuleBasedStateMachine):
         self.fence = ""
         self.verb = "hello"
         self.was_suspended = False
+        self.caller = ""
         self.deficit: dict[str, int] = {}
+        self.code: dict[str, str] = {}
+        """The fences of what code was granted, when that was compared last."""
+        self.late: dict[str, float] = {}
+        """Who had waited for long then."""
         self._no_grace()
 
     def teardown(self) -> None:
@@ -114,7 +133,7 @@ class Engine(RuleBasedStateMachine):
         said = getattr(self.model, verb)(worker, number, *self._model_args(verb, args))
         reply = self._engine(verb, worker, number, args)
         self.last[worker] = (verb, number, args, reply)
-        self.verb = verb
+        self.verb, self.caller = verb, worker
         settled = self.todo() == 0
         place = (
             said in State.__members__
@@ -124,6 +143,9 @@ class Engine(RuleBasedStateMachine):
         elif settled if verb == "take" else before == 0 or not place:
             assert reply.outcome == said
         self._see_the_brake()
+        self.model.look.wants = (
+            self._wants()
+        )  # a job that may start since this call was placed by the turns before it
         granted = short(reply.claim.id) if reply.claim else ""
         self._look_outside()
         if verb != "take" and settled and worker not in self.model.dismissed:
@@ -140,17 +162,31 @@ class Engine(RuleBasedStateMachine):
             assert verb == "take" or f"{job.queue}:{job.version}" in self.model.served(self.slots[worker])
             self.model.granted(worker, granted, claim.execution, claim.fence)
             assert claim.attempt == job.attempts
+            if settled:
+                self._check_turns(job)
+
+    def _check_turns(self, job: Job) -> None:
+        """Who got a job waits until all others got one; experiments of one user wait for each other, too."""
+        turns = self.model.look.turns
+        self._look()
+        experiment = self.model.look.wants[job.id][0]
+        expected = max(turns.get(experiment, 0), turns.get("*", 0)) + self.model.share(job)
+        assert self.model.look.turns[experiment] == expected, (job, turns)
 
     def _look(self) -> None:
         """What the engine's choice is made of."""
         look, prefix = self.model.look, self.broker.prefix
         turns = self.client.hgetall(f"{prefix}turns")
         look.turns = {name.decode(): int(turn) for name, turn in turns.items()}
-        look.wants = {
+        look.wants = self._wants()
+        late = self.client.zrange(f"{prefix}late", 0, -1, withscores=True)
+        look.late = {name.decode(): since for name, since in late if since < LONG_AGO}
+
+    def _wants(self) -> dict[str, list[str]]:
+        prefix = self.broker.prefix
+        return {
             id: (self.client.hget(f"{prefix}j:{id}", "v") or b"").decode().split() for id in self.model.jobs
         }
-        late = self.client.zrange(f"{prefix}late", 0, -1, withscores=True)
-        look.late = {name.decode(): since for name, since in late if since < 1000}
 
     def _look_outside(self) -> None:
         for name, one in self.model.outside.items():
@@ -161,13 +197,13 @@ class Engine(RuleBasedStateMachine):
                 self.client.hset(holder, "seen", 1 << 44)
             self.client.zrem(f"{self.broker.prefix}offered", name)
 
-    def _awake(self) -> set[str]:
-        """The slots for which a worker is idle, or on its way."""
-        found = set[str]()
+    def _awake(self) -> set[tuple[str, str]]:
+        """Slots and hosts for which a worker is idle, or on its way."""
+        found = set[tuple[str, str]]()
         for name, life in self.model.workers.items():
             idle, rung = self.client.hmget(f"{self.broker.prefix}w:{name}", "i", "b")
             if idle or rung:
-                found |= set(self.model.served(life.slots))
+                found |= {(slot, host) for slot in self.model.served(life.slots) for host in (life.host, "")}
         return found
 
     def _opened(self) -> set[str]:
@@ -175,12 +211,13 @@ class Engine(RuleBasedStateMachine):
         return {group.decode() for key in keys for group in self.client.zrange(key, 0, -1)}
 
     def _check_grant(self, worker: str, granted: str, opened: set[str]) -> None:
-        """The first that may start; one that needs tokens may be missed if nobody has told that they are free."""
+        """The first that may start; one that needs tokens of all hosts may be missed if nobody told that they are free."""
         candidates = self.model.candidates(worker)
         for job, group in candidates:
             if job == granted:
                 return
-            assert group.count(":") == 2 and group not in opened, (granted, candidates, opened)
+            shared = not all(map(each_has, needs_of(self.model.jobs[job].needs)))
+            assert shared and group not in opened, (granted, candidates, opened)
         assert not granted, (granted, candidates)
 
     def _see_the_brake(self) -> None:
@@ -217,12 +254,14 @@ class Engine(RuleBasedStateMachine):
         parents = [data.draw(st.sets(st.integers(0, max(k - 1, 0)), max_size=min(k, 4))) for k in range(JOBS)]
         self.parents = [sorted(found) if k else [] for k, found in enumerate(parents)]
         self._enrol(WORKERS[0], SLOTS[-1], "p")
-        self._enrol(WORKERS[2], data.draw(st.sampled_from(SLOTS)), "p")
-        self._open("A", "r0")
-        capacities = {"t.a": 2, "t.b": 1, "l.x": 1_000_000}
+        self._enrol(WORKERS[1], data.draw(st.sampled_from(SLOTS)), "p")
+        for experiment in "ABC":
+            self._open(experiment, "r0")
+        capacities = {"t.a": 2, "t.b": 1, "l.x": 1_000_000, "h.d": 2, "h.e": 1}
         for _ in range(2):  # the reply was lost
             assert self.broker.declare(capacities) == self.model.declare(capacities)
-        self._submit(data, set(range(JOBS)), whole=True, times=1, recorded=False)
+        for first in range(0, JOBS, 4):  # by several experiments, perhaps
+            self._submit(data, set(range(first, first + 4)), whole=False, times=1, recorded=False)
 
     def _enrol(self, worker: str, slots: str, pool: str) -> None:
         self.slots[worker] = slots
@@ -237,11 +276,11 @@ class Engine(RuleBasedStateMachine):
         while (now := self.client.time())[0] * 1000 + now[1] // 1000 == before[0] * 1000 + before[1] // 1000:
             pass  # an error of the same millisecond would not be older than the run
         for _ in range(2):  # the reply was lost
-            run = self.broker.open(experiment, name, f"code {name}")
-            assert run.token == self.model.open(experiment, name)
+            run = self.broker.open(experiment, name, f"code {name}", {"user": USERS[experiment]})
+            assert run.token == self.model.open(experiment, name, USERS[experiment])
         self.runs[run.token] = run
 
-    @rule(experiment=st.sampled_from("AB"), name=st.sampled_from(("r0", "r1", "r2")))
+    @rule(experiment=st.sampled_from("ABCD"), name=st.sampled_from(("r0", "r1", "r2")))
     def open(self, experiment: str, name: str) -> None:
         self.verb = "open"
         self._open(experiment, name)
@@ -261,13 +300,21 @@ class Engine(RuleBasedStateMachine):
         self._submit(data, jobs, whole, times, recorded=data.draw(st.sampled_from((False, False, True))))
 
     def _submit(
-        self, data: st.DataObject, jobs: set[int], whole: bool, times: int, *, recorded: bool
+        self,
+        data: st.DataObject,
+        jobs: set[int],
+        whole: bool,
+        times: int,
+        *,
+        recorded: bool,
+        crowd: Sequence[str] = (),
     ) -> None:
         token = data.draw(st.sampled_from(sorted(self.runs)))
         queue = data.draw(st.sampled_from(("default", "default", "other")))
         version = data.draw(st.sampled_from((1, 1, 2)))
         priority = data.draw(st.sampled_from((0, 0, 1, -1, 4095)))
-        needs = {number: data.draw(st.sampled_from(NEEDS)) for number in sorted(jobs)}
+        wanted = st.sampled_from(crowd or data.draw(st.sampled_from(CROWDS)))
+        needs = {number: data.draw(wanted) for number in sorted(jobs)}
         chain = data.draw(st.sampled_from((0, 0, 3)))
         wishes: dict[str, str | int] = {"to": 1000}
         if policy := data.draw(st.sampled_from(POLICIES)):
@@ -319,7 +366,7 @@ class Engine(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(begun))
         return Execution(JobId(job), self.model.jobs[job].execution - data.draw(st.sampled_from((0, 0, 1))))
 
-    @rule(experiment=st.sampled_from("12"), jobs=which_jobs, times=times, running=st.booleans())
+    @rule(experiment=st.sampled_from("1234"), jobs=which_jobs, times=times, running=st.booleans())
     def cancel(self, experiment: str, jobs: set[int], times: int, running: bool) -> None:
         ids = [IDS[number] for number in sorted(jobs)]
         self.verb = "cancel"
@@ -327,7 +374,7 @@ class Engine(RuleBasedStateMachine):
             found = self.broker.cancel(experiment, ids, running=running)
             assert found == self.model.cancel(experiment, ids, running=running)
 
-    @rule(experiment=st.sampled_from("AB"), times=times)
+    @rule(experiment=st.sampled_from("ABCD"), times=times)
     def call_off(self, experiment: str, times: int) -> None:
         """Its scripts submit no more, until one begins another run."""
         self.verb = "call_off"
@@ -344,18 +391,22 @@ class Engine(RuleBasedStateMachine):
 
     # Tokens and locks
 
-    @rule(resource=st.sampled_from(("t.a", "t.b")), capacity=st.integers(0, 3), times=times)
-    def resize(self, resource: str, capacity: int, times: int) -> None:
+    @rule(of=st.sampled_from(RESIZED), capacity=st.integers(0, 3), times=times)
+    def resize(self, of: tuple[str, str], capacity: int, times: int) -> None:
         self.verb = "resize"
+        resource, host = of
         for _ in range(times):
-            assert self.broker.resize(resource, capacity) == self.model.resize(resource, capacity)
+            assert self.broker.resize(resource, capacity, host) == self.model.resize(resource, capacity, host)
         self.deficit = {name: -left for name, left in self.model.left().items()}
 
-    @rule(data=st.data(), name=st.sampled_from(NAMES), needs=st.sampled_from(NEEDS[2:]))
+    @rule(data=st.data(), name=st.sampled_from(NAMES), needs=st.sampled_from(NEEDS[3:]))
     def acquire(self, data: st.DataObject, name: str, needs: str) -> None:
-        if name in self.model.outside:
-            needs = self.model.outside[name].needs
+        self._acquire(data, name, needs, data.draw(st.sampled_from(self.model.hosts)))
+
+    def _acquire(self, data: st.DataObject, name: str, needs: str, host: str) -> None:
         priority, job, execution = data.draw(st.sampled_from((0, 0, 1))), "", 0
+        if name in self.model.outside:
+            needs, host = self.model.outside[name].needs, self.model.outside[name].host
         running = sorted(job.id for job in self.model.running())
         if name == "n2" and running:
             job = data.draw(st.sampled_from(running))
@@ -365,12 +416,39 @@ class Engine(RuleBasedStateMachine):
         self._look()
         self.verb = "acquire"
         for _ in range(2):  # the reply was lost
-            said = self.model.acquire(name, needs, priority, job, execution)
-            found = self.broker.acquire(name, needs, priority=priority, job=job, execution=execution)
+            said = self.model.acquire(name, needs, priority, host, job, execution)
+            found = self.broker.acquire(
+                name, needs, priority=priority, host=host, job=job, execution=execution
+            )
             assert found.outcome == said or (not said and found.outcome in ("granted", "waiting"))
         if not said:
             assert (found.outcome == "granted") == (found.fence != "")
             self.fence = max(self.fence, found.fence)
+
+    @rule(data=st.data(), crowd=st.sampled_from((ON_HOSTS, ON_HOSTS, NEEDS[3:])), host=st.sampled_from("gh"))
+    def contend(self, data: st.DataObject, crowd: Sequence[str], host: str) -> None:
+        """Code and jobs want the same at once, on one host above all."""
+        self._clear_the_way()
+        if waiting := {n for n in range(JOBS) if self._noted(n) is State.WAITING}:
+            some = data.draw(st.sets(st.sampled_from(sorted(waiting)), max_size=6))
+            self._submit(data, some, whole=False, times=1, recorded=False, crowd=crowd)
+            self.verb = "submit"
+            self.compare()
+        for _ in range(data.draw(st.integers(1, 8))):
+            what = data.draw(st.sampled_from(("acquire", "free", "work", "work")))
+            names = [name for name, one in self.model.outside.items() if one.granted]
+            if what == "acquire":
+                self._acquire(
+                    data, data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(crowd)), host
+                )
+            elif what == "free" and names:
+                self.free(data.draw(st.sampled_from(names)))
+            else:
+                workers = sorted(self.model.workers)
+                self._go_on(data, data.draw(st.sampled_from(workers)), "finish")
+            self.compare()
+
+    contend_more = contend
 
     @rule(name=st.sampled_from(NAMES))
     def free(self, name: str) -> None:
@@ -414,11 +492,15 @@ class Engine(RuleBasedStateMachine):
         if settled:
             opened, left = self._opened(), self.model.left()
             awake |= self._awake()
-            for head, may in lines.may(self.model.heads(), left, lambda one: one.slot in awake):
-                assert not (may and lines.is_code(head)), f"{head} may have it, and waits"
-            for head, _ in lines.may(self.model.heads(), left):
+            self._code_is_served(awake)
+            for head in self.model.heads():
                 fits = all(left[name] >= amount for name, amount in head.needs.items())
-                assert not head.group or not head.needs or not fits or head.group in opened
+                assert not head.group or head.plain or not fits or head.group in opened
+
+    def _code_is_served(self, awake: set[tuple[str, str]]) -> None:
+        for name, one in self.model.outside.items():
+            may = one.granted or self.model.may_have(name, lambda job, host: (job.slot, host) in awake)
+            assert one.granted or not may, f"{one} may have it, and waits"
 
     # People
 
@@ -432,10 +514,7 @@ class Engine(RuleBasedStateMachine):
         self._clear_the_way()
         for _ in range(data.draw(st.integers(0, 3 * JOBS))):
             worker = data.draw(st.sampled_from(sorted(self.model.workers)))
-            if worker in set(self.holders()):
-                self._report(data, worker, "finish")
-            else:
-                self.call("claim", worker)
+            self._go_on(data, worker, "finish")
             self.compare()
         done = [n for n in range(JOBS) if self._noted(n) is State.DONE]
         if not done:
@@ -555,13 +634,16 @@ class Engine(RuleBasedStateMachine):
             self._clear_the_way()
         for verb in ends:
             worker = data.draw(st.sampled_from(sorted(self.model.workers)))
-            if worker in set(self.holders()):
-                self._report(data, worker, verb)
-            else:
-                self.call("claim", worker)
+            self._go_on(data, worker, verb)
             self.compare()
             if not self.last[worker][3].claim and not self.todo() and not any(self.holders()):
                 return  # nothing more is to be had
+
+    def _go_on(self, data: st.DataObject, worker: str, verb: str) -> None:
+        if worker in set(self.holders()):
+            self._report(data, worker, verb)
+        else:
+            self.call("claim", worker)
 
     def _clear_the_way(self) -> None:
         """Nothing is suspended, paused or held by the brake, and no worker is to end."""
@@ -575,6 +657,10 @@ class Engine(RuleBasedStateMachine):
             self._depart(worker, "returned")
             self._enrol(worker, self.slots[worker], "p")
         self.verb = "depart"
+        holders = (
+            (name, self.client.hget(f"{self.broker.prefix}a:{name}", "f")) for name in self.model.outside
+        )
+        self.code = {name: fence.decode() for name, fence in holders if fence}  # of several calls: not judged
 
     work_on = work
     work_further = work
@@ -786,22 +872,68 @@ class Engine(RuleBasedStateMachine):
         self._look_outside()
         assert set(graph.hashes("a:")) == set(self.model.outside)
         left = self.model.left()
+        stock = graph.hashes("res:")
         for name, amount in left.items():
-            used = int(graph.hashes("res:")[name].get("u", 0))
-            assert used == self.model.capacities[name] - amount
+            resource, _, host = name.partition("@")
+            used = int(stock[resource].get(f"u@{host}" if host else "u", 0))
+            assert used == self.model.capacity(resource, host) - amount, name
             assert -amount <= max(0, self.deficit.get(name, 0)), f"more of {name} is granted than there is"
         self.deficit = {name: -amount for name, amount in left.items()}
+        fences = {name: one["f"] for name, one in graph.hashes("a:").items() if "f" in one}
+        if not graph.todo:
+            self._check_code(graph, fences)
+        self.code = fences
+        self.late = {name: since for name, since in graph.zset("late").items() if since < LONG_AGO}
         if graph.todo:
             return
         self._look()
-        heads = [head for head in self.model.heads() if head.needs]
+        if not self.was_suspended:
+            self._check_bells_of_hosts(graph)
+        seen = [head for host in self.model.hosts for head in self.model.heads(host)]
+        heads = [head for head in seen if head.possible and not head.plain]
         if heads and all(left[name] >= amount for head in heads for name, amount in head.needs.items()):
-            awake = self._awake()
-            for head, may in lines.may(heads, left, lambda one: one.slot in awake):
-                # RQ's tools suspend all without telling anybody that what is kept for jobs is code's now.
-                told = not self.model.suspended
-                assert not (told and may and lines.is_code(head)), f"{head} may have it, and waits"
+            # RQ's tools suspend all without telling anybody that what is kept for jobs is code's now.
+            if not self.model.suspended:
+                self._code_is_served(self._awake())
             assert self._opened(), "all that is wanted is free, and nobody is told"
+
+    def _check_code(self, graph: invariants.Graph, fences: dict[str, str]) -> None:
+        """What code was granted since the last look was not kept for others, nor about to be taken by them."""
+        workers = graph.hashes("w:")
+        # Who idles did so then, but for the one that has called last: it may be in line only since.
+        idle = {
+            (slot, life.host)
+            for name, life in self.model.workers.items()
+            if workers[name].get("i") and name != self.caller and name not in self.model.dismissed
+            for slot in self.model.served(life.slots)
+        }
+
+        def coming(job: lines.Waiter, host: str) -> bool:
+            hosts = [host] if host else self.model.hosts
+            return any((job.slot, one) in idle and self.model.fits(job.id, one) for one in hosts)
+
+        self._look()
+        self.model.look.late = self.late  # a grant ends its holder's wait
+        fresh = {name for name, fence in fences.items() if self.code.get(name) != fence}
+        for name in sorted(fresh, key=fences.__getitem__, reverse=True):
+            self.model.outside[name].granted = False  # as it was when this one was served, and no later one
+            # Where several jobs expired at once, it may have been served before the last of them.
+            may = self.verb == "expire" or self.model.may_have(name, coming)
+            assert may, f"{self.model.outside[name]} was granted what others are to have"
+        for name in fresh:
+            self.model.outside[name].granted = True
+
+    def _check_bells_of_hosts(self, graph: invariants.Graph) -> None:
+        """Where a job may have what its host has for itself, and a worker there is idle, one was woken for such jobs."""
+        workers = graph.hashes("w:")
+        rung = {fields["b"] for fields in workers.values() if fields.get("b")}
+        for worker in self.model.workers:
+            if not workers[worker].get("i") or worker in self.model.dismissed:
+                continue
+            for job, group in self.model.candidates(worker):
+                needs = needs_of(self.model.jobs[job].needs)
+                if needs and all(map(each_has, needs)) and not self.model.jobs[job].avoids:
+                    assert group in rung, f"{worker} could have {job}, and nobody was woken"
 
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

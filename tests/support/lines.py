@@ -22,10 +22,17 @@ class Waiter:
     """Since when it was passed by others, if that is long ago."""
     attended: bool = True
     """Whether a worker could take it, and whether there is so much."""
+    possible: bool = True
+    """Whether there ever is so much of all that it needs where one looks from."""
 
     @property
     def slot(self) -> str:
         return ":".join(self.group.split(":", 2)[:2])
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a job that needs neither tokens nor locks."""
+        return self.group.count(":") == 1
 
 
 def is_code(waiter: Waiter) -> bool:
@@ -40,7 +47,7 @@ def may(
 
     What one lacks that is first in line for all of it is kept for it; all that a late one needs is. What one
     needs that may be served, and that is about to take it, is left to it. Nothing is kept for one that no worker could
-    take.
+    take. Of what each host has for itself, `free` has that of one host, of which the needs speak.
     """
     order = sorted(waiters, key=lambda one: (one.late is None, one.late or 0, one.place))
     kept: dict[str, int | None] = {}
@@ -54,12 +61,12 @@ def may(
             if kept.get(name, 0) is None or free[name] - (kept.get(name) or 0) < amount
         }
         blocked = short & set(kept)
-        found.append((one, not short))
+        found.append((one, not short and one.possible))
         if not one.attended:
             continue
         if not blocked and not short & led:
             kept |= dict.fromkeys(short)
-        if coming(one) if not short else one.late is not None:
+        if coming(one) if not short and one.possible else one.late is not None:
             for name, amount in one.needs.items():
                 if kept.get(name, 0) is not None:
                     enough = free[name] - (kept.get(name) or 0) >= amount

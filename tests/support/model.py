@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lines import RANK, TURN, Waiter, may
+from lines import RANK, TURN, Waiter, is_code, may
 
 from xpm.broker.broker import Entry, Execution
 from xpm.core.state import State
@@ -56,6 +56,8 @@ class Job:
     policy: str = ""
     renewals: int = 0
     worker: str = ""
+    host: str = ""
+    """Where it runs, or ran."""
     ended: int = 0
     stop: str = ""
     """Who ends it: `cancel` or `kill`."""
@@ -97,6 +99,7 @@ class Outside:
     priority: int
     turn: int
     order: int
+    host: str
     job: str = ""
     granted: bool = False
 
@@ -136,10 +139,13 @@ class Run:
 
 
 class Model:
-    def __init__(self) -> None:
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self.hosts = hosts
         self.jobs: dict[str, Job] = {}
         self.runs: dict[str, Run] = {}
         self.serials: dict[str, str] = {}
+        self.users: dict[str, str] = {}
+        """By experiment: whose it is."""
         self.workers: dict[str, Life] = {}
         self.suspects: dict[str, list[str]] = {}
         """By pool: jobs that crashed there one after the other."""
@@ -149,6 +155,7 @@ class Model:
         self.order = 0
         self.look = Look()
         self.capacities: dict[str, int] = {}
+        """`h.d` is what each host has of it for itself, `h.d@g` what host `g` has."""
         self.outside: dict[str, Outside] = {}
         self.paused: set[str] = set()
         self.dismissed: set[str] = set()
@@ -187,8 +194,19 @@ class Model:
 
         return {id: look(id) for id in (self.jobs if jobs is None else jobs)}
 
-    def exceeds(self, needs: str) -> bool:
-        return any(amount > self.capacities.get(name, 0) for name, amount in needs_of(needs).items())
+    def exceeds(self, needs: str, host: str = "") -> bool:
+        """Whether more is needed of something than there ever is: on the host, or on the one that has most."""
+        return any(amount > self._most(name, host) for name, amount in needs_of(needs).items())
+
+    def _most(self, name: str, host: str) -> int:
+        if host or not each_has(name):
+            return self.capacity(name, host)
+        return max(
+            [found for it, found in self.capacities.items() if it.partition("@")[0] == name], default=0
+        )
+
+    def capacity(self, name: str, host: str) -> int:
+        return self.capacities.get(at(name, host), self.capacities.get(name, 0))
 
     def place(self, job: Job) -> tuple[int, str, int]:
         """Where a job is among those of its group: smaller goes first."""
@@ -202,7 +220,7 @@ class Model:
         if self.suspended or self.braked or self.sick(life):
             return []
         served = [slot for slot in self.served(life.slots) if slot.partition(":")[0] not in self.paused]
-        heads = self.heads(life)
+        heads = self.heads(life.host, life)
         queues = dict.fromkeys(slot.partition(":")[0] for slot in served)
         # Who serves all queues has no order among them.
         for together in [set(queues)] if life.slots.startswith("*:") else [{queue} for queue in queues]:
@@ -215,15 +233,20 @@ class Model:
                 and not self.shunned(self.jobs[head.id], life)
             ]
             if fitting:
-                waiting = [head for head in fitting if head.needs]
-                plain = sorted((head for head in fitting if not head.needs), key=lambda head: head.place)[:1]
+                waiting = [head for head in fitting if not head.plain]
+                plain = sorted((head for head in fitting if head.plain), key=lambda head: head.place)[:1]
                 ahead = [head for head in waiting if not plain or head.place < plain[0].place]
                 behind = [head for head in waiting if head not in ahead]
                 return [(head.id, head.group) for head in (*ahead, *plain, *behind)]
         return []
 
-    def heads(self, life: Life | None = None) -> list[Waiter]:
-        """The next of each group, as a worker sees them, and those who wait outside."""
+    def heads(self, host: str = "", life: Life | None = None, *, code: bool = False) -> list[Waiter]:
+        """The next of each group, and those who wait outside: as they are seen on a host, by a worker perhaps.
+
+        Code is where it is; jobs could run on this host. Without one, what hosts have for themselves is no matter to
+        jobs: some host may have it. `code` sees no job that waits for what its host has for itself if no worker there
+        could take it.
+        """
         groups: dict[str, list[Job]] = {}
         for id, state in self.states().items():
             job = self.jobs[id]
@@ -234,31 +257,75 @@ class Model:
             first = min(jobs, key=self.place)
             score, _, rank = self.place(first)
             late = self.look.late.get(first.id)
-            attended = self.attended(first.slot)
-            found.append(Waiter(first.id, group, needs_of(first.needs), (score, rank), late, attended))
+            there = not (code and host) or self.attended(first.slot, host)
+            needs, possible = self._seen(first.needs, host, there=there)
+            found.append(
+                Waiter(first.id, group, needs, (score, rank), late, self.attended(first.slot), possible)
+            )
         for name, one in self.outside.items():
             if not one.granted:
                 place = (one.turn - one.priority * TURN, one.order)
-                late, possible = self.look.late.get(f"@{name}"), not self.exceeds(one.needs)
-                found.append(Waiter(f"@{name}", "", needs_of(one.needs), place, late, possible))
+                late, (needs, possible) = self.look.late.get(f"@{name}"), self._seen(one.needs, one.host)
+                found.append(Waiter(f"@{name}", "", needs, place, late, possible, possible))
         return found
 
+    def _seen(self, needs: str, host: str, *, there: bool = True) -> tuple[dict[str, int], bool]:
+        """What is waited for on a host, and whether there ever is enough: for what there never is, nobody waits."""
+        counted = {name: amount for name, amount in needs_of(needs).items() if host or not each_has(name)}
+        seen = {
+            at(name, host): amount
+            for name, amount in counted.items()
+            if amount <= self.capacity(name, host) and (there or not each_has(name))
+        }
+        return seen, len(seen) == len(counted)
+
+    def may_have(self, name: str, coming: Callable[[Waiter, str], bool]) -> bool:
+        """Whether code gets what it waits for: as all hosts see it, who share tokens, and as its own does.
+
+        Args:
+            name: of the one who waits.
+            coming: whether a job that may start is about to be taken by a worker: of the host, or of any ('').
+        """
+        one = self.outside[name]
+        views = ("", one.host) if any(map(each_has, needs_of(one.needs))) else ("",)
+        return all(
+            fits
+            for host in views
+            for head, fits in may(
+                self.heads(host, code=True),
+                self.left(),
+                lambda one, host=host: is_code(one) or coming(one, host),
+            )
+            if head.id == f"@{name}"
+        )
+
+    def fits(self, id: str, host: str) -> bool:
+        """Whether a host has free what a job needs, and is not the one on which it crashed."""
+        job, left = self.jobs[id], self.left()
+        free = all(left[at(name, host)] >= amount for name, amount in needs_of(job.needs).items())
+        return free and job.avoids != host
+
     def left(self) -> dict[str, int]:
-        free = dict(self.capacities)
-        holders = [job.needs for job in self.running()]
-        for needs in (*holders, *(one.needs for one in self.outside.values() if one.granted)):
+        """What nobody holds: of what each host has for itself, on each host."""
+        free: dict[str, int] = {}
+        for name in self.capacities:
+            for host in self.hosts:
+                free[at(name.partition("@")[0], host)] = self.capacity(name.partition("@")[0], host)
+        holders = [(job.needs, job.host) for job in self.running()]
+        holders += [(one.needs, one.host) for one in self.outside.values() if one.granted]
+        for needs, host in holders:
             for name, amount in needs_of(needs).items():
-                free[name] -= amount
+                free[at(name, host)] -= amount
         return free
 
     def sick(self, life: Life) -> bool:
         """Whether the worker's pool gets no more."""
         return len(self.suspects.get(life.pool, ())) >= 3
 
-    def attended(self, slot: str) -> bool:
-        """Whether a worker could take jobs of the slot."""
+    def attended(self, slot: str, host: str = "") -> bool:
+        """Whether a worker could take jobs of the slot: one on the host, or any."""
         return not (self.suspended or slot.partition(":")[0] in self.paused) and any(
-            slot in self.served(other.slots) and not self.sick(other)
+            slot in self.served(other.slots) and not self.sick(other) and host in ("", other.host)
             for name, other in self.workers.items()
             if name not in self.dismissed
         )
@@ -266,7 +333,10 @@ class Model:
     def shunned(self, job: Job, life: Life) -> bool:
         """Whether a worker of another host is to take the job."""
         return job.avoids == life.host and any(
-            other.host != life.host and not self.sick(other) and job.slot in self.served(other.slots)
+            other.host != life.host
+            and not self.sick(other)
+            and job.slot in self.served(other.slots)
+            and not self.exceeds(job.needs, other.host)
             for name, other in self.workers.items()
             if name not in self.dismissed
         )
@@ -280,14 +350,29 @@ class Model:
     def running(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.noted is State.RUNNING]
 
+    def share(self, job: Job) -> int:
+        """Experiments of the user of a job that was just started which have such jobs, and share the user's turn."""
+        if len({*self.users.values()}) < 2:
+            return 1
+        mine = self.users[self.look.wants[job.id][0]]
+        found = {
+            self.look.wants[id][0]
+            for id, state in self.states().items()
+            if state is State.READY
+            and (self.jobs[id].group, self.jobs[id].priority) == (job.group, job.priority)
+            and self.users[self.look.wants[id][0]] == mine
+        }
+        return max(len(found), 1)
+
     # Verbs of scripts
 
     def hello(self) -> None:
         self.servers += 1
 
-    def open(self, experiment: str, name: str) -> str:
+    def open(self, experiment: str, name: str, user: str = "") -> str:
         self.time += 1
         serial = self.serials.setdefault(experiment, str(len(self.serials) + 1))
+        self.users[serial] = user
         for run in self._runs_of(serial)[-5:]:
             if run.name == name:
                 return run.token
@@ -424,22 +509,23 @@ class Model:
                 self.capacities.setdefault(name, capacity)
         return {name: self.capacities.get(name, -1) for name in capacities}
 
-    def resize(self, resource: str, capacity: int) -> int:
-        before = self.capacities.get(resource, -1)
-        self.capacities[resource] = capacity
+    def resize(self, resource: str, capacity: int, host: str = "") -> int:
+        field = at(resource, host) if host else resource
+        before = self.capacities.get(field, -1)
+        self.capacities[field] = capacity
         return before
 
-    def acquire(self, name: str, needs: str, priority: int, job: str, execution: int) -> str:
+    def acquire(self, name: str, needs: str, priority: int, host: str, job: str, execution: int) -> str:
         """'' when it is the engine's to say whether it was granted."""
         found = self.jobs.get(short(job)) if job else None
         if job and not (found and found.noted is State.RUNNING and found.execution == execution):
             return "fenced"
         if name not in self.outside:
-            if self.exceeds(needs):
+            if self.exceeds(needs, host):
                 return "over"
             self.order += 1
             turn = max(self.look.turns.get("*", 0), self.look.turns.get("@", 0))
-            self.outside[name] = Outside(needs, priority, turn, self.order, short(job) if job else "")
+            self.outside[name] = Outside(needs, priority, turn, self.order, host, short(job) if job else "")
         return ""
 
     def keep(self, name: str) -> bool:
@@ -588,9 +674,9 @@ class Model:
 
     def take(self, worker: str, number: int, id: str) -> str:
         self.claim(worker, number)
-        job = self.jobs[short(id)]
+        job, host = self.jobs[short(id)], self.workers[worker].host
         due = not job.needs or any(
-            head.id == job.id and fits for head, fits in may(self.heads(), self.left())
+            head.id == job.id and fits for head, fits in may(self.heads(host), self.left())
         )
         ready = self.state(job.id) is State.READY and not self.hindered(job.id)
         return "ok" if due and ready else "refused"
@@ -601,6 +687,7 @@ class Model:
         assert job.noted is PENDING, f"{job.id} was granted while {job.noted}"
         assert execution == job.execution + 1
         job.noted, job.worker, job.fence = State.RUNNING, worker, fence
+        job.host = self.workers[worker].host
         job.execution, job.renewals, job.attempts, job.stop = execution, 0, job.attempts + 1, ""
         self.workers[worker].granted, self.workers[worker].execution = job.id, execution
 
@@ -755,6 +842,16 @@ def needs_of(text: str) -> dict[str, int]:
     """Resources and amounts of 'l.index=1,t.gpu=2'."""
     pairs = (need.partition("=") for need in text.split(",") if need)
     return {resource: int(amount) for resource, _, amount in pairs}
+
+
+def each_has(resource: str) -> bool:
+    """Whether each host has it for itself."""
+    return resource.startswith("h.")
+
+
+def at(resource: str, host: str) -> str:
+    """How it is counted: one that each host has for itself, on the host."""
+    return f"{resource}@{host}" if each_has(resource) else resource
 
 
 def slot_of(group: str) -> str:
