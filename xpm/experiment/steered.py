@@ -8,7 +8,7 @@ from xpm.broker.control import CHANGED, Tally
 from xpm.core.state import State
 from xpm.core.steering import Verb
 from xpm.experiment.link import Link
-from xpm.person import person
+from xpm.here import person
 from xpm.types import JobId
 
 
