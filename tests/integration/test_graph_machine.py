@@ -670,7 +670,7 @@ class Engine(RuleBasedStateMachine):
         job = self.model.jobs[life.granted]
         last: tuple[Any, ...] = {
             "finish": (job.fence,), "fail": (FAILURE, data.draw(st.booleans())),
-            "crash": ("gone", data.draw(st.booleans()), data.draw(st.booleans())), "hand_back": ("why",),
+            "crash": ("gone", data.draw(st.sampled_from(("crashed", "lost")))), "hand_back": ("why",),
             "adjourn": ("why",), "miss": (),
         }[verb]  # fmt: skip
         if verb == "miss":
@@ -685,7 +685,7 @@ class Engine(RuleBasedStateMachine):
         if free and jobs:
             worker, id = data.draw(st.sampled_from(free)), data.draw(st.sampled_from(jobs))
             execution = self.model.jobs[id].execution
-            last = {"finish": ("0" * 26,), "fail": (FAILURE,), "crash": ("gone", True, True)}.get(
+            last = {"finish": ("0" * 26,), "fail": (FAILURE,), "crash": ("gone", "crashed")}.get(
                 verb, ("why",)
             )
             self.call(verb, worker, id, execution, *last)

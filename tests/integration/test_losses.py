@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hands import SLOTS, Hands, entry, job, later
 
-from xpm.broker.broker import Broker, Claim, Reply, Run
+from xpm.broker.broker import Broker, Claim, Reply, Run, Silence
 from xpm.broker.views import Views
 from xpm.core.state import State
 
@@ -34,10 +34,10 @@ class Hosts:
         assert claim is not None
         return claim
 
-    def crash(self, worker: str, *, begun: bool = True, slots: str = "") -> Reply:
+    def crash(self, worker: str, end: Silence = "crashed", *, slots: str = "") -> Reply:
         claim = self.granted(worker)
         number = self.hands.number(worker)
-        return self.broker.crash(worker, number, slots, claim.id, claim.execution, "SIGKILL", begun)
+        return self.broker.crash(worker, number, slots, claim.id, claim.execution, "SIGKILL", end)
 
     def end(self, worker: str, claim: Claim) -> None:
         """The job's process dies."""
@@ -63,7 +63,7 @@ def test_what_never_began_or_went_with_its_host_has_a_limit_of_its_own(
         assert loss == 0 or state(views, "a") is State.READY
         hosts.enrol(HERE)
         if loss % 3 == 0:
-            hosts.crash(HERE, begun=False)
+            hosts.crash(HERE, "lost")
         elif loss % 3 == 1:
             hosts.granted(HERE)
             broker.depart(HERE, "gone", "lost")
@@ -202,7 +202,7 @@ def test_what_dies_with_its_zygote_or_worker_accuses_no_host(
     for worker, claim in [(worker, hosts.granted(worker)) for worker in workers]:
         if by == "its zygote":
             number = hands.number(worker)
-            broker.crash(worker, number, "", claim.id, claim.execution, "its zygote died", alone=False)
+            broker.crash(worker, number, "", claim.id, claim.execution, "its zygote died", "lost")
         else:
             broker.depart(worker)
     hosts.enrol(*workers)
@@ -299,6 +299,6 @@ def test_jobs_that_shared_a_zygote_are_not_at_fault_when_it_dies(
         claim = hosts.granted(HERE)
         assert claim.losses == losses, "a worker gives it a zygote of its own from then on"
         number = hands.number(HERE)
-        broker.crash(HERE, number, "", claim.id, claim.execution, "its zygote died", alone=False)
+        broker.crash(HERE, number, "", claim.id, claim.execution, "its zygote died", "lost")
     found = views.job(job("a"))
     assert found and (found.state, found.crashes) == (State.READY, 0)

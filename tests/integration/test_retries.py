@@ -152,7 +152,7 @@ def test_a_policy_that_covers_what_is_lost_holds_for_hosts_too(bench: Bench) -> 
         claim = bench.hands.claim().claim
         assert claim
         at = ("w", bench.hands.number("w"), "", claim.id, claim.execution)
-        return bench.broker.crash(*at, "its pool died", begun=False).outcome
+        return bench.broker.crash(*at, "its pool died", "lost").outcome
 
     bench.submit(ry=Retries(12, on=("lost",), delay=0).pack())
     assert [lose() for _ in range(13)] == ["READY"] * 12 + ["ERROR"]

@@ -723,14 +723,12 @@ class Model:
         job.postponed = job.delayed
         return self._unfinished(job, PENDING)
 
-    def crash(
-        self, worker: str, number: int, id: str, execution: int, what: str, begun: bool, alone: bool
-    ) -> str:
+    def crash(self, worker: str, number: int, id: str, execution: int, what: str, end: str) -> str:
         self.claim(worker, number)
         job = self.held(worker, id, execution)
         if job is None:
             return "fenced"
-        return self._crashed(job, self.workers[worker], alone) if begun and alone else self._lost(job)
+        return self._lost(job) if end == "lost" else self._crashed(job, self.workers[worker], alone=True)
 
     def hand_back(self, worker: str, number: int, id: str, execution: int) -> str:
         self.claim(worker, number)

@@ -107,7 +107,7 @@ class Premises:
             if ended.kind == "done":
                 return self._publish(ended)
             self._directory.abandon(clean=ended.clean)
-            if ended.failure is not None or ended.kind == "crashed":
+            if ended.failure is not None or ended.unexplained:
                 self._note(ended)
             return ended
         except Overtaken as error:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from xpm.broker.broker import Failure
 from xpm.errors import MessageError
@@ -33,29 +33,35 @@ OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGIN
 """Signals that others send: a job that dies of one runs again. It dies of the rest by its own fault."""
 
 
+Kind = Literal["done", "failed", "crashed", "lost", "missing", "returned", "continued", "fenced"]
+"""`crashed`: its process ended without a word, under a zygote that lives on, or one of its own. `lost`: it ended with its
+zygote or pool, or never began. `missing`: an input is. `returned`: it was handed back. `continued`: it wants to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How an execution ended."""
 
-    kind: str
-    """`done`, `failed`, `crashed`, `missing` (an input), `returned` (handed back), `continued` (at its own wish) or
-    `fenced`."""
+    kind: Kind
     fence: str = ""
     """For `done`: the fence of the record that was published or found."""
     failure: Failure | None = None
     text: str = ""
-    """For `crashed`, `returned` and `continued`: why; for `missing`: the input."""
+    """For `crashed`, `lost`, `returned` and `continued`: why; for `missing`: the input."""
     said: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """For `done` and `failed`: what the job's process told."""
     pid: int = 0
-    alone: bool = True
-    """For `crashed`: its process died under a zygote that lives on."""
     clean: bool = True
     """No process of the job is left."""
     written: bool = False
     """The process left its last word in a file."""
     exit_code: int | None = None
     """For `failed` without a word: the status with which the process ended."""
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether nobody knows why it ended."""
+        return self.kind in ("crashed", "lost")
 
 
 AWAY = "its worker could not reach the broker"
@@ -199,7 +205,7 @@ class Running:
                     self._tell_progress()
                     return replace(self._ended(int(frame[1])), pid=self._pid, clean=bool(frame[2]))
                 if frame[0] == "refused":
-                    return Ended("crashed", text=f"it could not be started: {frame[1]}")
+                    return Ended("lost", text=f"it could not be started: {frame[1]}")
                 self._note(frame)
             self._tick()
             if self._deaf_at is not None and time.monotonic() >= self._deaf_at:
@@ -357,12 +363,8 @@ class Running:
         killed = status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         if killed and self._terms.memory.killed(self._pid):
             return OUT_OF_MEMORY
-        ended = (
-            Ended("crashed", text="its parent process died", alone=False)
-            if status is None
-            else _silent(status)
-        )
-        if ended.kind == "crashed" and self._frozen is not None:
+        ended = Ended("lost", text="its parent process died") if status is None else _silent(status)
+        if ended.unexplained and self._frozen is not None:
             return Ended("returned", text=AWAY)  # it did nothing: whatever ended it is not its doing
         return ended
 

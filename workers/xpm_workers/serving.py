@@ -307,7 +307,7 @@ class Serving:
             return _refused(error)
         except OSError as error:
             self._channels.forget(zygote)
-            return Ended("crashed", text=f"its zygote was gone: {error}")
+            return Ended("lost", text=f"its zygote was gone: {error}")
         lines = self._errands.serve(claim)
         terms = Terms(
             self.duty.grace, claim.limit, claim.resumable, premises.announce, self._memory, lines.take
@@ -320,16 +320,17 @@ class Serving:
             ended = running.follow(self._attend)
         finally:
             lines.close()
-        if ended.kind == "crashed" or not ended.clean or zygote != claim.code:
+        if ended.unexplained or not ended.clean or zygote != claim.code:
             self._channels.forget(zygote)
-        if ended.kind == "crashed" and self._orders.orphaned:
+        if ended.unexplained and self._orders.orphaned:
             self._orders.obey(Wish.LEAVE)
-            # The zygote ended with the pool, and the job with it: a loss, and no crash of the job's process. It may have
-            # been the job that killed its pool, so it counts.
-            return Ended("crashed", text="its pool died")
-        if ended.kind == "crashed" and self._ends_too():
+            # The zygote ended with the pool, and the job with it. It may have been the job that killed its pool, so it counts.
+            return Ended("lost", text="its pool died")
+        if ended.unexplained and self._ends_too():
             return Ended("returned", text="its pool was stopped")
-        return ended if zygote == claim.code else replace(ended, alone=True)
+        if ended.kind == "lost" and ended.pid and zygote != claim.code:
+            return replace(ended, kind="crashed")  # no other job was there to end its zygote
+        return ended
 
     def _note(self, pid: int) -> None:
         self._board.job = pid
@@ -415,9 +416,8 @@ class Serving:
             return self.broker.adjourn(me, number, slots, job, execution, ended.text[:60])
         if ended.kind == "missing":
             return self.broker.miss(me, number, slots, job, execution, ended.text)
-        if ended.kind == "crashed":
-            begun, alone = bool(ended.pid), ended.alone
-            return self.broker.crash(me, number, slots, job, execution, ended.text, begun, alone)
+        if ended.kind == "crashed" or ended.kind == "lost":
+            return self.broker.crash(me, number, slots, job, execution, ended.text, ended.kind)
         if ended.kind == "returned":
             return self.broker.hand_back(me, number, slots, job, execution, ended.text)
         return self.broker.claim(me, number, slots)

@@ -36,8 +36,11 @@ REPLICA_MS = 200
 
 Known = Literal["no", "removed", "recorded"]
 
-End = Literal["crashed", "lost", "returned"]
-"""What a worker's end is to its job: the end of a process that had begun; of one of which nothing is known; nobody's doing."""
+Silence = Literal["crashed", "lost"]
+"""An end without a word: of a process that had begun, by itself; of one that went with others, or never began."""
+
+End = Literal[Silence, "returned"]
+"""What a worker's end is to its job, which has not ended itself: one of these, or nobody's doing."""
 
 
 class Entry(NamedTuple):
@@ -375,14 +378,10 @@ class Broker(Control):
         job: str,
         execution: int,
         what: str,
-        begun: bool = True,
-        alone: bool = True,
+        end: Silence = "crashed",
     ) -> Reply:
-        """The job's process died without a word, or never came about (not `begun`); it runs again, up to a limit.
-
-        `alone`: its zygote lives on, so that the job is one of those for which its host may be to blame.
-        """
-        return self._report("crash", worker, number, slots, job, execution, what, int(begun), int(alone))
+        """The job's process died without a word, or never came about; it runs again, up to a limit."""
+        return self._report("crash", worker, number, slots, job, execution, what, end)
 
     def hand_back(self, worker: str, number: int, slots: str, job: str, execution: int, why: str) -> Reply:
         """Hand a job back, uncounted."""
