@@ -32,7 +32,7 @@ from xpm.workspace.fitness import hindrance
 from xpm_workers import frames, tree
 from xpm_workers.board import ASKED, Board, Wish
 from xpm_workers.cpus import cpus
-from xpm_workers.guard import Guard
+from xpm_workers.guard import AGAIN, Guard
 from xpm_workers.nursery import Nursery
 from xpm_workers.orphans import Orphans
 from xpm_workers.serving import DISMISSED, UNFIT, UNREACHED, Duty
@@ -114,6 +114,8 @@ class Pool:
         self._late: set[int] = set()
         """The numbers of workers that the system had no room for."""
         self._late_at = Moment(0, 0)
+        self._strays_left = False
+        """The system had no room to look for strays."""
         self._stops = 0
         self._hasty = 0
         self._failed = ""
@@ -264,7 +266,14 @@ class Pool:
 
     def _watch(self) -> float:
         """Looks after the leases of all workers; returns the seconds after which it must do so again."""
-        return min((slot.guard.look() for slot in self._slots.values()), default=self._pause)
+        return min((self._look(slot.guard) for slot in self._slots.values()), default=self._pause)
+
+    def _look(self, guard: Guard) -> float:
+        try:
+            return guard.look()
+        except OSError as error:  # no descriptor is left to look at the job's processes with
+            log.warning("a job can't be looked at: %s; it is tried again", error)
+            return self._duty.lease * AGAIN
 
     def _owns(self, job: int) -> bool:
         """Whether the process is that of a job: a zygote's child, or for a moment this one's if the zygote has died."""
@@ -274,7 +283,7 @@ class Pool:
         controls = {slot.control: slot for slot in self._slots.values()}
         if self._idle_stop:
             patience = min(patience, max(1.0, self._idle_stop / 10))
-        if self._farewells or self._late or self._orphans is not None:
+        if self._farewells or self._late or self._strays_left or self._orphans is not None:
             patience = min(patience, self._pause)
         readable, _, _ = select.select([self._wake, *controls], [], [], patience)
         for source in readable:
@@ -306,7 +315,13 @@ class Pool:
                 self._bury(slot, status)
             else:
                 self._nursery.forget(pid, os.waitstatus_to_exitcode(status))
-        self._kill_strays()  # also those of a zygote that the nursery has buried, and of strays
+        try:
+            self._kill_strays()  # also those of a zygote that the nursery has buried, and of strays
+        except OSError as error:
+            log.warning("what zygotes have left can't be looked for: %s; it is tried again", error)
+            self._strays_left = True
+        else:
+            self._strays_left = False
 
     def _kill_strays(self) -> None:
         """What a zygote's jobs had started comes here when the zygote dies: it ends too."""
