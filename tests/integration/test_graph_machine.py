@@ -128,6 +128,7 @@ class Engine(RuleBasedStateMachine):
         """A numbered call of a worker, on both."""
         before = self.todo()
         self._look()
+        self._look_outside()
         opened = self._opened()
         number = self.model.workers[worker].number + 1
         said = getattr(self.model, verb)(worker, number, *self._model_args(verb, args))
@@ -147,9 +148,9 @@ class Engine(RuleBasedStateMachine):
             self._wants()
         )  # a job that may start since this call was placed by the turns before it
         granted = short(reply.claim.id) if reply.claim else ""
-        self._look_outside()
         if verb != "take" and settled and worker not in self.model.dismissed:
             self._check_grant(worker, granted, opened)
+        self._look_outside()  # code is served after the worker
         if reply.claim:
             claim = reply.claim
             assert claim.fence > self.fence
