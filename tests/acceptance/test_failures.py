@@ -135,6 +135,11 @@ class Loop(ResumableTask):
         note(self.ledger, "turn")
         raise GracefulTimeout("not today")
 
+class Short(Task):
+    """Hopes to be continued."""
+    def execute(self) -> None:
+        raise GracefulTimeout("not today")
+
 class Saves(Task):
     """Saves when it is to end, and returns as if all were well."""
     ledger: Meta[Path]
@@ -477,6 +482,15 @@ def test_a_task_that_ends_itself_and_gets_nowhere_is_an_error(works: Farm, ledge
     assert (works.job("Loop").state, len(lines(ledger))) == (State.ERROR, 10)
     failure = works.views.failure(works.job("Loop").id)
     assert failure and "10 times in a row" in failure.message
+
+
+def test_a_task_that_is_not_resumable_and_wants_to_be_continued_is_told_why_it_is_not(works: Farm) -> None:
+    works.send(works.run(), works.tasks.Short.C())
+    works.pool("--burst").wait(60)
+    failure = works.views.failure(works.job("Short").id)
+    assert failure and failure.traceback.splitlines()[-1] == (
+        "only a ResumableTask is continued: derive the task from it"
+    )
 
 
 def test_a_worker_that_stops_leaves_a_resumable_task_the_time_to_save(

@@ -258,9 +258,7 @@ def test_a_worker_killed_by_9_hands_its_job_to_the_next_at_once(works: Farm, tmp
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_a_worker_that_cannot_be_started_now_is_started_later(
-    works: Farm, tmp_path: Path, left: int
-) -> None:
+def test_a_worker_that_cannot_be_started_now_is_started_later(works: Farm, tmp_path: Path, left: int) -> None:
     ledger, until = tmp_path / "ledger", tmp_path / "until"
     works.send(works.run(), *(works.tasks.Wait.C(n=n, ledger=ledger, until=until) for n in (1, 2)))
     pool = works.pool(slots=2)

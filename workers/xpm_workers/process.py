@@ -244,6 +244,8 @@ class Execution:
             if isinstance(error, TaskCancelled) and self._cancelled:
                 return None, None
             graceful = isinstance(error, GracefulTimeout) and isinstance(self._task, Resumable)
+            if isinstance(error, GracefulTimeout) and not graceful:
+                error.add_note("only a ResumableTask is continued: derive the task from it")
             return None, self._describe(error, GRACEFUL if graceful else "exception")
 
     def _describe(self, error: BaseException, kind: str) -> Failure:
