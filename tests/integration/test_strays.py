@@ -117,9 +117,11 @@ def test_what_a_pool_left_that_was_killed_with_all_its_processes_ends_with_the_n
     daemon = ["sh", "-c", "sleep 600 >&- & echo $!"]
     environ = {**os.environ, "XPM_WORKSPACE": str(works.workspace.path)}
     bystander = psutil.Process(int(subprocess.check_output(daemon, env=environ)))
-    for each in (psutil.Process(pool.pid), *family):
-        if each != left:
-            each.kill()
+    killed = [each for each in (psutil.Process(pool.pid), *family) if each != left]
+    for each in killed:
+        each.suspend()  # or those that are left see to what the first leave behind, before they are killed themselves
+    for each in killed:
+        each.kill()
     pool.wait()
     psutil.wait_procs([each for each in family if each != left])
     assert left.is_running(), "nobody looks after it"
