@@ -67,7 +67,7 @@ class Ended:
 AWAY = "its worker could not reach the broker"
 """Why a job was handed back that had lost its lease, or might have."""
 
-STOPPED = Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
+KILLED = Ended("failed", failure=Failure("killed", "Killed", "stopped on request"))
 """Somebody asked for its end."""
 
 OUT_OF_MEMORY = Ended(
@@ -141,7 +141,7 @@ class Running:
 
     # What the worker may be asked for meanwhile
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End the job's processes at once: somebody asked for it."""
         self._end(KILL)
 
@@ -174,7 +174,7 @@ class Running:
         if self._stop is None or (stop.by_people and not self._stop.by_people):
             self._stop = stop
 
-    def _kill(self) -> None:
+    def _end_now(self) -> None:
         self._signal(signal.SIGKILL)
         if self._deaf_at is None:
             self._deaf_at = time.monotonic() + DEAF
@@ -275,7 +275,7 @@ class Running:
     def _tick(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
-            self._kill()
+            self._end_now()
             self._kill_at = now + STOP_GRACE
         if self._return_at is not None and now >= self._return_at and self._returning is not None:
             self._return_at = now + STOP_GRACE
@@ -299,16 +299,16 @@ class Running:
             self._obey(answer)
         if self._frozen is not None and self._frozen.age >= self._patient and self._kill_at is None:
             log.warning("the job has stood still for %g s: it is ended and handed back", self._patient)
-            self._hand_back_dead()
+            self._end_and_hand_back()
 
     def _obey(self, answer: str) -> None:
         if answer == "fenced":
             self._fenced = True
-            self._kill()
+            self._end_now()
         elif answer != "away":
             self._thaw()
             if answer == "stop":
-                self.stop()
+                self.kill()
             elif answer == "cancel":
                 self.cancel()
 
@@ -322,7 +322,7 @@ class Running:
             log.warning("the job stands still: its lease could not be renewed in time")
             tree.signal_tree(self._pid, signal.SIGSTOP)
         else:
-            self._hand_back_dead()  # its process has not begun, and must not now
+            self._end_and_hand_back()  # its process has not begun, and must not now
 
     def _thaw(self) -> None:
         frozen, self._frozen = self._frozen, None
@@ -335,10 +335,10 @@ class Running:
             tree.signal_tree(self._pid, signal.SIGCONT)
         self._waking = by_pool
 
-    def _hand_back_dead(self) -> None:
+    def _end_and_hand_back(self) -> None:
         self._stop = self._stop or Stop("returned", AWAY)
         self._kill_at = time.monotonic() + STOP_GRACE
-        self._kill()
+        self._end_now()
 
     def _ended(self, status: int | None) -> Ended:
         word = self._word
@@ -348,7 +348,7 @@ class Running:
             return ended_by(word)
         stop = self._stop
         if stop is not None and stop.by_people:
-            return STOPPED
+            return KILLED
         said = ended_by(word) if word else None
         if said is not None and said.kind == "continued":
             return said

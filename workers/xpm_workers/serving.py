@@ -31,7 +31,7 @@ from xpm_workers.memory import Memory
 from xpm_workers.nursery import private
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Interrupted, Premises
-from xpm_workers.running import STOPPED, Ended, Running, Terms
+from xpm_workers.running import KILLED, Ended, Running, Terms
 
 log = logging.getLogger("xpm.worker")
 
@@ -56,7 +56,7 @@ EVERY = "*"
 TOGETHER = 1.0
 """Seconds within which a signal for all processes of a pool reaches the worker after its job."""
 
-_LOST = {"fenced": Ended("fenced"), "stop": STOPPED, "cancel": STOPPED}
+_OVER = {"fenced": Ended("fenced"), "stop": KILLED, "cancel": KILLED}
 """How a job ends that must not go on, by the answer to a renewal."""
 
 
@@ -215,7 +215,7 @@ class Serving:
                 wanted = self._ask(self._current, b"")
                 if wanted == "ok":
                     self._note_kill(self._current)
-                running.cancel() if wanted == "cancel" else running.stop()
+                running.cancel() if wanted == "cancel" else running.kill()
 
     def _note_kill(self, claim: Claim) -> None:
         """RQ's tools tell nobody but the worker; without the broker's knowledge the wish would end with this process."""
@@ -272,17 +272,17 @@ class Serving:
         def beat() -> None:
             if self._orders.stopping:
                 raise Interrupted(Ended("returned", text="its worker was stopped"))
-            if lease.due() <= 0 and (lost := _LOST.get(lease.renew())):
-                raise Interrupted(lost)
+            if lease.due() <= 0 and (over := _OVER.get(lease.renew())):
+                raise Interrupted(over)
 
         return beat
 
     def _await_lease(self, lease: Lease) -> Ended | None:
         """A job begins only under a lease that is not about to end: a claim may have been answered late."""
         while lease.due() <= 0 or not lease.answered:
-            lost = _LOST.get(lease.renew())
-            if lost or lease.answered:
-                return lost
+            over = _OVER.get(lease.renew())
+            if over or lease.answered:
+                return over
             self._orders.rest(max(0.0, lease.due()))
             if self._orders.stopping:
                 return Ended("returned", text="its worker was stopped")
@@ -390,9 +390,9 @@ class Serving:
             patience = patience or (NETWORK_PATIENCE if on_network(workspace) else PATIENCE)
             if time.monotonic() - began > patience:
                 return Ended("missing", text=missing)
-            lost = _LOST.get(lease.renew()) if lease.due() <= 0 else None
-            if lost:
-                return lost
+            over = _OVER.get(lease.renew()) if lease.due() <= 0 else None
+            if over:
+                return over
             self._orders.rest(pause)
             if self._orders.stopping:
                 return Ended("returned", text="its worker was stopped")

@@ -56,9 +56,9 @@ PENDING = frozenset({State.WAITING, State.READY, State.HOLD, State.SCHEDULED})
 _PLACES = PENDING
 """Where a job can stand that may still start; which of them, its inputs, its holds and the clock say."""
 
-_STOPPED = frozenset({State.CANCELLED})
-_UNDONE = _STOPPED | {State.ERROR}
-"""Where a job can end that somebody asked to stop: cancelled, or killed; one that was done before is DONE again."""
+_CANCELLED = frozenset({State.CANCELLED})
+_UNDONE = _CANCELLED | {State.ERROR}
+"""Where a job can end whose end somebody asked for: cancelled, or killed; one that was done before is DONE again."""
 
 Transitions = Mapping[State | None, frozenset[State]]
 """From a state (None: there was no such job) to those that may follow."""
@@ -79,7 +79,8 @@ _SETTLE: Transitions = {state: _PLACES - {state} for state in _PLACES}
 _GRANT = _table(_SETTLE, {State.READY: frozenset({State.RUNNING})})
 """What a worker's call does that fetches a job."""
 
-_LOSE: Transitions = {State.RUNNING: _PLACES | _UNDONE | {State.DONE}}
+_END: Transitions = {State.RUNNING: _PLACES | _UNDONE | {State.DONE}}
+"""What the end of an execution does that has published no result."""
 
 TRANSITIONS: Mapping[str, Transitions] = {
     # scripts
@@ -93,7 +94,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "drain": _SETTLE,
     # people
     "call_off": _NONE,
-    "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _STOPPED | {State.DONE})),
+    "cancel": _table(_SETTLE, dict.fromkeys(PENDING, _CANCELLED | {State.DONE})),
     "kill": _SETTLE,
     "hold": _table(_SETTLE, {State.SCHEDULED: frozenset({State.HOLD})}),
     "release": _SETTLE,
@@ -116,16 +117,16 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "claim": _GRANT,
     "take": _GRANT,
     "finish": _table(_GRANT, {State.RUNNING: frozenset({State.DONE})}),
-    "fail": _table(_GRANT, _LOSE),
-    "crash": _table(_GRANT, _LOSE),
-    "hand_back": _table(_GRANT, _LOSE),
-    "adjourn": _table(_GRANT, _LOSE),
-    "miss": _table(_GRANT, _LOSE, {State.DONE: _PLACES}),
+    "fail": _table(_GRANT, _END),
+    "crash": _table(_GRANT, _END),
+    "hand_back": _table(_GRANT, _END),
+    "adjourn": _table(_GRANT, _END),
+    "miss": _table(_GRANT, _END, {State.DONE: _PLACES}),
     "renew": _NONE,
-    "depart": _table(_SETTLE, _LOSE),
+    "depart": _table(_SETTLE, _END),
     # the sweeper
     "overdue": _NONE,
-    "expire": _table(_SETTLE, _LOSE),
+    "expire": _table(_SETTLE, _END),
     "lapse": _SETTLE,
     "revisit": _SETTLE,
     "refill": _NONE,
