@@ -405,22 +405,25 @@ class Serving:
         return [Fence(fence) for fence in (*claim.fences, *more)]
 
     def _report(self, claim: Claim, ended: Ended, number: int) -> Reply:
-        me, slots, job, execution = self.name, self._wanted(), claim.id, claim.execution
+        worker = self.name, number, self._wanted()
+        at = (*worker, claim.id, claim.execution)
         if ended.kind == "done":
-            return self.broker.finish(me, number, slots, job, execution, ended.fence)
-        log.info("job %s: %s %s", job[:8], ended.kind, ended.failure.line if ended.failure else ended.text)
+            return self.broker.finish(*at, ended.fence)
+        log.info(
+            "job %s: %s %s", claim.id[:8], ended.kind, ended.failure.line if ended.failure else ended.text
+        )
         if ended.failure is not None:
             again = covered(claim, ended)
-            return self.broker.fail(me, number, slots, job, execution, ended.failure, again)
+            return self.broker.fail(*at, ended.failure, again)
         if ended.kind == "continued":
-            return self.broker.adjourn(me, number, slots, job, execution, ended.text[:60])
+            return self.broker.adjourn(*at, ended.text[:60])
         if ended.kind == "missing":
-            return self.broker.miss(me, number, slots, job, execution, ended.text)
+            return self.broker.miss(*at, ended.text)
         if ended.kind == "crashed" or ended.kind == "lost":
-            return self.broker.crash(me, number, slots, job, execution, ended.text, ended.kind)
+            return self.broker.crash(*at, ended.text, ended.kind)
         if ended.kind == "returned":
-            return self.broker.hand_back(me, number, slots, job, execution, ended.text)
-        return self.broker.claim(me, number, slots)
+            return self.broker.hand_back(*at, ended.text)
+        return self.broker.claim(*worker)
 
     def close(self) -> None:
         """Let go of the zygotes; a job that still runs is ended by its zygote."""
