@@ -82,10 +82,12 @@ def _text(raw: _Raw) -> str:
 QUEUE_NAME = "expected letters, digits, '_', '-' and '.'"
 
 
-def is_queue(name: str) -> bool:
+def is_queue(name: object) -> bool:
     """Whether a queue can have this name: it becomes a part of keys in the broker."""
-    return bool(name) and all(
-        character.isascii() and (character.isalnum() or character in "_-.") for character in name
+    return (
+        isinstance(name, str)
+        and name != ""
+        and all(character.isascii() and (character.isalnum() or character in "_-.") for character in name)
     )
 
 

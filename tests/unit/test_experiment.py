@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from xpm.core.session import ScriptLoaded, current, loading
+from xpm.core.session import PRIORITIES, ScriptLoaded, current, loading
 from xpm.errors import SubmissionError, UsageError
-from xpm.experiment import Experiment, experiment, session
+from xpm.experiment import Experiment, experiment
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_an_empty_experiment_needs_no_broker_and_leaves_no_run(
 
 
 def test_priorities_fit_the_13_bits_that_the_broker_has_for_them(here: Path):
-    assert (session.PRIORITIES[0], session.PRIORITIES[-1]) == (-4095, 4095)
+    assert (PRIORITIES[0], PRIORITIES[-1]) == (-4095, 4095)
     with pytest.raises(SubmissionError, match="priority 5000"):
         experiment("a", priority=5000)
 

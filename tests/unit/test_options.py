@@ -40,6 +40,14 @@ def test_options_are_read_once_and_as_values() -> None:
     assert submitted(not_before=timedelta(minutes=1)).not_before == 60
 
 
+def test_a_priority_may_be_another_library_s_whole_number() -> None:
+    class Three:
+        def __index__(self) -> int:
+            return 3
+
+    assert type(submitted(priority=Three()).priority) is int
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -48,6 +56,9 @@ def test_options_are_read_once_and_as_values() -> None:
             {"colour": 3},
             "Train.submit: no option 'colour'; there are queue, priority, requires, retries, timeout, not_before",
         ),
+        ({"priority": True}, "Train.submit: priority True: expected a whole number from -4095 to 4095"),
+        ({"priority": 1.5}, "Train.submit: priority 1.5: expected a whole number from -4095 to 4095"),
+        ({"queue": 3}, "Train.submit: queue: expected a name, got 3"),
         ({"timeout": 0}, "Train.submit: timeout: expected seconds, a text like '2h' or a timedelta, got 0"),
         ({"timeout": "2 weeks"}, "Train.submit: timeout: expected seconds"),
         ({"timeout": float("nan")}, "Train.submit: timeout: expected seconds"),

@@ -15,7 +15,6 @@ from xpm.broker.ledger import declare
 from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.views import RunView, Views
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
-from xpm.core.session import PRIORITIES
 from xpm.core.state import State
 from xpm.core.submission import Prepared
 from xpm.core.tags import label_below
@@ -108,10 +107,6 @@ class Offspring:
         if not is_queue(queue):
             raise SubmissionError(f"queue {queue!r}: {QUEUE_NAME}")
         priority = parent.priority if asked.priority is None else asked.priority
-        if priority not in PRIORITIES:
-            raise SubmissionError(
-                f"priority {priority}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
-            )
         wishes = dict(asked.wishes)
         if "nb" in wishes:
             wishes["nb"] = int(wishes["nb"]) + round(1000 * (broker.now() - time.time()))

@@ -9,14 +9,14 @@ from typing import Any
 from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, collected
 from xpm.core.retries import Retries
-from xpm.core.session import SubmitOptions
+from xpm.core.session import SubmitOptions, priority_of
 from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
 
 NAMES = SubmitOptions._fields
 
 
-Given = tuple[str | None, int | None, Need | Sequence[Need], object, object, object]
+Given = tuple[object, object, Need | Sequence[Need], object, object, object]
 """What was given for each of `NAMES`."""
 
 
@@ -33,7 +33,10 @@ def options_of(given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
     queue, priority, requires, retries, timeout, not_before = given
     policy = None if retries is None else Retries.of(retries)
     limit = None if timeout is None else seconds(timeout, "timeout")
-    return SubmitOptions(queue, priority, collected(requires), policy, limit, _moment(not_before))
+    if queue is not None and not isinstance(queue, str):
+        raise SubmissionError(f"queue: expected a name, got {queue!r}")
+    number = None if priority is None else priority_of(priority)
+    return SubmitOptions(queue, number, collected(requires), policy, limit, _moment(not_before))
 
 
 def _moment(given: object) -> datetime | float | None:

@@ -7,9 +7,11 @@ a job's process by `adopt`; the core only reads it. What is open in other thread
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from operator import index
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex
 
 from xpm.core.steering import Steered
+from xpm.errors import SubmissionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +27,20 @@ if TYPE_CHECKING:
 
 PRIORITIES = range(-4095, 4096)
 """What a priority can be: the broker has 13 bits for it, above 40 bits of order in a double."""
+
+
+def priority_of(given: object, what: str = "priority") -> int:
+    """`given` as a priority; other libraries' whole numbers are ones, too, and a bool is none.
+
+    Raises:
+        SubmissionError: it is no whole number, or none of `PRIORITIES`.
+    """
+    number = None if isinstance(given, bool) or not isinstance(given, SupportsIndex) else index(given)
+    if number is None or number not in PRIORITIES:
+        raise SubmissionError(
+            f"{what} {given!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
+        )
+    return number
 
 
 class SubmitOptions(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Any
 
 from xpm.core.lengths import seconds
 from xpm.core.requirement import ALL, Need, check_order
-from xpm.core.session import PRIORITIES, Grip, active, open_anywhere
-from xpm.errors import SubmissionError, UsageError, WouldDeadlock
+from xpm.core.session import Grip, active, open_anywhere, priority_of
+from xpm.errors import UsageError, WouldDeadlock
 
 Wait = float | str | timedelta | None
 """How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
@@ -116,11 +116,7 @@ class Hold:
     def __init__(self, needs: tuple[Need, ...], timeout: Wait, priority: int) -> None:
         self._needs = needs
         self._timeout = None if timeout is None else seconds(timeout, "acquire(): timeout", least=0)
-        if type(priority) is not int or priority not in PRIORITIES:
-            raise SubmissionError(
-                f"acquire(): priority {priority!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
-            )
-        self._priority = priority
+        self._priority = priority_of(priority, "acquire(): priority")
         self._used = False
 
     def __enter__(self) -> Held:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from xpm.core import session
 from xpm.core.config import Task, reference
-from xpm.core.session import PRIORITIES, Grip, ScriptLoaded, Session, SubmitOptions
+from xpm.core.session import Grip, ScriptLoaded, Session, SubmitOptions, priority_of
 from xpm.core.state import ENDED, State
 from xpm.core.steering import Touch, Verb
 from xpm.core.submission import prepare
@@ -67,7 +67,7 @@ class Experiment(Steering, Sharing):
     ) -> None:
         self.name = _sound(name)
         self._check = check
-        self._priority = _valid(priority)
+        self._priority = priority_of(priority)
         self._given = given
         self._token: Token[Session | None] | None = None
         self._began = 0.0
@@ -200,8 +200,6 @@ class Experiment(Steering, Sharing):
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Takes a task; it goes out with others a few milliseconds later."""
-        if options.priority is not None:
-            _valid(options.priority)
         if options.queue is not None and not is_queue(options.queue):
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
         if options.not_before is not None:
@@ -378,7 +376,7 @@ class Experiment(Steering, Sharing):
 
     def _steer(self, verb: Verb, jobs: Sequence[JobId], value: int = 0) -> int:
         if verb == "priority":
-            _valid(value)
+            value = priority_of(value)
         self._reach()
         return self._outgoing.remote.steer(verb, jobs, value) if jobs else 0
 
@@ -464,11 +462,3 @@ def _sound(name: object) -> str:
             f"experiment {name!r}: expected a name without control characters that is not . or .."
         )
     return name
-
-
-def _valid(priority: int) -> int:
-    if priority not in PRIORITIES:
-        raise SubmissionError(
-            f"priority {priority}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"
-        )
-    return priority
