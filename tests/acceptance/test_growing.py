@@ -207,7 +207,7 @@ if __name__ == "__main__":
     said = lab.ok("run", "grow.py", "one").splitlines()
     assert said[:2] == ["x 1 40 x", "x 2 40 x"]
     assert said[2].startswith("queue 'a b': ")
-    assert said[3].startswith("priority 1000000: expected a whole number")
+    assert said[3].startswith("Child.submit: priority 1000000: expected a whole number")
     assert said[4].startswith("Child n=0: there is no token 'none'")
     assert lab.ok("run", "grow.py", "two").splitlines() == said
     first, second = sorted(lab.json("jobs", "--task", "Child")["jobs"], key=lambda job: job["label"])
@@ -215,6 +215,29 @@ if __name__ == "__main__":
     assert (first["priority"], second["priority"]) == (3, 1)
     for name in ("one", "two"):
         assert len(lab.json("jobs", "-e", name)["jobs"]) == 4
+
+
+def test_a_child_that_the_broker_refuses_is_the_task_s_error_and_no_wait_without_end(lab: Lab) -> None:
+    write(
+        lab,
+        "class Parent(Task):\n    ledger: Meta[Path]\n    def execute(self):\n"
+        "        (self.ledger / 'roots').write_text('here\\n')\n"
+        "        while not (self.ledger / 'go').exists(): time.sleep(0.01)\n"
+        "        try: Leaf.C(n=1, ledger=self.ledger).submit()\n"
+        "        finally: (self.ledger / 'ends').write_text('over\\n')\n"
+        "with experiment('grow'): Parent.C(ledger=HERE).submit()\n",
+    )
+    with under_way(lab, "run", "grow.py"):
+        until(lambda: lines(lab, "roots"))
+        with open_client(lab.ok("broker", "url").strip()) as client:
+            client.acl_setuser("default", enabled=True, nopass=True, commands=["-evalsha", "-eval"])
+            try:
+                (lab.project / "go").touch()
+                until(lambda: lines(lab, "ends"))
+            finally:
+                client.acl_setuser("default", enabled=True, nopass=True, commands=["+evalsha", "+eval"])
+        until(lambda: lab.job("Parent")["state"] == "ERROR")
+    assert "BrokerError: the broker refused" in lab.ok("show", "Parent")
 
 
 def test_a_child_that_fails_fails_the_experiment(lab: Lab) -> None:

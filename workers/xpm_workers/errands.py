@@ -34,12 +34,13 @@ from typing import TypeVar
 
 from xpm.broker.broker import Broker, Claim
 from xpm.broker.ledger import declare
+from xpm.broker.scripts import StaleEpoch
 from xpm.broker.views import Views
 from xpm.core.message import type_keys
 from xpm.core.outputs import Output
 from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.state import State
-from xpm.errors import BrokerError, JobError, MessageError, XpmError
+from xpm.errors import BrokerError, BrokerUnreachable, JobError, MessageError, RunForgotten, XpmError
 from xpm.here import this_host
 from xpm_workers import frames
 from xpm_workers.frames import Frame
@@ -49,6 +50,9 @@ from xpm_workers.watchers import Watchers
 log = logging.getLogger("xpm.worker")
 
 T = TypeVar("T")
+
+PASSING = (BrokerUnreachable, RunForgotten, StaleEpoch)
+"""What keeps a call from being answered now, and not for good: a refusal is the job's to know."""
 
 PAUSE = (0.1, 2.0)
 """The first and the longest pause, in seconds, before a broker that is away is asked again."""
@@ -218,7 +222,7 @@ class _Errand:
             self._note(differing)
             refuse_excess(found, needs)
             fence = broker.await_grant(self._wish, lambda: self._ask(needs, priority, end), timeout)
-        except BrokerError:  # it is away, and the time is over
+        except PASSING:  # it is away, and the time is over
             fence = None
         return ["late"] if fence is None else ["granted", fence]
 
@@ -255,7 +259,7 @@ class _Errand:
 
         Raises:
             JobError: nobody waits any more.
-            BrokerError: it was not answered until `end`, a moment of `time.monotonic()`.
+            BrokerError: it was refused; or not answered until `end`, a moment of `time.monotonic()`.
         """
         pause = PAUSE[0]
         while True:
@@ -264,7 +268,7 @@ class _Errand:
                     raise JobError("nobody waits for it any more")
                 try:
                     return call()
-                except BrokerError as error:
+                except PASSING as error:
                     log.debug("%s", error)
                     if end is not None and time.monotonic() >= end:
                         raise

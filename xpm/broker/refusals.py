@@ -6,7 +6,7 @@ import re
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable
@@ -16,13 +16,19 @@ WHY = {
     "NOREPLICAS": "fewer replicas are there than its min-replicas-to-write",
     "OOM": "its memory is full (maxmemory)",
     "READONLY": "it has become a replica",
+    "MASTERDOWN": "it is a replica, and its master is away",
+    "BUSY": "somebody's script keeps it busy",
 }
 """What a server that takes no changes means by its code."""
 
 _STALLED = re.compile(rf"(?:^|[ -])({'|'.join(WHY)}) ([^.]*?)(?:\.| script: |$)")
 """Redis 6.2 wraps the answer to a script's call; later ones name the script behind it."""
 
-_CODES: dict[type[RedisError], str] = {OutOfMemoryError: "OOM ", ReadOnlyError: "READONLY "}
+_CODES: dict[type[RedisError], str] = {
+    OutOfMemoryError: "OOM ",
+    ReadOnlyError: "READONLY ",
+    MasterDownError: "MASTERDOWN ",
+}
 """What the client takes from the front of a message when it has a class for it."""
 
 
