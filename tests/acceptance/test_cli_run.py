@@ -233,6 +233,15 @@ def test_a_queue_without_a_worker_is_told_and_served(lab: Lab, gate: Path):
     started = lab.run("worker", "start", "--queue", "gpu", "--slots", "1", "--burst")
     assert started.returncode == 0, started.stderr
     assert counts(lab, "queued")["DONE"] == 2
+    (noted,) = (lab.workspace / "experiments" / "queued").glob("*/jobs.jsonl")
+    whole = noted.read_text()
+    noted.write_text(whole.replace('"priority":0', '"priority":True', 1))
+    for words in (["doctor"], ["attach", "queued"]):
+        damaged = lab.run(*words)
+        said = " ".join((damaged.stdout + damaged.stderr).split())
+        assert damaged.returncode and "jobs.jsonl: damaged after line 0 (" in said and "Traceback" not in said
+        assert "run the script again, which begins another run" in said and "unexpected" not in said
+    noted.write_text(whole)
     healthy = lab.run("doctor")
     assert healthy.returncode == 0 and healthy.stdout.rstrip().endswith("no problems")
 

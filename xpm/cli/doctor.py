@@ -20,7 +20,7 @@ from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.versions import installed, own
 from xpm.cli.words import ago, size
 from xpm.core.words import plural
-from xpm.errors import BrokerError, SettingsError, XpmError
+from xpm.errors import BrokerError, SettingsError, WorkspaceError, XpmError
 from xpm.settings import MARKER, definitions, places
 from xpm.types import JobId
 
@@ -324,7 +324,11 @@ def _runs(reach: Reach) -> Iterator[Finding]:
 
     folders = sorted((reach.workspace.path / "experiments").glob("*"))
     for run in filter(None, map(newest, folders)):
-        entries = list(RunDirectory(run).entries())
+        try:
+            entries = list(RunDirectory(run).entries())
+        except WorkspaceError as error:
+            yield Finding("runs", "problem", str(error))
+            continue
         states = reach.views.states([entry.id for entry in entries])
         unknown = [entry for entry, state in zip(entries, states, strict=True) if state is None]
         tasks: dict[str, list[JobId]] = {}

@@ -278,13 +278,19 @@ def _base64(data: bytes) -> str:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    whole = 0
     try:
         with path.open(encoding="ascii") as file:
             for line in file:
                 if line.endswith("}\n"):
                     yield json.loads(line)
+                whole += 1
     except FileNotFoundError:
         return
+    except ValueError as error:  # also of bytes that are no ASCII, before their line is counted
+        raise WorkspaceError(
+            f"{path}: damaged after line {whole} ({error}): run the script again, which begins another run"
+        ) from error
 
 
 def _facts(origin: Origin) -> dict[str, Any]:
