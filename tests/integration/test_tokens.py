@@ -440,14 +440,19 @@ def test_each_host_has_its_own(gpu: Broker, run: Run, hands: Hands) -> None:
     assert [hands.claim("c").claim is None] == [False]
 
 
+def a_job_waits_for_all(gpu: Broker, run: Run, hands: Hands, capacity: int) -> None:
+    """Code holds one of what the host has; a job needs all, and code that comes after it waits behind it."""
+    gpu.declare({"h.disk": capacity})
+    assert gpu.acquire("first", "h.disk=1", host="h").outcome == "granted"
+    gpu.submit(run, [needing("all", f"h.disk={capacity}", priority=1)])
+    assert hands.claim().claim is None
+    assert gpu.acquire("second", "h.disk=1", host="h").outcome == "waiting"
+
+
 def test_code_that_keeps_coming_passes_no_job_that_waits_for_all_its_host_has(
     gpu: Broker, run: Run, hands: Hands
 ) -> None:
-    gpu.declare({"h.disk": 2})
-    assert gpu.acquire("first", "h.disk=1", host="h").outcome == "granted"
-    gpu.submit(run, [needing("all", "h.disk=2", priority=1)])
-    assert hands.claim().claim is None
-    assert gpu.acquire("second", "h.disk=1", host="h").outcome == "waiting"
+    a_job_waits_for_all(gpu, run, hands, 2)
     assert gpu.acquire("elsewhere", "h.disk=1", host="bare").outcome == "granted", "no worker is there"
     gpu.free("first")
     assert gpu.acquire("second", "h.disk=1", host="h").outcome == "waiting", "a worker is idle"
@@ -457,11 +462,7 @@ def test_code_that_keeps_coming_passes_no_job_that_waits_for_all_its_host_has(
 def test_code_leaves_to_a_worker_of_its_host_what_it_is_about_to_take(
     gpu: Broker, run: Run, hands: Hands
 ) -> None:
-    gpu.declare({"h.disk": 1})
-    assert gpu.acquire("first", "h.disk=1", host="h").outcome == "granted"
-    gpu.submit(run, [needing("job", "h.disk=1", priority=1)])
-    assert hands.claim().claim is None
-    assert gpu.acquire("second", "h.disk=1", host="h").outcome == "waiting"
+    a_job_waits_for_all(gpu, run, hands, 1)
     gpu.free("first")
     assert hands.woken() == ["w"]
     assert gpu.acquire("second", "h.disk=1", host="h").outcome == "waiting"

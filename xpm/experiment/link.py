@@ -166,14 +166,13 @@ class Link:
             self._pause = min(self._pause * 2, PATIENCE[1])
         if self._given_up:
             raise error
-        if not isinstance(error, BrokerStalled):
-            self.reopen()
+        self.reopen()
 
     def _rest(self, error: BrokerStalled) -> None:
         """Waits a while for a broker that is to be helped; it may answer questions meanwhile."""
         if time.monotonic() - self._stalled > ANEW:
             self._voice.say(f"{error}: waiting for that to be mended; no job is lost")
-        time.sleep(REST)
+        time.sleep(REST)  # nothing tells when it takes changes again
         self._stalled = time.monotonic()
 
     def answered(self) -> None:
