@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -43,7 +44,7 @@ class Step(Task):
 
     def note(self, what):
         with open(self.folder / "ledger", "a") as file:
-            file.write(f"{what} {self.n} {os.environ['XPM_FENCE']}\\n")
+            file.write(f"{what} {self.n} {os.environ['XPM_FENCE']} {os.getpid()}\\n")
 
 class After(Step):
     first: Param[Step]
@@ -72,6 +73,7 @@ class Line(NamedTuple):
     what: str
     n: int
     fence: str
+    pid: int
 
 
 class Scene:
@@ -99,7 +101,7 @@ class Scene:
     def ledger(self) -> list[Line]:
         path = self.folder / "ledger"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [Line(what, int(n), fence) for what, n, fence in map(str.split, lines)]
+        return [Line(what, int(n), fence, int(pid)) for what, n, fence, pid in map(str.split, lines)]
 
     def begun(self, *steps: int) -> bool:
         return {line.n for line in self.ledger if line.what == "begin"} >= set(steps)
@@ -199,6 +201,8 @@ def test_doctor_tells_what_the_new_master_has_lost_and_attach_submits_it_again(s
             status, said = scene.run(*XPM, "doctor")
             assert status == 1 and re.search(r"has lost 4 jobs of the\s+experiment e", said), said
             assert "xpm attach e submits them again" in said
+            # Their workers end what the new master doesn't know; with the gate open it could come to its end before that.
+            until(lambda: not any(psutil.pid_exists(line.pid) for line in scene.ledger))
             (scene.folder / "gate").touch()
             status, said = scene.run(*XPM, "attach", "e")
             assert status == 0, said
