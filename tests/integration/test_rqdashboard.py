@@ -86,6 +86,22 @@ def world(broker: Broker, run: Run, hands: Hands) -> str:
     return worker.name
 
 
+def test_buttons_ask_one_broker_and_leave_the_connections_of_the_pages_as_they_are(
+    server: Server, broker: Broker, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xpm.web import rqdashboard
+
+    monkeypatch.setenv("XPM_LEASE", "77")
+    app: Any = rqdashboard.application(server.url)
+    path = f"/job/{rqnames.job(broker.namespace, job('ready'))}/delete"
+    assert app.test_client().post(path).status_code == 200
+    assert broker.client.hget(f"{broker.prefix}meta", "lease") == b"77000", "that of the settings"
+    assert "redis_connect_func" not in app.redis_conn.connection_pool.connection_kwargs
+    asked = rqdashboard._broker(app.redis_conn, broker.namespace)
+    assert app.test_client().post(path).status_code == 409
+    assert rqdashboard._broker(app.redis_conn, broker.namespace) is asked
+
+
 def test_every_page_opens(page: Page, broker: Broker, world: str) -> None:
     queue = rqnames.queue(broker.namespace, "default")
     assert "RQ" in page.get("/")

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from redis import ConnectionPool, Redis
+from redis import Redis
 from rq import get_current_job
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker
+from xpm.broker.connect import beside
 from xpm.broker.views import Views
 from xpm.core.message import PAYLOAD_VERSION
 from xpm.core.state import State
@@ -49,13 +50,10 @@ def run(job: str) -> None:
     if place is None:
         raise JobFailed(f"{current.origin} is no queue of xpm")
     namespace, queue = place
-    pool: Any = current.connection.connection_pool
     settings = load()
 
     def apart() -> Broker:
-        client = Redis(
-            connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
-        )
+        client = beside(current.connection)
         return Broker(client, namespace, lease=settings.lease, brake=settings.brake)
 
     broker = apart()

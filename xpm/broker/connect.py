@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AuthenticationError,
@@ -124,6 +124,22 @@ def open_client(url: str, *, timeout: float = 5.0, patience: float = PATIENCE) -
         raise SettingsError(f"broker: {safe(url)}: cannot be read; the form is {FORM}") from error
     _refuse_options(client, url)
     return client
+
+
+def beside(client: Redis) -> Redis:
+    """Another client of the same broker, with connections of its own; behind Sentinel it lives no longer than `client`."""
+    pool: Any = client.connection_pool
+    return Redis(
+        connection_pool=ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
+    )
+
+
+def greet_first(client: Redis, greeting: Callable[[Any], None]) -> None:
+    """Has `greeting` said first on each connection of `client`; what it raises keeps that from being used."""
+    pool: Any = client.connection_pool
+    pool.connection_kwargs["redis_connect_func"] = greeting
+    pool.disconnect(inuse_connections=False)  # those that were opened before have not been greeted,
+    pool.reset()  # and would not be when they reconnect
 
 
 def _refuse_path(url: str) -> None:

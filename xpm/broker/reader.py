@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from xpm.broker.connect import greet_first
 from xpm.broker.keys import prefix
 from xpm.broker.refusals import as_ours
 from xpm.errors import BrokerError
@@ -24,7 +25,7 @@ class Reader:
     """The graph of one namespace, for questions alone: nothing here writes.
 
     Args:
-        client: a connection pool with `decode_responses=False`.
+        client: with `decode_responses=False`; nobody else's, since all its connections greet for this.
         namespace: the workspace's namespace.
         lease: how long a worker may be silent before its job runs elsewhere, in seconds.
     """
@@ -34,10 +35,7 @@ class Reader:
         self.namespace = namespace
         self.lease = lease
         self.prefix = prefix(namespace)
-        pool = self.client.connection_pool
-        pool.connection_kwargs["redis_connect_func"] = self._greet
-        pool.disconnect(inuse_connections=False)  # those that were opened before have not been greeted,
-        pool.reset()  # and would not be when they reconnect
+        greet_first(client, self._greet)
 
     def _greet(self, connection: Any) -> None:
         """What is said first on each new connection."""

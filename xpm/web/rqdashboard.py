@@ -18,6 +18,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import rq.serializers
 from flask import Flask, Response, current_app, jsonify, request
@@ -28,9 +29,11 @@ from werkzeug.serving import make_server
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker
+from xpm.broker.connect import beside
 from xpm.broker.views import Views
 from xpm.core.state import ENDED, State
-from xpm.errors import BrokerError, UsageError
+from xpm.errors import UsageError, XpmError
+from xpm.settings import load
 from xpm.types import Namespace
 
 log = logging.getLogger("xpm.web")
@@ -133,9 +136,21 @@ def _asked(act: Callable[[Broker, str], Response], namespace: Namespace, what: s
     """The engine's answer to a button about a job or queue of ours."""
     app: Any = current_app
     try:
-        return act(Broker(app.redis_conn, namespace), what)
-    except BrokerError as error:
+        return act(_broker(app.redis_conn, namespace), what)
+    except XpmError as error:
         return _answer(503, str(error))
+
+
+_brokers: WeakKeyDictionary[Any, dict[Namespace, Broker]] = WeakKeyDictionary()
+"""Those that were asked, by the dashboard's client, of which it makes another when another server is looked at."""
+
+
+def _broker(client: Any, namespace: Namespace) -> Broker:
+    known = _brokers.setdefault(client, {})
+    if namespace not in known:
+        # With the lease of the workers: a server that it finds started again lets nothing expire for so long.
+        known[namespace] = Broker(beside(client), namespace, lease=load().lease)
+    return known[namespace]
 
 
 def _same_site() -> bool:
