@@ -230,6 +230,32 @@ def test_a_lambda_is_called_by_the_script_in_each_of_its_runs(lab: Lab) -> None:
     assert "nothing to do: all 2 jobs were done before" in again.stderr
 
 
+def test_a_function_of_the_block_is_called_by_the_script_since_no_worker_loads_it(lab: Lab) -> None:
+    write(
+        lab,
+        block(
+            "def late(task):",
+            "    Report.C(train=task, model=Model.C(layers=6)).submit()",
+            "train().on_completed(late).submit()",
+        ),
+    )
+    lab.ok("run", "plan.py")
+    assert lines(lab, "reported") == ["1"]
+    assert lab.json("jobs", "--task", "xpm.OnCompleted")["jobs"] == []
+
+
+def test_a_task_defined_in_the_block_is_refused_before_it_is_submitted(lab: Lab) -> None:
+    write(
+        lab,
+        block(
+            "class Late(Task):", "    def execute(self): return 1", "train().submit()", "Late.C().submit()"
+        ),
+    )
+    done = lab.run("run", "plan.py")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("xpm: Late: defined after the script opened an experiment")
+
+
 def test_a_lambda_sees_outputs_while_the_training_goes_on(lab: Lab) -> None:
     write(
         lab,
@@ -265,6 +291,10 @@ def test_what_a_lambda_raises_ends_the_script_and_nothing_else(lab: Lab) -> None
             "(it is a lambda), and a detached run goes on without",
         ),
         ("t = train(); t.watch_output(t.latest, Report.C).submit()", "only this script can call it"),
+        (
+            "def late(): pass\n    train().on_completed(late).submit()",
+            "(it is defined after the script opened an experiment)",
+        ),
     ],
 )
 def test_a_detached_run_refuses_what_only_the_script_can_call(lab: Lab, statement: str, said: str) -> None:

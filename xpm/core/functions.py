@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from xpm.core.naming import class_name, module_of, script_of
+from xpm.core.naming import class_name, is_below, module_of, script_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +49,6 @@ def why_local(function: object) -> str | None:
     found: Any = sys.modules.get(function.__module__)
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
-    return None if found is function else f"its module has no {function.__qualname__}, or another one"
+    if found is not function:
+        return f"its module has no {function.__qualname__}, or another one"
+    return "it is defined after the script opened an experiment" if is_below(function) else None

@@ -10,6 +10,9 @@ from xpm.errors import ConfigError
 SCRIPT = "__xpm_script__"
 """The attribute of a script's module that holds the script's path, relative to its project."""
 
+ABOVE = "__xpm_above__"
+"""The attribute of the main module that holds what it had defined, by name, when it first opened an experiment."""
+
 
 def script_of(cls: type[Any]) -> str | None:
     """The script that defines `cls`, relative to its project; None for a class of an importable module."""
@@ -25,15 +28,28 @@ def module_of(cls: type[Any]) -> str:
     return cls.__module__
 
 
+def is_below(found: Any) -> bool:
+    """Whether the class or function `found` was defined after its script opened an experiment: a worker loads it no further."""
+    module = sys.modules.get(found.__module__)
+    above: dict[str, Any] | None = getattr(module, ABOVE, None)
+    name = found.__qualname__.partition(".")[0]
+    return above is not None and (name not in above or above[name] is not getattr(module, name, None))
+
+
 def importable(cls: type[Any]) -> None:
     """Refuses a class that no other process could find.
 
     Raises:
-        ConfigError: `cls` is defined inside a function.
+        ConfigError: `cls` is defined inside a function, or in a script below where that opens its experiment.
     """
     if "<locals>" in cls.__qualname__:
         raise ConfigError(
             f"{cls.__qualname__}: defined inside a function, where no worker can find it; move it to the module"
+        )
+    if is_below(cls):
+        raise ConfigError(
+            f"{cls.__qualname__}: defined after the script opened an experiment, where no worker can find it; "
+            "move it above 'with experiment(...)'"
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import FunctionType
 
-from xpm.core.naming import SCRIPT
+from xpm.core.naming import ABOVE, SCRIPT
 from xpm.workspace.snapshot import project_root
 
 
@@ -29,3 +30,13 @@ def name_script() -> Path | None:
         root, _ = project_root(script)
         setattr(sys.modules["__main__"], SCRIPT, script.relative_to(root).as_posix())
     return script
+
+
+def mark_opening() -> None:
+    """Notes what the script has defined so far: a worker loads it up to where it first opens an experiment."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, ABOVE):
+        defined = {
+            name: found for name, found in vars(main).items() if isinstance(found, (type, FunctionType))
+        }
+        setattr(main, ABOVE, defined)

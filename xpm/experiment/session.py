@@ -28,7 +28,7 @@ from xpm.experiment.gathering import End
 from xpm.experiment.handle import Handle
 from xpm.experiment.others import Today, about_others
 from xpm.experiment.outgoing import Outgoing
-from xpm.experiment.script import name_script
+from xpm.experiment.script import mark_opening, name_script
 from xpm.experiment.sharing import Sharing
 from xpm.experiment.steering import OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
@@ -100,6 +100,7 @@ class Experiment(Steering, Sharing):
         open_missing()
         self._began = time.monotonic()
         script, start = name_script(), Start.of_process()
+        mark_opening()
         self._settings = settings = load(arguments=self._given, script=script)
         self._verbose = settings.verbose
         self._voice = Voice(plain=settings.no_color, quiet=settings.quiet)
