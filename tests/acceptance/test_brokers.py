@@ -128,6 +128,31 @@ def test_a_stock_worker_finds_the_workspace_of_a_script(
     assert [job["state"] for job in listed["jobs"]] == ["DONE"], work.stderr
 
 
+@pytest.mark.rq
+def test_a_waiting_script_shows_its_jobs_again_to_stock_workers_when_somebody_took_them_off_the_list(
+    tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    server = start_server()
+    (tmp_path / "plan.py").write_text(SCRIPT)
+    environ = {**os.environ, "XPM_BROKER": server.url, "XPM_WORKERS": "0", "XPM_LEASE": "3"}
+    script = subprocess.Popen([sys.executable, "plan.py", "1"], cwd=tmp_path, env=environ)
+    rq = [str(Path(sys.executable).with_name("rq")), "worker", "-u", server.url]
+    worker = None
+    try:
+        with server.client() as client:
+            (listed,) = until(lambda: client.keys("rq:queue:xpm-*-default"))
+            # As one without xpm's serializer, which pops what it can't read; and it stays away.
+            assert client.lpop(listed)
+        worker = subprocess.Popen(
+            [*rq, "-S", "xpm.broker.rq.Serializer", listed.decode().removeprefix("rq:queue:")], cwd=tmp_path
+        )
+        assert script.wait(60) == 0
+    finally:
+        for process in filter(None, (script, worker)):
+            process.terminate()
+            process.wait(30)
+
+
 def test_a_job_runs_on_the_interpreter_of_its_script(tmp_path: Path) -> None:
     venv.create(tmp_path / "other", symlinks=True, system_site_packages=True)
     other = tmp_path / "other/bin/python"

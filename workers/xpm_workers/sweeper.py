@@ -82,8 +82,7 @@ class Sweeper:
         """Repair what RQ's tools see: the running jobs, the next ready ones, and of each other state the first page and
         one of the rest.
         """
-        for slot in self._broker.slots():
-            self._broker.refill(slot)
+        self._broker.refill_all()
         self._broker.repair(State.RUNNING, 0, 250)
         shown = sum(
             self._show(state, first)

@@ -451,6 +451,11 @@ class Broker(Control):
         """Make RQ's list of a queue show the first ready jobs; returns whether it was wrong."""
         return bool(self._scripts.run("refill", slot, count))
 
+    def refill_all(self) -> None:
+        """Make RQ's lists of all queues show the first ready jobs, whoever has emptied them."""
+        for slot in self.slots():
+            self.refill(slot)
+
 
 def _batches(entries: Iterable[Entry], budget: int) -> Iterator[Sequence[Entry]]:
     batch: list[Entry] = []

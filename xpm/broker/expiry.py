@@ -45,13 +45,13 @@ class Expiry:
         first = min((look.own for look in self._looks.values()), default=math.inf)
         return max(0.0, first + self._interval - self._clock())
 
-    def look_at_times(self) -> list[str]:
-        """`look`, at most once in a third of a lease: for who comes by more often."""
+    def look_at_times(self) -> bool:
+        """`look`, at most once in a third of a lease: for who comes by more often. Returns whether it did."""
         if self._clock() < self._next:
-            return []
-        taken = self.look()
+            return False
+        self.look()
         self._next = self._clock() + self._interval
-        return taken
+        return True
 
     def look(self) -> list[str]:
         """Takes the leases that were overdue at two looks; returns what became of each, in words."""

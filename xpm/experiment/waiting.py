@@ -151,7 +151,8 @@ class Care:
     def attend(self, view: RunView) -> None:
         """Keeps local workers there, helps the graph on, and tells of jobs that nobody will run.
 
-        Takes leases from the dead, too: where only stock workers of RQ serve, nobody else does.
+        Takes leases from the dead, too, and shows ready jobs to RQ again: where only stock workers of RQ serve, nobody
+        else does.
 
         Raises:
             WorkspaceError: the workspace is not there any more.
@@ -159,7 +160,8 @@ class Care:
         if reason := gone(self.link.workspace.path):
             raise WorkspaceError(f"{reason}: what is done of {self.run.experiment} is where it went")
         self.link.serve()
-        self.link.expiry.look_at_times()
+        if self.link.expiry.look_at_times():
+            self.link.broker.refill_all()
         if view.settling:
             self.link.broker.settle()
         if view.held:
