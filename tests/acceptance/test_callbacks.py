@@ -338,17 +338,19 @@ def test_a_job_registers_what_is_its_own_and_json(lab: Lab) -> None:
         "    def execute(self):\n"
         "        if self.how == 0: self.register_task_output(self.it, what=Path())\n"
         "        if self.how == 1: self.register_task_output(note, what=1)\n"
+        "        if self.how == 3: self.register_task_output(self.it, which=1)\n"
         "        if self.how == 2: Plain.C().submit().on_completed(lambda: 0)\n"
         "class Plain(Task):\n"
         "    def it(self, dep): ...\n"
         "    def execute(self): self.register_task_output(self.it)\n"
-        + block("[Wrong.C(how=tag(how)).submit() for how in range(3)]", "Plain.C().submit()"),
+        + block("[Wrong.C(how=tag(how)).submit() for how in range(4)]", "Plain.C().submit()"),
     )
     told = lab.run("run", "plan.py").stderr
     for said in (
         "an argument is no JSON",
         "expected a method like wrong.checkpoint",
         "this job's process ends with the job",
+        "register_task_output(it): missing a required argument: 'what'",
         "only a ResumableTask registers outputs",
     ):
         assert said in told

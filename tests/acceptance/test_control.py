@@ -303,13 +303,17 @@ with experiment("shared") as xp:
     print(xp.set_capacity(disk, 3, host="tuba"), xp.set_capacity(disk, 2), xp.set_capacity(disk, 4))
     for wrong in (
         lambda: xp.pause_queue("a b"),
+        lambda: xp.resume_queue(3),
         lambda: xp.drain_workers("nowhere"),
+        lambda: xp.drain_workers(3),
+        lambda: xp.kill(3),
         lambda: xp.set_capacity(gpu, -1),
         lambda: xp.set_capacity(gpu, 2.0),
         lambda: xp.set_capacity("gpu", 2),
         lambda: xp.set_capacity(lock("gpu"), 2),
         lambda: xp.set_capacity(token("chips", per="host"), 1),
         lambda: xp.set_capacity(gpu, 1, host="tuba"),
+        lambda: xp.set_capacity(disk, 1, host=""),
     ):
         try:
             wrong()
@@ -331,13 +335,17 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
         "READY though the script has said that there is 1",
         "None None 2",
         "queue 'a b': expected letters, digits, '_', '-' and '.'",
+        "queue 3: expected letters, digits, '_', '-' and '.'",
         "no worker or host 'nowhere'; there are workers",
+        "drain_workers(): expected names of workers or hosts, got 3",
+        "expected a task, by its class or its name, got 3",
         "token chips: expected a whole number from 0 to 1000000, got -1",
         "token chips: expected a whole number from 0 to 1000000, got 2.0",
         "set_capacity(): expected a token(\"gpu\"), got 'gpu'",
         "set_capacity(): expected a token(\"gpu\"), got lock('gpu')",
         "token chips is counted for all hosts together, not per host",
         "token chips counts for all hosts together: it has no capacity per host",
+        "token disk: expected the name of a host, got an empty text",
         "True True",
     ]
 

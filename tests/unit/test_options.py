@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sessions import Recorder
 
+from xpm import token
 from xpm.core.config import Param, Task
 from xpm.core.resumable import ResumableTask
 from xpm.core.retries import Retries
@@ -48,6 +50,18 @@ def test_a_priority_may_be_another_library_s_whole_number() -> None:
     assert type(submitted(priority=Three()).priority) is int
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    two = np.int64(2)
+    options = submitted(
+        priority=two, retries=two, timeout=np.float32(2), not_before=two, requires=token("gpu", two)(two)
+    )
+    assert options == submitted(priority=2, retries=2, timeout=2, not_before=2, requires=token("gpu", 2)(2))
+    assert {type(number) for number in (options.priority, options.timeout)} == {int, float}
+    assert options.retries is not None and options.retries.pack() == Retries(2).pack()
+    with pytest.raises(SubmissionError, match="priority"):
+        submitted(priority=np.True_)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -62,7 +76,11 @@ def test_a_priority_may_be_another_library_s_whole_number() -> None:
         ({"timeout": 0}, "Train.submit: timeout: expected seconds, a text like '2h' or a timedelta, got 0"),
         ({"timeout": "2 weeks"}, "Train.submit: timeout: expected seconds"),
         ({"timeout": float("nan")}, "Train.submit: timeout: expected seconds"),
-        ({"not_before": [1]}, "Train.submit: not_before: expected a datetime, or seconds from now, got [1]"),
+        (
+            {"not_before": "tomorow"},
+            "Train.submit: not_before: expected a datetime, or from now: seconds, a text like '2h' or a timedelta; "
+            "got 'tomorow'",
+        ),
         (
             {"retries": Retries},
             "Train.submit: retries: expected a number of further attempts or Retries(...)",

@@ -86,6 +86,10 @@ def test_causes_of_a_newer_version_are_kept() -> None:
         ),
         ({"times": 1, "on": ()}, "retries: on: names nothing"),
         ({"times": 1, "on": "ooom"}, "retries: on: 'ooom'; did you mean 'oom'?"),
+        (
+            {"times": 1, "on": "ConnectionErorr"},
+            "retries: on: 'ConnectionErorr'; did you mean 'ConnectionError'?",
+        ),
         ({"times": 1, "on": "exit:300"}, "retries: on: 'exit:300': the status of a process is at most 255"),
         (
             {"times": 1, "on": int},

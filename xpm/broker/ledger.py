@@ -276,7 +276,7 @@ def set_capacity(broker: Broker, resource: str, capacity: int, host: str | None 
         What it was; None of a new token.
 
     Raises:
-        UsageError: it is counted in the other way, for all hosts or per host.
+        UsageError: it is counted in the other way, for all hosts or per host, or no host has this name.
     """
     kind, _, name = resource.partition(".")
     if broker.declare({resource: 0})[resource] == OTHERWISE:
@@ -284,6 +284,8 @@ def set_capacity(broker: Broker, resource: str, capacity: int, host: str | None 
         raise UsageError(f"token {name} is counted {_WAYS[other]}, not {_WAYS[kind]}")
     if host is not None and kind == "t":
         raise UsageError(f"token {name} counts for all hosts together: it has no capacity per host")
+    if host == "":
+        raise UsageError(f"token {name}: expected the name of a host, got an empty text")
     before = broker.resize(resource, capacity, host or "")
     broker.settle()
     return None if before < 0 else before

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, ge
 from xpm.core.functions import Function, function_of, why_local
 from xpm.core.info import Described, Description
 from xpm.core.jobpath import JobPath
+from xpm.core.scalars import unwrapped
 
 NAN = float("nan")
 """The one NaN that is stored."""
@@ -69,16 +70,6 @@ def shown(value: object) -> str:
 
 def _mismatch(name: str, value: object) -> Mismatch:
     return Mismatch(f"expected {name}, got {shown(value)}")
-
-
-def numpy_scalar(value: object) -> bool:
-    """Whether `value` is a scalar of numpy, without importing it."""
-    return any(base.__name__ == "generic" and base.__module__ == "numpy" for base in type(value).__mro__)
-
-
-def unwrapped(value: Any) -> Any:
-    """A numpy scalar as Python's, anything else as it is."""
-    return value.item() if numpy_scalar(value) else value
 
 
 def _none(value: Any) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from datetime import timedelta
 
+from xpm.core.scalars import unwrapped
 from xpm.errors import SubmissionError
 
 
@@ -39,13 +40,13 @@ def seconds(value: object, what: str, *, least: float = 0.001) -> float:
     Raises:
         SubmissionError: it is none, or too short.
     """
-    found = math.nan
-    if isinstance(value, timedelta):
-        found = value.total_seconds()
-    elif isinstance(value, str):
-        found = _read(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        found = float(value)
+    found, plain = math.nan, unwrapped(value)
+    if isinstance(plain, timedelta):
+        found = plain.total_seconds()
+    elif isinstance(plain, str):
+        found = _read(plain)
+    elif isinstance(plain, int | float) and not isinstance(plain, bool):
+        found = float(plain)
     if not least <= found <= _LONGEST:
         raise SubmissionError(f"{what}: expected seconds, a text like '2h' or a timedelta, got {value!r}")
     return found

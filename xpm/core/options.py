@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from xpm.core.lengths import seconds
@@ -42,6 +42,9 @@ def options_of(given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
 def _moment(given: object) -> datetime | float | None:
     if given is None or isinstance(given, datetime):
         return given
-    if isinstance(given, str | timedelta | int | float) and not isinstance(given, bool):
+    try:
         return seconds(given, "not_before", least=0)
-    raise SubmissionError(f"not_before: expected a datetime, or seconds from now, got {given!r}")
+    except SubmissionError:
+        raise SubmissionError(
+            f"not_before: expected a datetime, or from now: seconds, a text like '2h' or a timedelta; got {given!r}"
+        ) from None

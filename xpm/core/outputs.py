@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -88,9 +89,14 @@ def output_of(task: Any, method: Any, arguments: Mapping[str, Any]) -> Output:
     """The output that `method` of `task`, or of a config in it, describes for these arguments.
 
     Raises:
-        ConfigError: it is no such method, or an argument can't be written down.
+        ConfigError: it is no such method, doesn't take these arguments, or one can't be written down.
     """
     place, name = method_of(task, method)
+    signature: Any = importlib.import_module("inspect").signature(method)  # few tasks register outputs
+    try:
+        signature.bind(None, **arguments)  # the first is `dep`
+    except TypeError as wrong:
+        raise ConfigError(f"register_task_output({name}): {wrong}") from None
     try:
         text = json.dumps(dict(arguments), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as wrong:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
+from xpm.core.scalars import whole
 from xpm.errors import ConfigError, SubmissionError, UsageError, WouldDeadlock
 
 ALL = 1_000_000
@@ -74,17 +75,30 @@ def checked_name(name: Any, what: str) -> str:
     return name
 
 
-def checked_amount(amount: Any, what: str) -> int:
+def checked_amount(amount: object, what: str) -> int:
     """`amount` if it is a whole number from 1 on of which there could be so many.
 
     Raises:
         ConfigError: it is not.
     """
-    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
+    found = whole(amount)
+    if found is None or found < 1:
         raise ConfigError(f"{what}: expected a whole number from 1 on, got {amount!r}")
-    if amount > MOST:
-        raise ConfigError(f"{what}: {amount} are wanted, no token has more than {MOST}")
-    return amount
+    if found > MOST:
+        raise ConfigError(f"{what}: {found} are wanted, no token has more than {MOST}")
+    return found
+
+
+def checked_capacity(capacity: object, what: str) -> int:
+    """`capacity` if a token can have it: a whole number from 0 on.
+
+    Raises:
+        ConfigError: none can.
+    """
+    found = whole(capacity)
+    if found is None or found not in range(MOST + 1):
+        raise ConfigError(f"{what}: expected a whole number from 0 to {MOST}, got {capacity!r}")
+    return found
 
 
 def collected(needs: object, what: str = "requires=") -> tuple[Need, ...]:

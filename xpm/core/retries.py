@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Self, cast
 
 from xpm.core.lengths import seconds
+from xpm.core.scalars import unwrapped, whole
 from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
 
@@ -75,9 +76,14 @@ class Retries:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_number("times", self.times, 0, MOST_TIMES, whole=True)
-        _check_number("factor", self.factor, 1, 1000)
-        _check_number("jitter", self.jitter, 0, 1)
+        times = whole(self.times)
+        if times is None or times not in range(MOST_TIMES + 1):
+            raise SubmissionError(
+                f"retries: times: expected a whole number from 0 to {MOST_TIMES}, got {self.times!r}"
+            )
+        _set(self, "times", times)
+        _set(self, "factor", _number("factor", self.factor, 1, 1000))
+        _set(self, "jitter", _number("jitter", self.jitter, 0, 1))
         given: Iterable[object] = self.on if isinstance(self.on, tuple | list) else (self.on,)
         _set(self, "on", tuple(_cause(each) for each in given))
         for name in ("delay", "most"):
@@ -94,11 +100,12 @@ class Retries:
         """
         if isinstance(given, cls):
             return given
-        if isinstance(given, bool) or not isinstance(given, int):
+        times = whole(given)
+        if times is None:
             raise SubmissionError(
                 f"retries: expected a number of further attempts or Retries(...), got {given!r}"
             )
-        return cls(given)
+        return cls(times)
 
     def covers(self, failing: Failing) -> bool:
         """Whether another attempt may follow this failure, if the budget allows."""
@@ -158,11 +165,22 @@ def _set(policy: Retries, name: str, value: object) -> None:
     object.__setattr__(policy, name, value)
 
 
-def _check_number(name: str, value: object, least: float, most: float, *, whole: bool = False) -> None:
-    kinds = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        what = "a whole number" if whole else "a number"
-        raise SubmissionError(f"retries: {name}: expected {what} from {least} to {most}, got {value!r}")
+def _number(name: str, value: object, least: float, most: float) -> float:
+    plain: object = unwrapped(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or not least <= plain <= most:
+        raise SubmissionError(f"retries: {name}: expected a number from {least} to {most}, got {value!r}")
+    return plain
+
+
+def _names_exception(text: str) -> bool:
+    found: object = getattr(builtins, text, None)
+    if isinstance(found, type):
+        return issubclass(cast(type[object], found), BaseException)
+    parts = text.split(".")
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+
+
+_EXCEPTIONS = sorted(name for name in vars(builtins) if _names_exception(name))
 
 
 def _cause(given: object) -> str:
@@ -178,13 +196,9 @@ def _cause(given: object) -> str:
                 return given
             raise SubmissionError(f"retries: on: {given!r}: the status of a process is at most 255")
     names = [*MENDABLE, *NAMED_ONLY, "exit:75"]
-    hint = nearest(str(given), names) or f": expected an exception, or one of {', '.join(names)}"
+    like_a_class = isinstance(given, str) and given[:1].isupper()
+    hint = (
+        nearest(str(given), _EXCEPTIONS if like_a_class else names)
+        or f": expected an exception, or one of {', '.join(names)}"
+    )
     raise SubmissionError(f"retries: on: {given!r}{hint}")
-
-
-def _names_exception(text: str) -> bool:
-    found: object = getattr(builtins, text, None)
-    if isinstance(found, type):
-        return issubclass(cast(type[object], found), BaseException)
-    parts = text.split(".")
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)

@@ -7,9 +7,9 @@ a job's process by `adopt`; the core only reads it. What is open in other thread
 from __future__ import annotations
 
 from contextvars import ContextVar
-from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from xpm.core.scalars import whole
 from xpm.core.steering import Steered
 from xpm.errors import SubmissionError
 
@@ -30,12 +30,12 @@ PRIORITIES = range(-4095, 4096)
 
 
 def priority_of(given: object, what: str = "priority") -> int:
-    """`given` as a priority; other libraries' whole numbers are ones, too, and a bool is none.
+    """`given` as a priority.
 
     Raises:
         SubmissionError: it is no whole number, or none of `PRIORITIES`.
     """
-    number = None if isinstance(given, bool) or not isinstance(given, SupportsIndex) else index(given)
+    number = whole(given)
     if number is None or number not in PRIORITIES:
         raise SubmissionError(
             f"{what} {given!r}: expected a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}"

@@ -26,10 +26,13 @@ def selected(jobs: Collection[Submitted], task: type[Task] | str | None) -> list
     """The jobs of a task: a class, its whole name, or the end of it.
 
     Raises:
-        UsageError: no job is of a task of that name.
+        UsageError: no job is of a task of that name, or it is none.
     """
     if task is None:
         return list(jobs)
+    given = cast(object, task)
+    if not isinstance(given, str) and not (isinstance(given, type) and issubclass(given, Task)):
+        raise UsageError(f"expected a task, by its class or its name, got {given!r}")
     name = task if isinstance(task, str) else class_name(task)
     found = [job for job in jobs if job.task == name or job.task.endswith((f".{name}", f":{name}"))]
     if not found and jobs and isinstance(task, str):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from xpm.core.requirement import MOST
-from xpm.errors import ConfigError, UsageError
+from xpm.core.requirement import checked_capacity
+from xpm.errors import UsageError
 from xpm.here import person
 from xpm.settings import QUEUE_NAME, is_queue
 
@@ -33,8 +33,7 @@ class Sharing(Protocol):
         Raises:
             UsageError: no queue can have this name.
         """
-        if not is_queue(name):
-            raise UsageError(f"queue {name!r}: {QUEUE_NAME}")
+        _check_queue(name)
         return bool(self._with_broker(lambda link: link.broker.pause([name], person())))
 
     def resume_queue(self, name: str) -> bool:
@@ -42,7 +41,11 @@ class Sharing(Protocol):
 
         Returns:
             Whether it was paused.
+
+        Raises:
+            UsageError: no queue can have this name.
         """
+        _check_queue(name)
         return bool(self._with_broker(lambda link: link.broker.resume([name])))
 
     def drain_workers(self, *names: str) -> int:
@@ -59,6 +62,9 @@ class Sharing(Protocol):
         Raises:
             UsageError: a name is of none.
         """
+        for name in cast("tuple[object, ...]", names):
+            if not isinstance(name, str):
+                raise UsageError(f"drain_workers(): expected names of workers or hosts, got {name!r}")
         return self._with_broker(lambda link: _drain(link, names))
 
     def set_capacity(self, token: Token, capacity: int, *, host: str | None = None) -> int | None:
@@ -80,10 +86,7 @@ class Sharing(Protocol):
             UsageError: it is no token, or is counted in the other way, for all hosts or per host.
         """
         resource = _resource(token, 'set_capacity(): expected a token("gpu")', "th")
-        if type(capacity) is not int or capacity not in range(MOST + 1):
-            raise ConfigError(
-                f"token {token.name}: expected a whole number from 0 to {MOST}, got {capacity!r}"
-            )
+        capacity = checked_capacity(capacity, f"token {token.name}")
         ledger: Any = importlib.import_module("xpm.broker.ledger")  # few scripts need it
         return self._with_broker(lambda link: ledger.set_capacity(link.broker, resource, capacity, host))
 
@@ -99,6 +102,11 @@ class Sharing(Protocol):
         resource = _resource(of, 'usage(): expected a token("gpu") or lock("index")', "thl")
         module: Any = importlib.import_module("xpm.experiment.usage")  # few scripts need it
         return self._with_broker(lambda link: module.usage(link.broker, resource))
+
+
+def _check_queue(name: object) -> None:
+    if not is_queue(name):
+        raise UsageError(f"queue {name!r}: {QUEUE_NAME}")
 
 
 def _resource(of: object, expected: str, kinds: str) -> str:

@@ -167,7 +167,7 @@ def token(name: str, capacity: int | None = None, *, per: Literal["host"] | None
     """
     checked_name(name, "token")
     if capacity is not None:
-        checked_amount(capacity, f"token {name}")
+        capacity = checked_amount(capacity, f"token {name}")
     if per not in (None, "host"):
         raise ConfigError(f"token {name}: per={per!r}: expected 'host', or nothing for all hosts")
     return Token(name, capacity, "h" if per else "t")
