@@ -667,6 +667,29 @@ def test_a_forked_process_holds_nothing_of_what_its_parent_does_and_frees_nothin
     assert done.stderr.splitlines().count(told) == 2
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "with gpu.acquire(1):\n    with gpu.acquire(1): pass\n",
+            "xpm: gpu(1) is wanted while gpu(1) is held: two that do so wait",
+        ),
+        ("with experiment('e') as xp:\n    xp.usage('gpu')\n", "xpm: usage(): expected a token"),
+    ],
+)
+def test_wrong_use_in_code_shows_the_script_s_line_and_none_of_xpm_s(
+    lab_with_gpu: Lab, body: str, said: str
+) -> None:
+    path = write(lab_with_gpu, "wrong.py", body)
+    done = lab_with_gpu.python(str(path), check=False)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith(said)
+    assert [line for line in lines if "File" in line] == [
+        f'  File "{path}", line {len(PLAN.splitlines()) + 2}, in <module>'
+    ]
+
+
 COROUTINES = """
 import asyncio
 from xpm import WouldDeadlock

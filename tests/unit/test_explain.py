@@ -99,6 +99,14 @@ def facts(state: State, **more: object) -> Facts:
             facts(State.SCHEDULED, starts=NOW + 3600, reason="retry 2 of 3"),
             ["Train lr=1 01234567 starts in 1 h 00 min at the earliest (retry 2 of 3)"],
         ),
+        (
+            facts(State.HOLD, holds=[Hold("person", "ada@host", NOW - 5, cure="xpm release 01234567")], starts=NOW + 3600),
+            [
+                "Train lr=1 01234567 is on hold",
+                "ada@host holds it for 5.0 s: xpm release 01234567",
+                "besides, it starts in 1 h 00 min at the earliest",
+            ],
+        ),
         (facts(State.SCHEDULED, starts=NOW - 1), ["Train lr=1 01234567 starts in a moment: its time has come"]),
         (
             facts(State.RUNNING, since=NOW - 12, worker="host.17", stop="kill", who="ada@host"),

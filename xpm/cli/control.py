@@ -41,6 +41,8 @@ class Verb:
     """What becomes of jobs that need these."""
     refused: str = ""
     """Why a job in another state is left alone."""
+    none: str = ""
+    """What is said when nothing was changed, if not `no job to <name>`."""
     said: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the answer for programs says besides."""
 
@@ -131,7 +133,7 @@ def _report(
         for word, count in became.items()
         if count and word in verb.phrases
     ]
-    screen.line(", ".join(parts) or f"no job to {verb.name}")
+    screen.line(", ".join(parts) or verb.none or f"no job to {verb.name}")
 
 
 _HOLDS = "goes on hold until they are done"
@@ -302,6 +304,7 @@ def priority(context: click.Context, value: int, selected: Selection, dry_run: b
         {"set": f"with priority {value} now", "same": "had it already", "ended": "ended meanwhile"},
         "",
         "it has ended",
+        "no job to give another priority",
         {"priority": value},
     )
     reach = Reach(options_of(context))

@@ -146,7 +146,14 @@ def _running(facts: Facts) -> list[str]:
 
 def _waiting(facts: Facts) -> list[str]:
     few = f"{facts.unmet:,} of its {facts.inputs:,} inputs" if facts.inputs > 1 else "its input"
-    return [_is(facts, f"waits for {few}"), *_inputs(facts)]
+    return [_is(facts, f"waits for {few}"), *_inputs(facts), *_later(facts)]
+
+
+def _later(facts: Facts) -> list[str]:
+    """Of what stands still for another reason: that its time has not come either."""
+    if facts.starts <= facts.now:
+        return []
+    return [f"besides, it starts in {duration(facts.starts - facts.now)} at the earliest"]
 
 
 def _inputs(facts: Facts) -> list[str]:
@@ -164,7 +171,7 @@ def _held(facts: Facts) -> list[str]:
     lines = [_is(facts, "is on hold")]
     for hold in facts.holds:
         lines += _HOLDS.get(hold.kind, _named_hold)(hold, facts)
-    return lines
+    return lines + _later(facts)
 
 
 def _person(hold: Hold, facts: Facts) -> list[str]:

@@ -10,7 +10,7 @@ from traceback import extract_tb, format_list, print_exception
 from types import TracebackType
 
 from xpm.core.state import State
-from xpm.errors import BrokerError, ExperimentFailed, SettingsError, UsageError, WorkspaceError, XpmError
+from xpm.errors import BrokerError, ExperimentFailed, SettingsError, WorkspaceError, XpmError
 from xpm.statuses import CANCELLED, DONE, FAILED, of_error
 
 GIVEN_UP = frozenset(State) - {State.DONE, State.ERROR, State.LOST, State.HOLD}
@@ -19,7 +19,7 @@ GIVEN_UP = frozenset(State) - {State.DONE, State.ERROR, State.LOST, State.HOLD}
 PLAIN = (XpmError,)
 """Errors whose message is written for people: where in xpm they were raised helps nobody."""
 
-ANYWHERE = (ExperimentFailed, BrokerError, SettingsError, UsageError, WorkspaceError)
+ANYWHERE = (ExperimentFailed, BrokerError, SettingsError, WorkspaceError)
 """Those of them for which the script's own lines say nothing either."""
 
 OURS = f"{Path(__file__).parents[1]}{os.sep}"

@@ -169,8 +169,13 @@ def enter(block: object, needs: tuple[Need, ...], timeout: float | None = None, 
     found = {need: outer for need in needs if (outer := _again(need, held + by_job)) is not None}
     fresh = tuple(need for need in needs if need not in found)
     if fresh:
-        check_order([need for need, _ in held], fresh, required)
-        _check_others([each for each in here if not each.of(task)], fresh)
+        try:
+            check_order([need for need, _ in held], fresh, required)
+            _check_others([each for each in here if not each.of(task)], fresh)
+        except WouldDeadlock:
+            if session is None:  # else whoever opened the experiment, or runs the job, shows it
+                importlib.import_module("xpm.experiment.ending").plainly()
+            raise
         if timeout is None:
             _tell_inherited(fresh)
         way = _elsewhere() if session is None else session
