@@ -321,7 +321,7 @@ class Early(Task):
     n: Param[int]
     def execute(self):
         import sys
-        from xpm.experiment.session import Experiment
+        from xpm.experiment.block import Experiment
         try:
             with xpm.experiment("inner"):
                 pass

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, overload
 
 from xpm.errors import UsageError
-from xpm.experiment.session import Experiment
+from xpm.experiment.block import Experiment
 
 if TYPE_CHECKING:
     from xpm.settings import Settings

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
+from xpm.experiment.jobs import Jobs
 from xpm.types import JobId
 
 
@@ -17,26 +17,23 @@ class Handle(Steered):
 
     id: JobId
     path: Path
-    _ask: Callable[[Handle], State] = field(repr=False)
-    _preview: Callable[[list[JobId]], Touch] = field(repr=False)
-    _change: Callable[[Verb, list[JobId], int], int] = field(repr=False)
-    _explain: Callable[[JobId], list[str]] = field(repr=False)
+    _jobs: Jobs = field(repr=False)
 
     @property
     def state(self) -> State:
         """Its state, asked now."""
-        return self._ask(self)
+        return self._jobs.state(self.id, self.path)
 
     def touches(self) -> Touch:
         """What a change of the job touches besides it."""
-        return self._preview([self.id])
+        return self._jobs.touched([self.id])
 
     def why(self) -> list[str]:
         """Why it isn't running, one sentence each, the most important first: what `xpm why` prints."""
-        return self._explain(self.id)
+        return self._jobs.explained(self.id)
 
     def _steer(self, verb: Verb, value: int = 0) -> bool:
-        return self._change(verb, [self.id], value) > 0
+        return self._jobs.steer(verb, [self.id], value) > 0
 
     @property
     def stdout(self) -> Path:
