@@ -279,6 +279,7 @@ def test_what_a_lambda_raises_ends_the_script_and_nothing_else(lab: Lab) -> None
     done = lab.run("run", "plan.py")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr and "to come back" in done.stderr
+    assert [line for line in done.stderr.splitlines() if "File" in line and "plan.py" not in line] == []
     lab.ok("attach", "calls")
     assert lines(lab, "reported") == ["1"]
 

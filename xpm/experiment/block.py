@@ -176,6 +176,8 @@ class Experiment(Steering, Sharing):
             return
         if isinstance(error, PLAIN):
             plainly(whole=self._verbose)
+        elif self._session.has_raised(error):
+            plainly(whole=self._verbose, called=error)
         if not self._settings.dry_run:
             parting.leave(self._outgoing, self._under, error)
             self._session.tell_lost_calls()

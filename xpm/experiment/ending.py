@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from traceback import extract_tb, format_list, print_exception
+from traceback import FrameSummary, StackSummary, TracebackException, extract_tb, format_list, print_exception
 from types import TracebackType
 
 from xpm.core.state import State
@@ -52,17 +52,23 @@ def exit_status(error: BaseException) -> int:
     return error.status if isinstance(error, NotAllDone) else of_error(error)
 
 
-def plainly(*, whole: bool = False) -> None:
+def plainly(*, whole: bool = False, called: BaseException | None = None) -> None:
     """From now on `PLAIN` errors that nobody catches are shown without xpm's own lines, and give their exit status.
 
     Args:
         whole: they are shown with all lines that led to them.
+        called: what a function of the user's has raised that xpm has called: shown as Python does, without our lines.
     """
     before = sys.excepthook
-    if getattr(before, "xpm", False):
+    if getattr(before, "xpm", False) and called is None:
         return
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if error is called and not whole:
+            told = TracebackException(kind, error, traceback)
+            told.stack = StackSummary.from_list(_not_ours(told.stack))
+            sys.stderr.writelines(told.format())
+            return
         if not isinstance(error, PLAIN):
             before(kind, error, traceback)
             return
@@ -80,5 +86,9 @@ def _script_lines(error: BaseException, traceback: TracebackType | None) -> str:
     """The lines of the script that led to the error, as Python shows them; none where they don't matter."""
     if isinstance(error, ANYWHERE):
         return ""
-    frames = [frame for frame in extract_tb(traceback) if not frame.filename.startswith(OURS)]
+    frames = _not_ours(extract_tb(traceback))
     return "".join(["Traceback (most recent call last):\n", *format_list(frames)]) if frames else ""
+
+
+def _not_ours(frames: StackSummary) -> list[FrameSummary]:
+    return [frame for frame in frames if not frame.filename.startswith(OURS)]
