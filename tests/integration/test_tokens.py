@@ -459,6 +459,23 @@ def test_code_that_keeps_coming_passes_no_job_that_waits_for_all_its_host_has(
     assert hands.runs() == job("all")
 
 
+@pytest.mark.parametrize("why", ["no worker", "other queues", "told to end"])
+def test_code_waits_for_no_job_that_no_worker_of_its_host_could_take(
+    gpu: Broker, run: Run, hands: Hands, why: str
+) -> None:
+    """The job lacks there what others hold, and is not to start there either."""
+    a_job_waits_for_all(gpu, run, hands, 3)
+    if why != "no worker":
+        slots = "away:1" if why == "other queues" else SLOTS
+        gpu.enrol("there", {"host": "there", "pid": 1, "pool": "p", "slots": slots})
+    if why == "told to end":
+        gpu.dismiss(["there"])
+    for name in ("one", "two"):
+        assert gpu.acquire(name, "h.disk=1", host="there").outcome == "granted"
+    gpu.enrol("new", {"host": "there", "pid": 1, "pool": "p", "slots": SLOTS})
+    assert gpu.acquire("three", "h.disk=1", host="there").outcome == "waiting", "it is kept for the job"
+
+
 def test_code_leaves_to_a_worker_of_its_host_what_it_is_about_to_take(
     gpu: Broker, run: Run, hands: Hands
 ) -> None:
