@@ -422,6 +422,22 @@ def test_another_wish_of_a_later_submission_counts(gpu: Broker, run: Run, hands:
 # Per host
 
 
+def test_a_job_is_held_if_no_host_has_enough_not_if_one_has_not(
+    gpu: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    gpu.declare({"h.disk": 1})
+    gpu.resize("h.disk", 4, "large")
+    gpu.resize("h.disk", 2, "small")
+    gpu.submit(run, [needing("a", "h.disk=4")])
+    assert state(views, "a") is State.READY
+    gpu.resize("h.disk", 3, "large")
+    drain(gpu)
+    assert state(views, "a") is State.HOLD
+    gpu.resize("h.disk", 4, "small")
+    drain(gpu)
+    assert state(views, "a") is State.READY
+
+
 def test_each_host_has_its_own(gpu: Broker, run: Run, hands: Hands) -> None:
     gpu.declare({"h.disk": 1})
     gpu.submit(run, [needing(n, "h.disk=1") for n in range(4)])
