@@ -456,6 +456,17 @@ def test_each_host_has_its_own(gpu: Broker, run: Run, hands: Hands) -> None:
     assert [hands.claim("c").claim is None] == [False]
 
 
+def test_a_worker_that_rq_handed_a_job_gets_it_when_its_host_has_enough(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.declare({"h.disk": 1})
+    assert gpu.acquire("holder", "h.disk=1", host="h").outcome == "granted"
+    gpu.submit(run, [needing("a", "h.disk=1")])
+    assert gpu.take("w", hands.number("w"), job("a")).outcome == "refused"
+    gpu.free("holder")
+    assert gpu.take("w", hands.number("w"), job("a")).outcome == "ok"
+
+
 def a_job_waits_for_all(gpu: Broker, run: Run, hands: Hands, capacity: int) -> None:
     """Code holds one of what the host has; a job needs all, and code that comes after it waits behind it."""
     gpu.declare({"h.disk": capacity})
