@@ -516,6 +516,20 @@ def test_code_leaves_to_a_worker_of_its_host_what_it_is_about_to_take(
     assert gpu.acquire("second", "h.disk=1", host="h").outcome == "granted"
 
 
+def test_code_leaves_what_all_hosts_share_to_a_job_that_only_some_hosts_can_have(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.declare({"h.disk": 1})
+    gpu.resize("h.disk", 2, "h")
+    assert gpu.acquire("first", "t.gpu=2").outcome == "granted"
+    gpu.submit(run, [needing("a", "h.disk=2,t.gpu=1", priority=1)])
+    assert hands.runs() is None
+    gpu.free("first")
+    assert hands.woken() == ["w"]
+    assert gpu.acquire("second", "t.gpu=2").outcome == "waiting"
+    assert hands.runs() == job("a")
+
+
 def test_code_asks_for_what_its_own_host_can_have(gpu: Broker) -> None:
     gpu.declare({"h.disk": 1})
     gpu.resize("h.disk", 3, "large")
