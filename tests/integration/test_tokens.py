@@ -530,6 +530,27 @@ def test_code_leaves_what_all_hosts_share_to_a_job_that_only_some_hosts_can_have
     assert hands.runs() == job("a")
 
 
+@pytest.mark.parametrize("state", ["woken", "idle"])
+def test_code_leaves_nothing_to_workers_of_other_hosts(
+    gpu: Broker, run: Run, hands: Hands, state: str
+) -> None:
+    gpu.declare({"h.disk": 1})
+    gpu.enrol("busy", {"host": "there", "pid": 1, "pool": "p", "slots": SLOTS})
+    hands.numbers["busy"] = 0
+    gpu.submit(run, [entry("plain")])
+    assert hands.runs("busy") == job("plain")
+    for idle in ("v", "w"):
+        assert hands.claim(idle).claim is None
+    gpu.submit(run, [needing("a", "h.disk=1", priority=1)])
+    assert hands.woken() == ["v"]
+    if state == "idle":
+        gpu.client.delete(f"{gpu.prefix}coming:{SLOTS}:h.disk=1")  # it has not called for seconds
+    assert gpu.acquire("there", "h.disk=1", host="there").outcome == "granted"
+    assert gpu.acquire("here", "h.disk=1", host="h").outcome == "waiting"
+    assert hands.woken() == (["v"] if state == "woken" else ["v", "w"]), "whom code waits for is awake"
+    assert hands.runs("w") == job("a")
+
+
 def test_code_asks_for_what_its_own_host_can_have(gpu: Broker) -> None:
     gpu.declare({"h.disk": 1})
     gpu.resize("h.disk", 3, "large")
