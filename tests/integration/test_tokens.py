@@ -729,6 +729,15 @@ def test_what_is_kept_on_one_host_is_not_kept_on_another(gpu: Broker, run: Run, 
     assert claim and claim.id == job("small")
 
 
+def test_what_one_host_lacks_is_kept_on_no_other(gpu: Broker, run: Run, hands: Hands) -> None:
+    """Code waits for it first in line, and is on another host than the worker."""
+    gpu.declare({"h.disk": 1})
+    assert gpu.acquire("holder", "h.disk=1", host="there").outcome == "granted"
+    assert gpu.acquire("waits", "h.disk=1", host="there", priority=1).outcome == "waiting"
+    gpu.submit(run, [needing("a", "h.disk=1")])
+    assert hands.runs() == job("a")
+
+
 def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: Broker, run: Run) -> None:
     hands, ledger = Hands(gpu), Ledger(gpu)
     gpu.submit(run, [needing("held", "t.gpu=2"), needing("waits", "t.gpu=1")], {})
