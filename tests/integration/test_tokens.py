@@ -738,6 +738,21 @@ def test_what_one_host_lacks_is_kept_on_no_other(gpu: Broker, run: Run, hands: H
     assert hands.runs() == job("a")
 
 
+def test_what_all_hosts_share_is_kept_for_a_job_also_where_that_cannot_start(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    """Else small jobs that keep coming there would keep it from starting on the host that has enough."""
+    gpu.declare({"h.disk": 1})
+    gpu.resize("h.disk", 2, "large")
+    gpu.enrol("there", {"host": "large", "pid": 1, "pool": "p", "slots": SLOTS})
+    hands.numbers["there"] = 0
+    assert gpu.acquire("holder", "t.gpu=1").outcome == "granted"
+    gpu.submit(run, [needing("all", "h.disk=2,t.gpu=2", priority=1), needing("small", "t.gpu=1")])
+    assert hands.runs("w") is None
+    gpu.free("holder")
+    assert hands.runs("there") == job("all")
+
+
 def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: Broker, run: Run) -> None:
     hands, ledger = Hands(gpu), Ledger(gpu)
     gpu.submit(run, [needing("held", "t.gpu=2"), needing("waits", "t.gpu=1")], {})
