@@ -753,6 +753,17 @@ def test_what_all_hosts_share_is_kept_for_a_job_also_where_that_cannot_start(
     assert hands.runs("there") == job("all")
 
 
+def test_who_is_not_first_in_line_for_what_its_host_lacks_lets_others_pass(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.declare({"h.disk": 2})
+    assert gpu.acquire("gpu", "t.gpu=1").outcome == "granted"
+    assert gpu.acquire("disk", "h.disk=1", host="h").outcome == "granted"
+    gpu.submit(run, [needing("first", "h.disk=1,t.gpu=2", priority=3)])
+    gpu.submit(run, [needing("all", "h.disk=2", priority=2), needing("small", "h.disk=1")])
+    assert hands.runs() == job("small")
+
+
 def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: Broker, run: Run) -> None:
     hands, ledger = Hands(gpu), Ledger(gpu)
     gpu.submit(run, [needing("held", "t.gpu=2"), needing("waits", "t.gpu=1")], {})
