@@ -764,6 +764,22 @@ def test_who_is_not_first_in_line_for_what_its_host_lacks_lets_others_pass(
     assert hands.runs() == job("small")
 
 
+def test_what_a_host_has_for_itself_is_kept_for_who_was_overtaken(
+    gpu: Broker, run: Run, hands: Hands
+) -> None:
+    gpu.declare({"h.disk": 2})
+    assert gpu.acquire("code", "t.licence=1").outcome == "granted"
+    gpu.submit(run, [needing("both", "h.disk=2,t.licence=1")])
+    gpu.submit(run, [needing(f"small {n}", "h.disk=1") for n in range(2)])
+    small = hands.claim()
+    late = f"{gpu.prefix}late"
+    assert gpu.client.zrange(late, 0, -1) == [job("both")[:32].encode()], "it was passed"
+    gpu.client.zadd(late, {job("both")[:32]: 1})
+    assert hands.finish(small, slots=SLOTS).claim is None, "both disks are kept"
+    gpu.free("code")
+    assert hands.runs() == job("both")
+
+
 def test_a_job_that_is_submitted_again_or_moved_up_waits_since_it_began_to(gpu: Broker, run: Run) -> None:
     hands, ledger = Hands(gpu), Ledger(gpu)
     gpu.submit(run, [needing("held", "t.gpu=2"), needing("waits", "t.gpu=1")], {})
