@@ -290,6 +290,15 @@ def test_a_host_that_never_has_enough_is_no_other_host(broker: Broker, run: Run,
     assert hosts.granted(HERE).id == job("a")
 
 
+def test_code_waits_for_no_worker_that_leaves_the_job_to_another_host(
+    broker: Broker, run: Run, hosts: Hosts
+) -> None:
+    broker.declare({"t.gpu": 1})
+    shunned_job(broker, run, hosts, priority=1, wishes={"rs": "t.gpu=1"})
+    assert hosts.claim(HERE).claim is None
+    assert broker.acquire("code", "t.gpu=1").outcome == "granted"
+
+
 def test_jobs_that_shared_a_zygote_are_not_at_fault_when_it_dies(
     broker: Broker, run: Run, hosts: Hosts, hands: Hands, views: Views
 ) -> None:
