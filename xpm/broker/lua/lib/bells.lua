@@ -48,7 +48,7 @@ end
 local function wake(group)
   local slot, needs = parts_of(group)
   if not fits(needs) then return false end  -- another took it in this call
-  if string.find(needs, '^h%.') or string.find(needs, ',h.', 1, true) then
+  if string.find(needs, '^h%.') then
     local worker = idle_for(slot, needs)
     return worker and rouse(worker, group)
   end

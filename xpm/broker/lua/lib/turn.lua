@@ -142,7 +142,7 @@ local function serve_outside()
   local function first()
     local found, there = survey(outside, nil, coming), {}
     for _, head in ipairs(found) do
-      local at = string.find(',' .. head.needs, ',h.', 1, true) and head.host
+      local at = string.find(head.needs, '^h%.') and head.host
       if head.outside and head.may and not at then return head, found end
       if head.outside and head.may then
         there[at] = there[at] or survey(outside, at, coming, true)
