@@ -68,14 +68,14 @@ local function survey(members, host, coming, code)
   local found, led, kept = heads(members), {}, {}
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
-    local needs, possible, hopeless = {}, true, false
+    local needs, possible = {}, true
     local absent = code and not head.outside and not attended(head.slot, host)
     for _, need in ipairs(needs_of(head.needs)) do
       local there = not need.local_to or not absent
       if (need.local_to and not at) or (there and need.amount <= account(need, at).capacity) then
         needs[#needs + 1] = need
       else  -- there is not so much of it, or not here: none is kept for it
-        possible, hopeless = false, hopeless or head.outside or not need.local_to
+        possible = false
       end
     end
     for _, need in ipairs(needs) do
@@ -86,7 +86,7 @@ local function survey(members, host, coming, code)
       end
     end
     head.may = possible and not blocked and #lacks == 0
-    local heeded = not hopeless and (head.outside or attended(head.slot))
+    local heeded = head.outside and possible or not head.outside and attended(head.slot)
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
     for _, name in ipairs(heeded and leads and lacks or {}) do kept[name] = true end
