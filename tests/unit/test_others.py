@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xpm.core.config import Config
-from xpm.experiment.others import Today, about_others
+from xpm.experiment.others import Today
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import Entry, snapshot
 
@@ -41,7 +41,10 @@ def test_only_what_the_script_has_loaded_counts(project: Path, workspace: Worksp
     assert not Today(project, workspace).differs(code)
     (project / "loaded.py").write_text("two = 2\n")
     today = Today(project, workspace)
-    assert today.differs(code) and today.count({code: 3, "unknown": 2, "": 1}) == 3
+    said = "3 of the 8 jobs done before were made by other code than today's"
+    assert today.differs(code) and today.about({code: 3, "unknown": 2, "": 1}, 8) == said
+    assert today.about({code: 1}, 2).startswith("1 of the 2 jobs done before was made")
+    assert Today(project, workspace).about({"": 1}, 1) == ""
 
 
 def test_the_script_counts_when_it_has_classes_of_its_own(project: Path, workspace: Workspace) -> None:
@@ -53,5 +56,10 @@ def test_the_script_counts_when_it_has_classes_of_its_own(project: Path, workspa
     assert Today(project, workspace).differs(code)
 
 
-def test_how_it_is_said() -> None:
-    assert about_others(1, 2) == "1 of the 2 jobs done before was made by other code than today's"
+def test_another_project_s_code_is_named(project: Path, workspace: Workspace, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in ("pyproject.toml", "script.py", "loaded.py"):
+        (elsewhere / file).write_text("")
+    code = snapshot(elsewhere, workspace, Entry(elsewhere / "script.py", None, ())).id
+    assert Today(project, workspace).about({code: 2}, 2).endswith(f"than today's: that of {elsewhere}")

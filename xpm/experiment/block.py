@@ -22,7 +22,7 @@ from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.ending import PLAIN, Left, NotAllDone, plainly, status_of
 from xpm.experiment.gathering import End
 from xpm.experiment.jobs import NOWHERE, Jobs
-from xpm.experiment.others import Today, about_others
+from xpm.experiment.others import Today
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import mark_opening, name_script
 from xpm.experiment.session import ScriptSession
@@ -187,9 +187,8 @@ class Experiment(Steering, Sharing):
     def _tell_nothing(self, last: End) -> None:
         count = len(self._outgoing.jobs)
         self._voice.say(f"{self.name}: {nothing_to_do(count) if count else 'no jobs'}", style="green")
-        others = Today(self._settings.project, self._workspace).count(last.codes)
-        if others:
-            self._voice.say(about_others(others, count))
+        if others := Today(self._settings.project, self._workspace).about(last.codes, count):
+            self._voice.say(others)
 
     # What users ask
 

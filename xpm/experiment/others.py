@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,8 @@ class Today:
         self._project = os.path.realpath(project)
         self._workspace = workspace
         self._known: dict[str, bool] = {}
+        self._roots: dict[str, str] = {}
+        """The project's folder for each code that differs."""
         self._files: dict[str, bytes] | None = None
 
     def differs(self, code: str) -> bool:
@@ -39,15 +42,28 @@ class Today:
             self._known[code] = bool(code) and self._compare(code)
         return self._known[code]
 
-    def count(self, codes: Mapping[str, int]) -> int:
-        """How many of the jobs, counted by code id, were made by other code."""
-        return sum(n for code, n in codes.items() if self.differs(code))
+    def about(self, codes: Mapping[str, int], before: int) -> str:
+        """What to say of those of the jobs, counted by code id, that were made by other code; empty if there are none.
+
+        Args:
+            codes: how many were made by which.
+            before: how many were done before.
+        """
+        others = Counter({code: n for code, n in codes.items() if self.differs(code)})
+        if not others:
+            return ""
+        verb = "was" if others.total() == 1 else "were"
+        said = f"{others.total():,} of the {jobs(before)} done before {verb} made by other code than today's"
+        ((most, _),) = others.most_common(1)
+        root = self._roots[most]
+        return said if os.path.realpath(root) == self._project else f"{said}: that of {root}"
 
     def _compare(self, code: str) -> bool:
         try:
             then = read_code(self._workspace.path, code)
         except WorkspaceError:
             return False
+        self._roots[code] = then.root
         if self._files is None:
             self._files = _loaded(self._project)
         if not then.copied and "+" in code:
@@ -98,9 +114,3 @@ def _own(project: str, folder: str) -> bool:
         return False
     parts = Path(folder).relative_to(project).parts
     return "site-packages" not in parts and not any(part.startswith(".") for part in parts)
-
-
-def about_others(others: int, before: int) -> str:
-    """What to say of `others` among the jobs that were done before."""
-    verb = "was" if others == 1 else "were"
-    return f"{others:,} of the {jobs(before)} done before {verb} made by other code than today's"

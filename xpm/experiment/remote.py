@@ -346,7 +346,7 @@ class Remote:
         """Says how it ended."""
         under = self._under
         codes = Counter(self._codes[job] for job in self._before)
-        others = self._today.count(codes)
+        others = self._today.about(codes, len(self._before))
         commands = self._link.commands
         ending = Ending(
             under.experiment, commands, view, seconds, len(self._before), others, commands.again()

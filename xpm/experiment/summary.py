@@ -18,7 +18,6 @@ from xpm.experiment.commands import Commands
 from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import DEPENDENCY, NO_INPUT
-from xpm.experiment.others import about_others
 from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
@@ -58,8 +57,8 @@ class Ending:
     seconds: float
     before: int = 0
     """Jobs that were done before."""
-    others: int = 0
-    """How many of these were made by other code than today's."""
+    others: str = ""
+    """What to say of those of them that were made by other code than today's."""
     again: str = ""
     """The command that goes on."""
 
@@ -106,7 +105,7 @@ def tell(ending: Ending, link: Link, left: Sequence[Unfinished], voice: Voice) -
     else:
         voice.say(f"{ending.experiment}: {_counts(ending)} ({duration(ending.seconds)})", style="bold red")
     if ending.others:
-        voice.say(about_others(ending.others, ending.before))
+        voice.say(ending.others)
     moving = sum(job.state not in _SEVERITY for job in left)
     if moving:
         voice.say(f"{jobs(moving)} {agree(moving, 'go')} on, for other experiments")
