@@ -130,11 +130,11 @@ def test_a_parent_that_is_killed_submits_again_and_doubles_nothing(lab: Lab, die
 
 
 @contextmanager
-def under_way(lab: Lab, *words: str) -> Iterator[None]:
-    """`xpm` with these words, killed at the end: the experiment would last an hour."""
+def under_way(lab: Lab, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`xpm` with these words, killed at the end."""
     process = subprocess.Popen([*XPM, *words], env=lab.env, cwd=lab.project, stdin=subprocess.DEVNULL)
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -250,3 +250,49 @@ def test_a_child_that_fails_fails_the_experiment(lab: Lab) -> None:
     done = lab.run("run", "grow.py")
     assert done.returncode == 1 and "ValueError: no good" in done.stderr
     assert "ValueError: no good" in lab.run("attach", "grow").stderr
+
+
+WIDTHS = """
+with experiment('grow') as xp:
+    for width in map(int, sys.argv[1].split(',')):
+        if width < 0: raise SystemExit(3)
+        Root.C(width=tag(width), ledger=HERE, wait=sys.argv[2] if len(sys.argv) > 2 else "").submit()
+"""
+
+
+def test_what_tasks_have_submitted_is_taken_over_from_the_last_run_that_had_them(lab: Lab) -> None:
+    write(lab, WIDTHS + ROWS)
+
+    def rows(widths: str) -> int:
+        return lab.ok("run", "grow.py", widths).count("(")
+
+    # Each root has its leaves, some shared with the other, and a sum.
+    assert [rows(widths) for widths in ("2", "3", "2", "2,3", "3", "2,3")] == [4, 5, 4, 7, 5, 7]
+    # Runs that broke off before they looked, with and without the root, take nothing away.
+    for widths in ("2,-1", "4,-1"):
+        assert lab.run("run", "grow.py", widths).returncode == 3
+    assert rows("2,3") == 7 and "nothing to do" in lab.run("run", "grow.py", "2,3").stderr
+    assert len(lines(lab, "roots")) == 3
+
+
+def test_a_script_waits_for_what_an_older_run_s_task_has_submitted_and_still_runs(lab: Lab) -> None:
+    write(
+        lab,
+        "class Slow(Task):\n    gate: Meta[str]\n"
+        "    def execute(self):\n"
+        "        while not Path(self.gate).exists(): time.sleep(0.01)\n"
+        "class Parent(Task):\n    gate: Meta[str]\n    def execute(self): Slow.C(gate=self.gate).submit()\n"
+        "class Other(Task):\n    def execute(self): return 1\n"
+        "with experiment('grow') as xp:\n"
+        "    if 'other' in sys.argv: Other.C().submit()\n"
+        "    else: Parent.C(gate=str(HERE / 'gate')).submit()\n" + ROWS,
+    )
+    lab.ok("run", "--detach", "grow.py")
+    until(lambda: [job["state"] for job in lab.json("jobs", "--task", "Slow")["jobs"]] == ["RUNNING"])
+    lab.ok("run", "grow.py", "other")
+    with under_way(lab, "run", "grow.py") as script:
+        until(lambda: len(lab.json("jobs", "-e", "grow")["jobs"]) == 2)
+        assert script.poll() is None
+        (lab.project / "gate").touch()
+        assert script.wait(30) == 0
+    assert len(lab.json("jobs", "-e", "grow", "--state", "DONE")["jobs"]) == 2

@@ -10,7 +10,7 @@ from xpm.core.info import JobRef
 from xpm.core.session import DEFAULTS
 from xpm.core.submission import Prepared
 from xpm.experiment import presence
-from xpm.experiment.gathering import END, End, Gathering, newest, plan_of, read_end
+from xpm.experiment.gathering import END, End, Gathering, plan_of, read_end, runs
 from xpm.types import Fence, JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import RECORD, Record, pack_record
@@ -100,11 +100,12 @@ def test_a_plan_is_its_jobs_their_tags_and_their_order():
 
 
 def test_the_end_of_the_newest_run_is_read(tmp_path: Path):
-    assert newest(tmp_path / "none") is None
+    assert runs(tmp_path / "none") == []
     for name in ("20260101-000000-aaaa", "20260102-000000-aaaa"):
         (tmp_path / name).mkdir()
-    run = newest(tmp_path)
-    assert run is not None and run.name.startswith("20260102") and read_end(run) is None
+    run, before = runs(tmp_path)
+    assert run.name.startswith("20260102") and runs(tmp_path, besides=run) == [before]
+    assert read_end(run) is None
     RunDirectory(run).add_end("plan", {"code": 3})
     assert read_end(run) == End("plan", {"code": 3})
     (run / END).write_text('{"plan": 1')

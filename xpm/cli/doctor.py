@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -319,11 +320,11 @@ def _runs(reach: Reach) -> Iterator[Finding]:
     """Jobs of the newest runs that neither the broker nor the workspace knows: a broker lost its memory."""
     if not reach.answered:  # it does not run, or does not answer: that was said
         return
-    from xpm.experiment.gathering import newest
+    from xpm.experiment.gathering import runs
     from xpm.workspace.rundir import RunDirectory
 
     folders = sorted((reach.workspace.path / "experiments").glob("*"))
-    for run in filter(None, map(newest, folders)):
+    for run in chain.from_iterable(runs(folder)[:1] for folder in folders):
         try:
             entries = list(RunDirectory(run).entries())
         except WorkspaceError as error:

@@ -9,7 +9,7 @@ from collections import Counter
 from xpm.core.spelling import nearest
 from xpm.errors import UsageError, WorkspaceError
 from xpm.experiment.ending import status_of
-from xpm.experiment.gathering import newest, plan_of
+from xpm.experiment.gathering import plan_of, runs
 from xpm.experiment.link import Link
 from xpm.experiment.summary import Ending, note_end, tell, unfinished
 from xpm.experiment.tracking import Tracked
@@ -43,7 +43,7 @@ def attach(name: str, settings: Settings) -> int:
     began = time.monotonic()
     voice = Voice(plain=settings.no_color, quiet=settings.quiet)
     workspace = Workspace.open(settings.workspace, create=False)
-    folder = newest(workspace.experiment_dir(name))
+    folder = next(iter(runs(workspace.experiment_dir(name))), None)
     if folder is None:
         raise UsageError(f"no experiment {name!r} in {workspace.path}{_nearest(name, workspace)}")
     link = Link(workspace, settings, voice)

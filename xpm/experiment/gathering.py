@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from xpm.core.submission import Prepared
 from xpm.experiment.presence import Presence
 from xpm.types import JobId, Scalar
 from xpm.workspace.layout import Workspace
-from xpm.workspace.paths import CHILDREN, END
+from xpm.workspace.paths import CHILDREN, END, JOBS, WHOLE
 from xpm.workspace.results import Proof
 
 if TYPE_CHECKING:
@@ -117,17 +118,31 @@ class Gathering:
                 fresh.append(child)
         return fresh
 
-    def inherited(self, children: Iterable[Child]) -> list[Child]:
-        """Those of an earlier run's that jobs of this one have submitted, which do not run again; with their proofs."""
+    def inherited(self, children: Iterable[Child], besides: Collection[JobId] = ()) -> list[Child]:
+        """Those of an earlier run's that jobs of this one have submitted, which do not run again; with their proofs.
+
+        Also those that are known already: their parent may be another one's, or the script.
+
+        Args:
+            children: what jobs have submitted in that run.
+            besides: jobs of this run whose own count from another.
+        """
         found: list[Child] = []
         for child in children:
-            if child.parent in self.jobs and child.parent not in self.anew and self.grow([child]):
+            parent = child.parent
+            if parent in self.jobs and parent not in self.anew and parent not in besides:
+                self.grow([child])
                 entry = child.entry
                 proof = self._presence.proofs([(entry.task, entry.id)]).get(entry.id)
                 if proof is not None:
                     entry = entry._replace(known="recorded", fence=proof.fence, code=proof.code)
                 found.append(child._replace(entry=entry))
         return found
+
+    @property
+    def heirs(self) -> Set[JobId]:
+        """The jobs that do not begin anew: what they have submitted in an earlier run is theirs."""
+        return self.jobs.keys() - self.anew
 
     @property
     def own(self) -> list[JobId]:
@@ -168,9 +183,25 @@ def has_grown(run: Path) -> bool:
     return next(run.glob(CHILDREN), None) is not None
 
 
-def newest(experiment: Path, besides: Path | None = None) -> Path | None:
-    """The folder of the newest run in the folder of an experiment, `besides` left out; None when there is none."""
+_ID = slice(len('{"job":"'), len('{"job":"') + 64)
+"""Where a job's identifier stands in its line."""
+
+
+def own_jobs(run: Path) -> set[JobId]:
+    """The jobs that the script of the run in the folder `run` has submitted, as far as the run has all that is theirs."""
     try:
-        return max((path for path in experiment.iterdir() if path.is_dir() and path != besides), default=None)
+        whole = int((run / WHOLE).read_text("ascii"))
+        with (run / JOBS).open(encoding="ascii") as lines:
+            return {JobId(line[_ID]) for line in islice(lines, whole)}
+    except (OSError, ValueError):
+        return set()
+
+
+def runs(experiment: Path, besides: Path | None = None) -> list[Path]:
+    """The folders of the runs in the folder of an experiment, `besides` left out; the newest first."""
+    try:
+        return sorted(
+            (path for path in experiment.iterdir() if path.is_dir() and path != besides), reverse=True
+        )
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return []

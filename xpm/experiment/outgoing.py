@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpm.core.state import State
 from xpm.experiment.circumstances import Circumstances
-from xpm.experiment.gathering import End, Gathering, Item, Submitted, has_grown, newest, read_end
+from xpm.experiment.gathering import End, Gathering, Item, Submitted, read_end, runs
+from xpm.experiment.inheritance import Inheritance
 from xpm.experiment.outbox import Outbox
 from xpm.types import JobId
 
 if TYPE_CHECKING:
     from xpm.experiment.remote import Remote
-    from xpm.workspace.rundir import RunDirectory
 
 
 class Outgoing:
@@ -24,7 +24,9 @@ class Outgoing:
 
     def __init__(self, under: Circumstances) -> None:
         self._under = under
+        self._experiment = under.workspace.experiment_dir(under.experiment)
         self._gathering = Gathering(under.workspace)
+        self._inheritance = Inheritance(self._experiment, self._gathering)
         self._outbox: Outbox[Item] = Outbox(self._send)
         self._remote: Remote | None = None
         self._stuck = False
@@ -88,27 +90,24 @@ class Outgoing:
             broker is told nothing.
         """
         self._outbox.flush()
-        run = self._earlier()
-        earlier = _directory(run) if run is not None and has_grown(run) else None
-        inherited = self._gathering.inherited(earlier.children()) if earlier is not None else []
-        if self.begun is None and all(child.entry.known == "recorded" for child in inherited):
-            last = read_end(run) if run is not None else None
+        besides = self._remote.folder if self._remote is not None else None
+        inherited = self._inheritance.take(besides)
+        if self.begun is None and all(
+            child.entry.known == "recorded" for _, children in inherited for child in children
+        ):
+            last = next(map(read_end, runs(self._experiment, besides)), None)
             if not self._gathering.jobs:
                 return End("", {})
             if last is not None and last.plan == self._gathering.plan:
                 return last
         self.settle()
-        if earlier is not None and inherited:
-            self._outbox.flush(lambda: self.remote.inherit(inherited, earlier))
+        for earlier, children in inherited:
+            self._outbox.flush(partial(self.remote.inherit, children, earlier))
         if self._remote is not None:
             self._remote.rank()
             self._remote.replace()
+            self._remote.note_whole()
         return None
-
-    def _earlier(self) -> Path | None:
-        """The folder of the run before this one."""
-        folder = self._under.workspace.experiment_dir(self._under.experiment)
-        return newest(folder, besides=self._remote.folder if self._remote is not None else None)
 
     def _send(self, batch: list[Item]) -> None:
         """A batch goes out, on the outbox's thread; what has a record is told last."""
@@ -163,10 +162,3 @@ class Outgoing:
             if not ended:
                 self._remote.give_up()
             self._remote.close()
-
-
-def _directory(run: Path) -> RunDirectory:
-    """The folder of a run, to be read; loaded late, since it knows the broker's values."""
-    module: Any = importlib.import_module("xpm.workspace.rundir")
-    directory: RunDirectory = module.RunDirectory(run)
-    return directory

@@ -27,7 +27,7 @@ from xpm.core.plan import Plan
 from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
 from xpm.core.words import plural
-from xpm.errors import NotSubmitted
+from xpm.errors import NotSubmitted, WorkspaceError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
@@ -136,7 +136,15 @@ class Remote:
             note.add_child(child, {key: self._types[key] for key in type_keys(child.entry.payload)})
         for resource, capacity in resources.items():
             note.add_resource(resource, capacity)
-        self._send(self._run, (child.entry for child in children))
+        self._send(self._run, (child.entry for child in children if child.entry.id not in self._codes))
+
+    def note_whole(self) -> None:
+        """Notes that all that was submitted so far is out, with what its jobs had submitted before."""
+        if self._run is not None:
+            with suppress(
+                WorkspaceError
+            ):  # where that can't be written, the next run looks at older ones, too
+                self._run.directory.add_whole()
 
     @property
     def folder(self) -> Path | None:

@@ -15,6 +15,12 @@ LOGS = ("stdout.log", "stderr.log")
 END = "end.json"
 """The file in a run's folder that says that all of its jobs are done."""
 
+JOBS = "jobs.jsonl"
+"""The file there with the jobs that the script has submitted, a line each."""
+
+WHOLE = "whole"
+"""The file there that says of how many of these lines the run has what the jobs had submitted in earlier runs."""
+
 CHILDREN = "jobs-*.jsonl"
 """The files there that say what running jobs have submitted."""
 

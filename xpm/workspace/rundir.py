@@ -3,7 +3,7 @@
 `run.json` says how the run came about, `jobs.jsonl` has a line for each job, written before the broker hears of it, so
 that a broker that lost its memory can be told again; `types.jsonl` has the classes that payloads name; `resources.jsonl`
 has the tokens and locks that jobs require, with the capacities that the script gave; `end.json` is there when all jobs
-were done.
+were done; `whole` says of how many jobs the run has what these had submitted in earlier runs.
 What running jobs submit stands in files of the same kinds, one for each worker that notes it: `jobs-<worker>.jsonl`.
 """
 
@@ -26,10 +26,9 @@ from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
 from xpm.here import this_host, this_user
 from xpm.types import JobId, Scalar
-from xpm.workspace.paths import CHILDREN, END
+from xpm.workspace.paths import CHILDREN, END, JOBS, WHOLE
 
 FORMAT = 1
-JOBS = "jobs.jsonl"
 TYPES = "types.jsonl"
 RESOURCES = "resources.jsonl"
 FACTS = "run.json"
@@ -73,6 +72,8 @@ class RunDirectory:
         self._suffix = f"-{writer}" if writer else ""
         self._jobs: TextIO | None = None
         self._types: set[str] = set()
+        self._noted = 0
+        """Lines of jobs that were written."""
 
     @classmethod
     def create(cls, path: Path, origin: Origin) -> RunDirectory:
@@ -127,6 +128,7 @@ class RunDirectory:
                 self._jobs = (self.path / JOBS).open("a", encoding="ascii")
             self._jobs.write("".join([_job_line(entry) for entry in entries]))
             self._jobs.flush()
+            self._noted += len(entries)
         except OSError as error:
             raise WorkspaceError(f"cannot note jobs in {self.path}: {error.strerror or error}") from error
 
@@ -158,6 +160,17 @@ class RunDirectory:
             self.path / name,
             *(path.with_name(path.name.replace("jobs", Path(name).stem, 1)) for path in others),
         ]
+
+    def add_whole(self) -> None:
+        """Notes that the run has all that its jobs so far had submitted in earlier runs.
+
+        Raises:
+            WorkspaceError: it can't be written.
+        """
+        try:
+            (self.path / WHOLE).write_text(f"{self._noted}\n", "ascii")
+        except OSError as error:
+            raise WorkspaceError(f"cannot note the run in {self.path}: {error.strerror or error}") from error
 
     def add_end(self, plan: str, codes: Mapping[str, int]) -> None:
         """Notes that all jobs of the run are done: the next run of the same plan then has nothing to ask.
