@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 from commands import Lab
@@ -297,6 +298,15 @@ def test_doctor_finds_jobs_that_a_broker_has_lost(lab: Lab, gate: Path):
     assert lab.run("attach", "lost", env=alone).returncode == 0
     assert lab.run("doctor", env=alone).returncode == 0
     lab.ok("broker", "stop", env=alone)
+
+
+def test_ctrl_c_while_workers_start_is_no_traceback(lab: Lab):
+    command = [sys.executable, "-m", "xpm.cli", "worker", "start", "--slots", "1"]
+    pool = subprocess.Popen(command, cwd=lab.project, env=lab.env, stderr=subprocess.PIPE, text=True)
+    until(lambda: "xpm_workers.pool" in psutil.Process(pool.pid).cmdline())
+    pool.send_signal(signal.SIGINT)
+    _, told = pool.communicate(timeout=30)
+    assert "Traceback" not in told and pool.returncode in (0, 130)
 
 
 def killed_long_ago(lab: Lab, where: dict[str, str], queue: str, *, busy: bool) -> None:

@@ -288,7 +288,7 @@ SHARED = """
 import sys
 from pathlib import Path
 from plan import Size, Slow
-from xpm import ConfigError, UsageError, experiment, lock, tag, token
+from xpm import ConfigError, SubmissionError, UsageError, experiment, lock, tag, token
 
 gate = sys.argv[1]
 gpu, disk = token("chips", 1), token("disk", 2, per="host")
@@ -307,6 +307,8 @@ with experiment("shared") as xp:
         lambda: xp.drain_workers("nowhere"),
         lambda: xp.drain_workers(3),
         lambda: xp.kill(3),
+        lambda: xp.kill(state=3),
+        lambda: held.result(timeout=-1),
         lambda: xp.set_capacity(gpu, -1),
         lambda: xp.set_capacity(gpu, 2.0),
         lambda: xp.set_capacity("gpu", 2),
@@ -317,7 +319,7 @@ with experiment("shared") as xp:
     ):
         try:
             wrong()
-        except (ConfigError, UsageError) as error:
+        except (ConfigError, SubmissionError, UsageError) as error:
             print(str(error).partition(" on ")[0])
     print(xp.drain_workers() > 0, xp.resume_queue("default"))
 """
@@ -339,6 +341,8 @@ def test_a_script_changes_what_experiments_share(lab: Lab, gate: Path):
         "no worker or host 'nowhere'; there are workers",
         "drain_workers(): expected names of workers or hosts, got 3",
         "expected a task, by its class or its name, got 3",
+        "no state 3; there are WAITING, READY, RUNNING, DONE, ERROR, HOLD, SCHEDULED, CANCELLED, LOST",
+        "result(): timeout: expected seconds, a text like '2h' or a timedelta, got -1",
         "token chips: expected a whole number from 0 to 1000000, got -1",
         "token chips: expected a whole number from 0 to 1000000, got 2.0",
         "set_capacity(): expected a token(\"gpu\"), got 'gpu'",

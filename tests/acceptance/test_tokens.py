@@ -690,6 +690,25 @@ def test_wrong_use_in_code_shows_the_script_s_line_and_none_of_xpm_s(
     ]
 
 
+def test_a_dry_run_takes_nothing_and_ends_where_it_would_have_to(lab: Lab) -> None:
+    write(
+        lab,
+        "dry.py",
+        "if 'outside' in sys.argv:\n    gpu.acquire(1).__enter__()\n"
+        "with experiment('dry'):\n"
+        "    Use.C(n=1, room=room).submit(requires=gpu(1))\n"
+        "    with lock('index').write(), gpu.acquire(1): print('within')\n",
+    )
+    done = lab.run("run", "--dry-run", "dry.py")
+    assert done.returncode == 0 and done.stdout == ""
+    assert "asks for lock('index').write(), which a dry run can't give: the plan up to here" in done.stderr
+    assert "1 new" in done.stderr
+    outside = lab.run("run", "--dry-run", "dry.py", "outside")
+    assert outside.returncode == 2
+    assert outside.stderr.splitlines()[-1].startswith("xpm: acquire(): a dry run holds nothing")
+    assert not lab.workspace.exists()
+
+
 COROUTINES = """
 import asyncio
 from xpm import WouldDeadlock

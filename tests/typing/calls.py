@@ -149,7 +149,7 @@ def wrong() -> None:
     train.submit(retries="3")  # pyright: ignore[reportArgumentType]
     Retries(3, on=int)  # pyright: ignore[reportArgumentType]
     assert_type(train.submit().result(), str)  # pyright: ignore[reportAssertTypeFailure]
-    train.result(timeout="soon")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    train.result(timeout=[1])  # pyright: ignore[reportCallIssue, reportArgumentType]
     model.submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     assert_type(Pretrain.C(seed=1).submit(), Pretrain)  # pyright: ignore[reportAssertTypeFailure]
     field(default=1, default_factory=int)  # pyright: ignore[reportCallIssue]

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
@@ -80,12 +81,19 @@ def _reviver(workspace: Workspace, settings: Settings, embedded: bool) -> Callab
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a pool; returns its exit status: 0, 1 when its workers failed, 2 on wrong use, 3 without a broker."""
+    """Run a pool.
+
+    Returns:
+        Its exit status: 0, 1 when its workers failed, 2 on wrong use, 3 without a broker, 130 for Ctrl-C before they began.
+    """
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `xpm worker start`
         return _serve(_parse(args))
     except XpmError as error:
         sys.stderr.write(f"xpm: error: {error}\n")
         return 3 if isinstance(error, BrokerUnreachable) else 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _settings(given: argparse.Namespace) -> Settings:

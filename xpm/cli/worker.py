@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,8 @@ def start(context: click.Context, slots: int | None, names: tuple[str, ...], bur
         arguments.append("--embedded")
     sys.stdout.flush()
     sys.stderr.flush()
+    # Ctrl-C is for the pool, which hears of it as soon as it can answer.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # The URL goes by the environment, not as an argument that ps shows: it may hold a password.
     environment = {**os.environ, "XPM_BROKER": reach.url}
     os.execve(sys.executable, [sys.executable, "-P", "-m", "xpm_workers.pool", *arguments], environment)

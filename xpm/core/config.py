@@ -24,6 +24,7 @@ from xpm.core.info import (
     own_info,
 )
 from xpm.core.jobpath import in_directory
+from xpm.core.lengths import Wait, seconds
 from xpm.core.live import author_class, instance_of
 from xpm.core.options import Given, options_of
 from xpm.core.outputs import Dependent, outputs_of
@@ -241,23 +242,25 @@ class Task(Config, Submittable):
         return info.output
 
     @overload
-    def result(self: _Executes[T], timeout: float | None = None) -> T: ...
+    def result(self: _Executes[T], timeout: Wait = None) -> T: ...
     @overload
-    def result(self, timeout: float | None = None) -> Any: ...
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: Wait = None) -> Any: ...
+    def result(self, timeout: Wait = None) -> Any:
         """Waits for the job and returns what `execute` returned.
 
         Args:
-            timeout: seconds; None waits as long as it takes.
+            timeout: how long to wait: seconds, a text like `"2h"`, a timedelta; None waits as long as it takes.
 
         Raises:
             NotSubmitted: there is no job.
+            SubmissionError: there is no such time.
             JobFailed: with the traceback of the task.
             JobCancelled: the job was cancelled.
             JobHeld: the job is on HOLD behind a failure, or by the brake: waiting could take for ever.
             TimeoutError: the time is over.
         """
-        return _session(self).result(self, timeout)
+        limit = None if timeout is None else seconds(timeout, "result(): timeout", least=0)
+        return _session(self).result(self, limit)
 
     def on_completed(self, callback: Callable[[Self], object] | Callable[[], object]) -> Self:
         """Calls a function when the task is done, and only then; what it submits belongs to the experiment.

@@ -24,6 +24,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+Wait = float | str | timedelta | None
+"""How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
+
 _UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST = 10 * 365 * 86400.0
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)")

@@ -176,7 +176,7 @@ class Experiment(Steering, Sharing):
             return
         if isinstance(error, PLAIN):
             plainly(whole=self._verbose)
-        elif self._session.has_raised(error):
+        elif isinstance(error, TimeoutError) or self._session.has_raised(error):
             plainly(whole=self._verbose, called=error)
         if not self._settings.dry_run:
             parting.leave(self._outgoing, self._under, error)

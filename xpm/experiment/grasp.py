@@ -20,7 +20,7 @@ from xpm.broker.broker import Broker
 from xpm.broker.expiry import Expiry
 from xpm.broker.resources import SHARE, Grant
 from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
-from xpm.errors import BrokerError, BrokerUnreachable
+from xpm.errors import BrokerError, BrokerUnreachable, UsageError
 from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
@@ -45,7 +45,7 @@ class Grasp:
     def __init__(self, workspace: Workspace, settings: Settings, voice: Voice) -> None:
         self._link = Link(workspace, settings, voice)
         self._voice = voice
-        self._verbose = settings.verbose
+        self._settings = settings
         self.unlock()
         _grasps.add(self)
 
@@ -64,7 +64,10 @@ class Grasp:
         try:
             return self._acquired(needs, timeout, priority)
         except PLAIN:
-            plainly(whole=self._verbose)
+            plainly(whole=self._settings.verbose)
+            raise
+        except (TimeoutError, KeyboardInterrupt) as error:
+            plainly(whole=self._settings.verbose, called=error)
             raise
 
     def _acquired(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
@@ -196,8 +199,15 @@ def declare(broker: Broker, needs: Sequence[Need], voice: Voice) -> dict[str, in
 
 @cache
 def of_process() -> Grasp:
-    """The tokens of the workspace that the settings name."""
+    """The tokens of the workspace that the settings name.
+
+    Raises:
+        UsageError: this is a dry run.
+    """
     settings = load(script=name_script())
+    if settings.dry_run:
+        plainly(whole=settings.verbose)
+        raise UsageError("acquire(): a dry run holds nothing, and what needs it is not to be done without")
     return Grasp(
         Workspace.open(settings.workspace), settings, Voice(plain=settings.no_color, quiet=settings.quiet)
     )

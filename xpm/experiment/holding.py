@@ -10,17 +10,13 @@ import warnings
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
-from xpm.core.lengths import seconds
+from xpm.core.lengths import Wait, seconds
 from xpm.core.requirement import ALL, Need, check_order
 from xpm.core.session import Grip, active, open_anywhere, priority_of
 from xpm.errors import UsageError, WouldDeadlock
-
-Wait = float | str | timedelta | None
-"""How long something is waited for: seconds, a text like `"2h"`, or a timedelta; None as long as it takes."""
 
 
 class Held:

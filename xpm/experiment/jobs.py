@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from xpm.core.session import priority_of
 from xpm.core.state import ENDED, State
@@ -48,7 +48,9 @@ class Jobs:
         ids = [job.id for job in rows.selected(self._outgoing.jobs.values(), task)]
         if state is None:
             return ids
-        states = {State.of(each) for each in ([state] if isinstance(state, str) else state)}
+        given: Any = state
+        one = isinstance(given, str) or not isinstance(given, Iterable)
+        states = {State.of(each) for each in cast("Iterable[str]", [given] if one else given)}
         found = self._outgoing.states(ids)
         return [job for job in ids if found[job] in states]
 

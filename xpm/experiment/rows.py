@@ -30,7 +30,7 @@ def selected(jobs: Collection[Submitted], task: type[Task] | str | None) -> list
     """
     if task is None:
         return list(jobs)
-    given = cast(object, task)
+    given: Any = task
     if not isinstance(given, str) and not (isinstance(given, type) and issubclass(given, Task)):
         raise UsageError(f"expected a task, by its class or its name, got {given!r}")
     name = task if isinstance(task, str) else class_name(task)

@@ -58,7 +58,13 @@ class ScriptSession:
         return (), ""
 
     def acquire(self, needs: Sequence[Need], timeout: float | None, priority: int) -> Grip:
-        """Holds tokens and locks for code of the script."""
+        """Holds tokens and locks for code of the script.
+
+        Raises:
+            SystemExit: this is a dry run: what the block does is not to be done without them.
+        """
+        if self._under.settings.dry_run:
+            self._jobs.stop_planning(" and ".join(map(str, needs)))
         if self._grasp is None:
             _, workspace, settings, *_, voice = self._under
             made: Grasp = _module("xpm.experiment.grasp").Grasp(workspace, settings, voice)

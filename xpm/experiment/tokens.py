@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from xpm.core.lengths import Wait
 from xpm.core.requirement import ALL, Kind, Need, checked_amount, checked_name, collected
 from xpm.errors import ConfigError, UsageError
-from xpm.experiment.holding import Held, Hold, Wait, enter, leave
+from xpm.experiment.holding import Held, Hold, enter, leave
 
 
 class Token:
