@@ -94,6 +94,30 @@ if __name__ == "__main__":
             time.sleep(pause)  # it is to be in the midst of it when it is cancelled
 """
 
+STOPPED = """
+import sys, time
+from pathlib import Path
+from xpm import Meta, Param, Task, TaskCancelled, experiment
+
+class Slow(Task):
+    n: Param[int]
+    kind: Param[str]
+    gate: Meta[Path]
+    def execute(self):
+        try:
+            while not self.gate.exists():
+                time.sleep(0.02)
+        except TaskCancelled:
+            while not self.gate.with_name("stop").exists():
+                time.sleep(0.02)
+            raise
+
+if __name__ == "__main__":
+    with experiment(sys.argv[1]):
+        for n in range(2):
+            Slow.C(n=n, kind=sys.argv[1], gate=Path(sys.argv[2])).submit()
+"""
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
@@ -101,6 +125,7 @@ def lab() -> Iterator[Lab]:
     (made.project / "trees.py").write_text(TASKS)
     (made.project / "steer.py").write_text(STEER)
     (made.project / "busy.py").write_text(BUSY)
+    (made.project / "stopped.py").write_text(STOPPED)
     yield made
     made.close()
 
@@ -741,3 +766,29 @@ def test_an_experiment_is_cancelled_while_its_script_submits(lab: Lab, gate: Pat
     again = lab.run("run", "busy.py", str(gate), "0")
     assert again.returncode == 0, again.stderr
     assert counts(lab, "busy") == {"DONE": 400}
+
+
+@pytest.mark.parametrize(("verb", "end"), [("cancel", "CANCELLED"), ("kill", "ERROR")])
+def test_who_stops_jobs_does_not_wait_for_those_that_are_submitted_again_meanwhile(
+    lab: Lab, gate: Path, verb: str, end: str
+):
+    name = f"stopped by {verb}"
+    run = ("run", "--detach", "stopped.py", name, str(gate))
+    lab.ok(*run)
+    until(lambda: counts(lab, name) == {"RUNNING": 2})
+    command = lab.begin(verb, "-e", name, "--yes")
+    assert command.stderr is not None
+    while "waiting until 2 jobs stopped" not in (line := command.stderr.readline()):
+        assert line
+    process = psutil.Process(command.pid)
+    process.suspend()  # it shall see the jobs when they run again, and never in between
+    gate.with_name("stop").touch()
+    until(lambda: counts(lab, name) == {end: 2})
+    lab.ok(*run)
+    until(lambda: counts(lab, name) == {"RUNNING": 2})
+    process.resume()
+    _, said = command.communicate(timeout=30)
+    assert command.returncode == 0, said
+    assert counts(lab, name) == {"RUNNING": 2}
+    gate.touch()
+    until(lambda: counts(lab, name) == {"DONE": 2})

@@ -170,7 +170,10 @@ def change(reach: Reach, ids: Sequence[str], act: Change) -> Counter[str]:
 
 
 def await_stopped(reach: Reach, views: Views, jobs: Sequence[str]) -> None:
-    """Returns when none of the jobs runs any more."""
+    """Returns when no execution of the jobs that somebody has asked to stop runs any more.
+
+    One that begins meanwhile, since a job was submitted again, is none of those: it may run for days.
+    """
     if not jobs:
         return
     from xpm.broker.events import Events
@@ -178,9 +181,14 @@ def await_stopped(reach: Reach, views: Views, jobs: Sequence[str]) -> None:
     events = Events(reach.reader)
     said = False
     began = time.monotonic()
-    while running := [job for job in views.jobs(jobs) if job is not None and job.state is State.RUNNING]:
-        jobs = [job.id for job in running]
+    asked = {job.id: job.execution for job in _running(views, jobs) if job.stop}
+    while asked:
         if not said and time.monotonic() - began > 1:
-            reach.say(f"waiting until {plural(len(running), 'job')} stopped (Ctrl-C: stop waiting)")
+            reach.say(f"waiting until {plural(len(asked), 'job')} stopped (Ctrl-C: stop waiting)")
             said = True
         events.read(1.0)
+        asked = {job.id: job.execution for job in _running(views, [*asked]) if asked[job.id] == job.execution}
+
+
+def _running(views: Views, jobs: Sequence[str]) -> list[JobView]:
+    return [job for job in views.jobs(jobs) if job is not None and job.state is State.RUNNING]
