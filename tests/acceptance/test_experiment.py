@@ -742,6 +742,46 @@ def test_a_run_whose_jobs_a_later_one_took_over_tells_their_failure_too(script: 
     assert all("1 failed, 15 done" in text for text in told), told
 
 
+STOPS_SLOWLY = """
+from xpm import TaskCancelled
+
+class Saves(Make):
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except TaskCancelled:
+            while not (self.home / "go").exists():
+                time.sleep(0.01)
+            raise
+
+if __name__ == "__main__":
+    with experiment("saves"):
+        for n in range(4):
+            Saves.C(n=n, pause=60, home=HERE).submit()
+"""
+
+
+def test_a_run_whose_jobs_a_later_one_took_over_waits_until_they_have_stopped(script: Script) -> None:
+    script.write(STOPS_SLOWLY)
+    first = script.start()
+    until(lambda: len(script.ledger) == 2)
+    second = script.run(XPM_DETACH="1")
+    assert second.returncode == 0, second.stderr
+    cancel = subprocess.Popen(
+        [sys.executable, "-m", "xpm.cli", "cancel", "saves", "--yes"],
+        cwd=script.folder,
+        env=script.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    script.started.append(cancel)
+    line_after(cancel, "xpm: waiting until 2 jobs")  # a second after the script has heard of it
+    script.go()
+    _, err = first.communicate(timeout=30)
+    assert first.returncode == 4 and "saves: 4 cancelled" in err and "go on" not in err, err
+    assert cancel.wait(30) == 0
+
+
 def test_a_queue_that_cannot_be_is_refused(script: Script) -> None:
     text = FAILING.replace(".submit()", ".submit(queue='a b')")
     (script.folder / "failing.py").write_text(text)

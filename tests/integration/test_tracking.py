@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hands import entry, job
+from hands import Hands, entry, job
 from servers import Server
 
 from xpm.broker.broker import Entry
@@ -131,3 +131,26 @@ def test_two_scripts_of_one_experiment_end_when_it_is_cancelled(link: Link, tmp_
     for script in (first, second):
         script.run._weighed = 0.0  # as if a second had gone by
         assert script.run.given_up(script.run.view())
+
+
+def test_who_waits_sees_what_is_being_stopped_to_its_end(link: Link, tmp_path: Path) -> None:
+    """Also when a later run lists it, or what was kept for another experiment has ended."""
+    first, second = Script(link, tmp_path, "first"), Script(link, tmp_path, "second")
+    elsewhere = link.broker.open("elsewhere", "r", "code")
+    for script in (first, second):
+        script.submit(entry("a"), entry("b"), entry("c"))
+    hands = Hands(link.broker)
+    mine, kept = hands.claim("one"), hands.claim("two")
+    assert mine.claim and kept.claim and (mine.claim.id, kept.claim.id) == (job("a"), job("b"))
+    link.broker.submit(elsewhere, [entry("b"), entry("c")])
+    assert link.broker.cancel(first.run.run.serial, [job("a"), job("b"), job("c")]) == (0, 1, 2)
+    hands.finish(kept, "two")
+
+    def given_up(script: Script) -> bool:
+        script.run._weighed = 0.0  # as if a second had gone by
+        return script.run.given_up(script.run.view())
+
+    assert not any(given_up(script) for script in (first, second))
+    hands.fail(mine, "one")
+    assert [view and view.state for view in link.views.jobs([job("a")])] == ["CANCELLED"]
+    assert all(given_up(script) for script in (first, second))

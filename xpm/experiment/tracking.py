@@ -157,7 +157,8 @@ class Tracked:
         going = [job for job, one in states if one is not None and one[0] not in ENDED]
         found = [job for job in self._link.views.jobs(going) if job is not None]
         waited = [job for job in found if job.state is not State.HOLD or not AWAITED.isdisjoint(job.holds)]
-        return not any(self.run.serial in job.wanted for job in waited)
+        # One that is being stopped, and that nobody wants, does not go on: how it ends belongs to this run's end.
+        return not any(self.run.serial in job.wanted or (job.stop and not job.wanted) for job in waited)
 
     def _taken_over(self, view: RunView) -> bool:
         """Whether a later run of the experiment lists jobs of this one, which then counts them no longer.
