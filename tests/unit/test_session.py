@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sessions import Recorder
 
 from xpm.core.session import DEFAULTS, ScriptLoaded, SubmitOptions, active, adopt, current, loading, progress
+from xpm.core.state import State
+from xpm.errors import JobError
+from xpm.types import JobId
+from xpm_workers.session import Handle
 
 
 def test_progress_outside_of_a_job_does_nothing() -> None:
@@ -31,6 +37,15 @@ def test_progress_beyond_its_range_is_that_of_the_nearer_end() -> None:
 def test_a_script_s_own_except_does_not_stop_its_loading() -> None:
     assert not loading.get()
     assert not issubclass(ScriptLoaded, Exception)
+
+
+@pytest.mark.parametrize(
+    ("steer", "what"),
+    [(lambda job: job.priority(3), "set the priority of"), (lambda job: job.kill(), "kill")],
+)
+def test_a_job_steers_no_others(steer: Callable[[Handle], bool], what: str) -> None:
+    with pytest.raises(JobError, match=f"^a job cannot {what} jobs: do it in the script"):
+        steer(Handle(JobId("ab" * 32), Path("/"), State.DONE))
 
 
 def test_options() -> None:

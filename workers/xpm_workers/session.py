@@ -79,7 +79,8 @@ class _Seen(Steered):
         raise JobError("a job cannot ask why others do not run: ask in the script, or by xpm why")
 
     def _steer(self, verb: Verb, value: int = 0) -> bool:
-        raise JobError(f"a job cannot {verb} jobs: do it in the script, or by the command")
+        what = "set the priority of" if verb == "priority" else verb
+        raise JobError(f"a job cannot {what} jobs: do it in the script, or by the command")
 
 
 @dataclass(frozen=True, slots=True)
