@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +102,13 @@ def test_what_is_impossible_is_told_in_one_line(given: dict[str, Any], told: str
     with pytest.raises(SubmissionError) as caught:
         Retries(**given)
     assert str(caught.value).startswith(told)
+
+
+def test_the_page_tells_what_a_wrong_value_is_told() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
+    with pytest.raises(SubmissionError) as caught:
+        Retries(1, on="ooom")
+    assert f": `{caught.value}`" in page
 
 
 @pytest.mark.parametrize("given", ["3", True, 2.5])
