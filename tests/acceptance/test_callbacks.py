@@ -284,6 +284,23 @@ def test_what_a_lambda_raises_ends_the_script_and_nothing_else(lab: Lab) -> None
     assert lines(lab, "reported") == ["1"]
 
 
+def test_what_was_called_and_raised_is_not_told_as_not_called(lab: Lab) -> None:
+    write(
+        lab,
+        block(
+            "t = train(gate='go')",
+            "t.on_completed(lambda: None)",
+            "t.watch_output(t.latest, lambda it: 1 / 0).submit()",
+        ),
+    )
+    done = lab.run("run", "plan.py")
+    (lab.project / "go").touch()
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+    (told,) = [line for line in done.stderr.splitlines() if "not called" in line]
+    assert told.endswith(f"plan.py:{len(PLAN.splitlines()) + 3})"), told
+    lab.ok("attach", "calls")
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -64,9 +64,9 @@ class Calls:
             if done:
                 self._waiting.remove(local)
             for output in fresh:
-                self._guarded(lambda local=local, output=output: call_output(local, output))
+                self._guarded(local, lambda local=local, output=output: call_output(local, output))
             if done and not local.watched:
-                self._guarded(lambda local=local: call_completed(local))
+                self._guarded(local, lambda local=local: call_completed(local))
             called = called or done or bool(fresh)
         return called
 
@@ -77,11 +77,13 @@ class Calls:
         at, self._given[id(local)] = self._given.get(id(local), 0), len(known)
         return [output for output in known[at:] if (output.place, output.method) == local.watched]
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _guarded(self, local: Local, call: Callable[[], None]) -> None:
         try:
             call()
         except BaseException as error:
             self.failure = error
+            # It was called: nobody is to be told that it was not.
+            self._waiting = [one for one in self._waiting if one is not local]
             raise
 
     def tell_lost(self, voice: Voice) -> None:
