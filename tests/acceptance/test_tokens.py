@@ -529,7 +529,8 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
     write(
         lab,
         "nowhere.py",
-        "with experiment('nowhere'):\n    Use.C(n=tag(6), room=room).submit(requires=[gpu(2)], priority=9, queue='mars')\n",
+        "with experiment('nowhere'):\n    Use.C(n=tag(6), room=room).submit(requires=[gpu(2)], priority=9, queue='mars')\n"
+        "    Use.C(n=tag(7), room=room).submit(requires=[gpu(1)], queue='mars')\n",
     )
     lab.ok("queue", "pause", "mars", "--yes")
     lab.ok("run", "--detach", "nowhere.py")
@@ -537,6 +538,11 @@ def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab)
     notes = {job["label"]: job["note"] for job in lab.json("jobs", "--state", "READY")["jobs"]}
     assert notes["Use n=6"].startswith("queue mars is paused by ")
     assert notes["Use n=5"] == "after Use n=2 in line for token gpu", "the one before it can't be served"
+    said = lab.ok("why", lab.job("Use n=6", "READY")["id"]).splitlines()
+    assert said[1].startswith("queue mars is paused by ")
+    assert said[2] == "besides, it waits for token gpu: 2 of 2, 1 free"
+    said = lab.ok("why", lab.job("Use n=7", "READY")["id"])
+    assert "is paused by" in said and "gpu" not in said, "it is free, and what stops the job is the queue"
     lab.ok("cancel", "-e", "nowhere", "--yes")
     lab.ok("queue", "resume", "mars", "--yes")
     until(lambda: lab.json("lock", "show", "paper")["waiters"])

@@ -96,6 +96,34 @@ def facts(state: State, **more: object) -> Facts:
             ],
         ),
         (
+            facts(
+                State.READY,
+                line=Line("gpu", "no worker serves queue gpu: xpm worker start --queue gpu", suspended=True),
+                needs=[
+                    Need("token gpu: 3 of 3, 3 free", reserved="Big 99999999", free=True),
+                    Need("lock ix, to write: it is being written", ["Fit 5a5a5a5a is writing it for 2.0 s"]),
+                ],
+            ),
+            [
+                "Train lr=1 01234567 is ready to start",
+                "all workers are suspended by RQ: rq resume",
+                "no worker serves queue gpu: xpm worker start --queue gpu",
+                "besides, it waits for lock ix, to write: it is being written",
+                "  Fit 5a5a5a5a is writing it for 2.0 s",
+            ],
+        ),
+        (
+            facts(
+                State.READY,
+                line=Line("q", paused=Hold("pause", "ada@host", NOW - 5, cure="xpm queue resume q")),
+                needs=[Need("lock ix, to write: it is free", reserved="Big 99999999", free=True)],
+            ),
+            [
+                "Train lr=1 01234567 is ready to start",
+                "queue q is paused by ada@host for 5.0 s: xpm queue resume q",
+            ],
+        ),
+        (
             facts(State.SCHEDULED, starts=NOW + 3600, reason="retry 2 of 3"),
             ["Train lr=1 01234567 starts in 1 h 00 min at the earliest (retry 2 of 3)"],
         ),

@@ -57,6 +57,8 @@ class Need:
     """Who has it, and for how long already, each in words."""
     reserved: str = ""
     """For whom it is kept free, if it is."""
+    free: bool = False
+    """Whether there is enough of it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,24 +214,34 @@ def _ready(facts: Facts) -> list[str]:
     lines = [_is(facts, "is ready to start")]
     if facts.reason:
         lines[0] += f" ({facts.reason})"
-    lines += [text for need in facts.needs for text in _need(need)]
     line = facts.line
-    if line is None:
-        return lines
-    if line.suspended:
-        lines.append("all workers are suspended by RQ: rq resume")
-    if line.paused is not None:
-        by = f" by {line.paused.who}" if line.paused.who else ""
-        since = duration(max(0.0, facts.now - line.paused.since))
-        lines.append(f"queue {line.queue} is paused{by} for {since}: {line.paused.cure}")
-    if line.unserved:
-        lines.append(line.unserved)
-    elif not (facts.needs or line.paused or line.suspended):
+    shut = _shut(line, facts.now) if line is not None else []
+    # What is free keeps it from nothing while nothing of its queue starts.
+    needs = [need for need in facts.needs if not (shut and need.free)]
+    lines += shut
+    lines += [
+        text for need in needs for text in _need(need, "besides, it waits for" if shut else "it waits for")
+    ]
+    if line is not None and not (shut or needs):
         lines.append(_turn(line))
     return lines
 
 
-def _need(need: Need, waits: str = "it waits for") -> list[str]:
+def _shut(line: Line, now: float) -> list[str]:
+    """Why no worker takes a job of the queue, whatever is free."""
+    lines: list[str] = []
+    if line.suspended:
+        lines.append("all workers are suspended by RQ: rq resume")
+    if line.paused is not None:
+        by = f" by {line.paused.who}" if line.paused.who else ""
+        since = duration(max(0.0, now - line.paused.since))
+        lines.append(f"queue {line.queue} is paused{by} for {since}: {line.paused.cure}")
+    if line.unserved:
+        lines.append(line.unserved)
+    return lines
+
+
+def _need(need: Need, waits: str) -> list[str]:
     lines = [f"{waits} {need.wanted}"]
     lines += [f"  {holder}" for holder in need.holders]
     if need.reserved:

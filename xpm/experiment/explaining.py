@@ -145,7 +145,8 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
             first = None
         if stock.free < need.amount or first is not None:
             told = standing(need, stock.capacity, stock.used, stock.free)
-            found.append(Need(told, holders, first.label if first is not None else ""))
+            free = stock.free >= need.amount
+            found.append(Need(told, holders, first.label if first is not None else "", free=free))
     return found
 
 
