@@ -549,6 +549,54 @@ def test_a_cancel_that_a_broker_away_does_not_hear_is_told(script: Script, broke
     )
 
 
+LEFT_BY_A_RESULT = """
+with experiment("left") as xp:
+    made, total = plan(3, 60)
+    bad = Make.C(n=9, home=HERE).submit() if sys.argv[1:] else None
+    Sum.C(made=[bad] if bad else made[:1]).submit()
+    (bad or total).result()
+"""
+
+
+def test_who_waits_for_a_result_that_is_cancelled_is_not_told_that_anything_goes_on(script: Script) -> None:
+    script.write(LEFT_BY_A_RESULT)
+    process = script.start()
+    until(lambda: len(script.ledger) == 2)
+    cancel = [sys.executable, "-m", "xpm.cli", "cancel", "left", "--yes"]
+    subprocess.run(cancel, cwd=script.folder, env=script.environ, timeout=60, check=True)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 4 and "was cancelled" in err, err
+    # What ran may have stopped already.
+    assert re.search(r"^left: (2 stopping, 3|1 stopping, 4|5) cancelled$", err, re.MULTILINE), err
+    assert not any(word in err for word in ("go on", "goes on", "detached", "attach")), err
+
+
+def test_who_leaves_by_a_result_that_failed_is_told_how_many_jobs_go_on(script: Script) -> None:
+    script.write(LEFT_BY_A_RESULT)
+    script.bad(9)
+    done = script.run("bad", XPM_WORKERS="4")
+    assert done.returncode == 1 and "number 9 is bad" in done.stderr, done.stderr
+    said = "left: 4 of 6 jobs submitted so far go on (1 failed, 1 on hold)\ndetached: left goes on"
+    assert said in done.stderr and done.stderr.count("xpm attach left") == 1, done.stderr
+
+
+FAILS_WITH_ALL_OUT = """
+with experiment("out") as xp:
+    made, total = plan(2, 60)
+    xp.rows()
+    server(signal.SIGSTOP)
+    raise KeyError("mine")
+"""
+
+
+def test_an_exception_in_the_block_asks_no_broker_for_long(script: Script, broker: Server) -> None:
+    script.write(WITH_CTRL_C + FAILS_WITH_ALL_OUT)
+    process = script.start()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1 and err.endswith("KeyError: 'mine'\n"), err
+    assert "out: all 3 jobs submitted so far go on\n" in err and err.count("xpm attach out") == 1, err
+
+
 FAILS_WITHOUT_BROKER = """
 with experiment("fails") as xp:
     plan(2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
@@ -137,6 +138,16 @@ class Link:
         except BrokerUnreachable:
             return False
         return True
+
+    @contextmanager
+    def glance(self) -> Generator[Views]:
+        """Questions to a broker that may not be there, each tried for a moment, on a connection of their own.
+
+        Raises:
+            BrokerError: it does not answer at once.
+        """
+        with open_client(self._url, timeout=GLANCE, patience=0.0) as client:
+            yield Views(Reader(client, self.workspace.namespace, lease=self.settings.lease))
 
     def close(self) -> None:
         """Closes the connections."""

@@ -16,6 +16,7 @@ from xpm.experiment.outbox import Outbox
 from xpm.types import JobId
 
 if TYPE_CHECKING:
+    from xpm.experiment.outlook import Outlook
     from xpm.experiment.remote import Remote
 
 
@@ -149,6 +150,10 @@ class Outgoing:
             self._outbox.drop()
             self._stuck = True
             raise
+
+    def outlook(self) -> Outlook | None:
+        """What becomes of what is out; None when the broker does not say so at once."""
+        return None if self._stuck or self.begun is None else self.begun.outlook()
 
     @property
     def total(self) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from xpm.errors import ExperimentCancelled, XpmError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.voice import agree, all_jobs, jobs
+
+if TYPE_CHECKING:
+    from xpm.experiment.outlook import Outlook
 
 PATIENCE = 3.0
 """Seconds for which what was submitted still goes out when the block is left by an exception."""
@@ -51,15 +55,42 @@ def _tell(outgoing: Outgoing, under: Circumstances) -> None:
         return
     total = outgoing.total
     remote, name, voice = outgoing.remote, under.experiment, under.voice
-    count = remote.count
+    count, outlook = remote.count, _outlook(outgoing)
     if count < total:
-        went = (
-            f"{count:,} of {jobs(total)} went out and {agree(count, 'go')} on" if count else "no job went out"
-        )
+        went = _went(count, total, outlook)
         voice.say(
             f"{name}: {went}; running the script again submits the rest:\n    {remote.commands.again()}"
         )
     elif count:
-        voice.say(f"{name}: {all_jobs(count)} submitted so far {agree(count, 'go')} on")
-    if remote.begun:
+        voice.say(f"{name}: {_stand(count, outlook)}")
+    if remote.begun and not (outlook and outlook.empty):
         remote.tell_detached()
+
+
+def _outlook(outgoing: Outgoing) -> Outlook | None:
+    try:
+        return outgoing.outlook()
+    except KeyboardInterrupt:
+        return None  # at once, but with the way back
+
+
+def _went(count: int, total: int, outlook: Outlook | None) -> str:
+    """What to say when not all went out."""
+    if not count:
+        return "no job went out"
+    went = f"{count:,} of {jobs(total)} went out"
+    if outlook is None or outlook.whole:
+        return f"{went} and {agree(count, 'go')} on"
+    going = f", {outlook.going:,} of them {agree(outlook.going, 'go')} on" if outlook.going else ""
+    return f"{went}{going} ({outlook})"
+
+
+def _stand(count: int, outlook: Outlook | None) -> str:
+    """What to say when all did."""
+    if outlook is None or outlook.whole:
+        return f"{all_jobs(count)} submitted so far {agree(count, 'go')} on"
+    if outlook.going:
+        return (
+            f"{outlook.going:,} of {jobs(count)} submitted so far {agree(outlook.going, 'go')} on ({outlook})"
+        )
+    return str(outlook)

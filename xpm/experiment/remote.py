@@ -27,7 +27,7 @@ from xpm.core.plan import Plan
 from xpm.core.state import State
 from xpm.core.steering import Touch, Verb
 from xpm.core.words import plural
-from xpm.errors import NotSubmitted, WorkspaceError
+from xpm.errors import BrokerError, NotSubmitted, WorkspaceError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, tell_plan
@@ -37,6 +37,7 @@ from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.leavings import leavings
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
+from xpm.experiment.outlook import Outlook, outlook
 from xpm.experiment.results import result_of
 from xpm.experiment.steered import steer
 from xpm.experiment.summary import Ending, Unfinished, note_end, tell, unfinished
@@ -360,6 +361,16 @@ class Remote:
             under.experiment, commands, view, seconds, len(self._before), others, commands.again()
         )
         tell(ending, self._link, left, under.voice)
+
+    def outlook(self) -> Outlook | None:
+        """What becomes of the jobs that the broker was told of; None when it does not say so at once."""
+        self.look_for_children()
+        children = [job for job in self._gathering.children if job not in self._codes]
+        try:
+            with self._link.glance() as views:
+                return outlook(views, self._under.experiment, [*self._codes], children)
+        except (BrokerError, TimeoutError):
+            return None
 
     def tell_detached(self) -> None:
         """Says how to come back."""
