@@ -296,3 +296,13 @@ def test_a_script_waits_for_what_an_older_run_s_task_has_submitted_and_still_run
         (lab.project / "gate").touch()
         assert script.wait(30) == 0
     assert len(lab.json("jobs", "-e", "grow", "--state", "DONE")["jobs"]) == 2
+
+
+def test_a_script_that_is_left_counts_its_own_jobs_alone(lab: Lab) -> None:
+    write(
+        lab,
+        "with experiment('grow') as xp:\n    Root.C(width=3, ledger=HERE).submit()\n    xp.wait()\n    raise OSError('mine')\n",
+    )
+    for _ in range(2):
+        told = lab.run("run", "grow.py").stderr
+        assert "OSError: mine" in told and "went out" not in told

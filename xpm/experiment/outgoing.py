@@ -157,8 +157,9 @@ class Outgoing:
 
     @property
     def total(self) -> int:
-        """How many jobs were submitted, out or not."""
-        return len(self.jobs.keys() | {item[0].id for item in self._outbox.left})
+        """How many jobs the script has submitted, out or not."""
+        own = self.jobs.keys() - self._gathering.children
+        return len(own | {item[0].id for item in self._outbox.left})
 
     def close(self) -> None:
         """Nothing more goes out; what the broker is asked later opens a connection again."""

@@ -343,8 +343,8 @@ class Remote:
 
     @property
     def count(self) -> int:
-        """Jobs that the broker was told of, and has answered."""
-        return len(self._codes)
+        """Jobs of the script that the broker was told of, and has answered."""
+        return len(self._codes.keys() - self._gathering.children)
 
     @property
     def commands(self) -> Commands:
