@@ -18,6 +18,7 @@ from servers import Server
 from waiting import until
 
 from xpm import UsageError, lock, token
+from xpm.here import this_host
 
 PLAN = """
 import sys, time
@@ -283,7 +284,9 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     write(lab, "here.py", "with token('disk', per='host').acquire(2):\n    pass\n")
     refused = lab.run("run", "here.py")
     assert refused.returncode == 2, refused.stderr
-    assert refused.stderr.strip().endswith("token disk: there is not so much of it on this host")
+    assert refused.stderr.strip().endswith(
+        f"needs disk(2), there are 1 on {this_host()}; 'xpm token set disk 2 --host {this_host()}' raises it"
+    )
     write(lab, "other.py", body.replace(", per='host'", "").format(1))
     refused = lab.run("run", "--detach", "other.py")
     assert refused.returncode == 2

@@ -12,6 +12,7 @@ from xpm.broker.silence import clock
 from xpm.broker.views import Views
 from xpm.core.requirement import Need
 from xpm.core.state import State
+from xpm.errors import SubmissionError
 from xpm.types import short
 
 
@@ -554,7 +555,11 @@ def test_code_leaves_nothing_to_workers_of_other_hosts(
 def test_code_asks_for_what_its_own_host_can_have(gpu: Broker) -> None:
     gpu.declare({"h.disk": 1})
     gpu.resize("h.disk", 3, "large")
-    assert gpu.acquire("small", "h.disk=2", host="small").resource == "h.disk"
+    refused = gpu.acquire("small", "h.disk=2", host="small")
+    assert refused.resource == "h.disk"
+    assert (
+        refused.excess == "needs disk(2), there are 1 on small; 'xpm token set disk 2 --host small' raises it"
+    )
     assert gpu.acquire("large", "h.disk=3", host="large").outcome == "granted"
     assert declare(gpu, [Need("h", "disk", 3, 1)]) == ({"h.disk": 3}, [])
 
@@ -619,7 +624,12 @@ def test_code_that_wants_more_than_its_host_has_any_more_keeps_nothing(
 
 
 def test_more_than_there_is_is_refused(gpu: Broker) -> None:
-    assert gpu.acquire("x", "t.gpu=3").outcome == "over"
+    refused = gpu.acquire("x", "t.gpu=3")
+    assert refused.outcome == "over"
+    with pytest.raises(
+        SubmissionError, match=r"^needs gpu\(3\), there are 2; 'xpm token set gpu 3' raises it$"
+    ):
+        _ = refused.fence_or_none
     assert gpu.acquire("x", "t.gpu=1,t.none=1").resource == "t.none"
     assert not gpu.free("x")
 

@@ -15,6 +15,7 @@ from redis import Redis
 from xpm.broker.reader import Reader
 from xpm.broker.scripts import BUDGET, Scripts, StaleEpoch
 from xpm.broker.wire import pack
+from xpm.core.requirement import excess, needs_of
 from xpm.errors import BrokerError, JobError, SubmissionError
 from xpm.types import Namespace, short
 
@@ -44,6 +45,8 @@ class Grant:
     """For `granted`: a number that is larger than that of each earlier grant."""
     resource: str = ""
     """For `over`: of what."""
+    excess: str = ""
+    """For `over`: how much of it there is, and what helps."""
 
     @property
     def fence_or_none(self) -> str | None:
@@ -54,9 +57,7 @@ class Grant:
             JobError: the job that asked is not its worker's any more.
         """
         if self.outcome == "over":
-            kind, _, name = self.resource.partition(".")
-            where = " on this host" if kind == "h" else ""
-            raise SubmissionError(f"token {name}: there is not so much of it{where}")
+            raise SubmissionError(self.excess)
         if self.outcome == "fenced":
             raise JobError(FENCED)
         return self.fence if self.outcome == "granted" else None
@@ -140,9 +141,14 @@ class Resources(Reader):
         packed = pack(dict(facts or {}))
         call = ("acquire", name, needs, priority, self._lease_ms, host, packed, short(job), execution)
         outcome, *rest = self._greeted(lambda: self._scripts.run(*call))
-        told = rest[0].decode() if rest else ""
         found: Any = outcome.decode()
-        return Grant(found, told if found == "granted" else "", told if found == "over" else "")
+        if found == "granted":
+            return Grant(found, rest[0].decode())
+        if found == "over":
+            resource = rest[0].decode()
+            (over,) = (need for need in needs_of(needs) if need.resource == resource)
+            return Grant(found, "", resource, excess(over, int(rest[1]), host if over.kind == "h" else ""))
+        return Grant(found)
 
     def await_grant(
         self,

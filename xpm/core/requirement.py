@@ -237,9 +237,21 @@ def refuse_excess(capacities: Mapping[str, int], needs: Iterable[Need], what: st
                 f"'xpm token set {need.name} N{option}' makes one of capacity N"
             )
         if need.amount > there:
-            raise SubmissionError(
-                f"{head}needs {need}, there are {there}; 'xpm token set {need.name} {need.amount}' raises it"
-            )
+            raise SubmissionError(f"{head}{excess(need, there)}")
+
+
+def excess(need: Need, there: int, host: str = "") -> str:
+    """What to say of a need beyond what there is.
+
+    Args:
+        need: what is needed.
+        there: how much there is.
+        host: where, of what each host has for itself; empty for the host that has most.
+    """
+    where, option = (f" on {host}", f" --host {host}") if host else ("", "")
+    return (
+        f"needs {need}, there are {there}{where}; 'xpm token set {need.name} {need.amount}{option}' raises it"
+    )
 
 
 def standing(need: Need, capacity: int, used: int, free: int) -> str:

@@ -1,7 +1,7 @@
 -- acquire: running code wants tokens or locks; asked again until they are granted. Use: lease
 -- ARGV: 2 name, 3 needs, 4 priority, 5 lease in ms, 6 host, 7 packed facts, 8 job ('': none) and 9 its execution.
--- Returns {'granted', fence}, {'waiting'}, {'over', resource} when there is not so much of it, or {'fenced'} when the job is
--- not the caller's any more.
+-- Returns {'granted', fence}, {'waiting'}, {'over', resource, capacity} when there is not so much of it, or {'fenced'} when
+-- the job is not the caller's any more.
 local name, needs, job = ARGV[2], ARGV[3], ARGV[8]
 call('ZREM', P .. 'offered', name)
 local v = call('HMGET', key('a', name), 'needs', 'f')
@@ -10,8 +10,8 @@ if not v[2] and ungreeted() then
   return redis.error_reply('STALEEPOCH the server has lived through more than its caller')
 end
 if not v[1] then
-  local over = exceeds(needs, ARGV[6])
-  if over then return { 'over', over } end
+  local over, there = exceeds(needs, ARGV[6])
+  if over then return { 'over', over, there } end
   local turn = math.max(turn_of('@'), turn_of('*'))  -- all code shares the turns that one experiment has
   call('HSET', P .. 'turns', '@', turn + 1)
   call('HSET', key('a', name), 'needs', needs, 'p', ARGV[4], 'host', ARGV[6], 'facts', ARGV[7], 'j', job, 'x', ARGV[9],

@@ -45,14 +45,14 @@ local function fits(text, host)
   return true
 end
 
--- Of what the needs are more than there ever is: on `host`, or on any.
+-- Of what the needs are more than there ever is, and how much that is: on `host`, or on any.
 local function exceeds(text, host)
   for _, need in ipairs(needs_of(text)) do
     local most = account(need, host).capacity
     if need.local_to and not host then
       most = math.max(most, tonumber(call('HGET', key('res', need.resource), 'most') or 0))
     end
-    if need.amount > most then return need.resource end
+    if need.amount > most then return need.resource, most end
   end
   return nil
 end
