@@ -279,7 +279,7 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
     lab.ok("run", "--detach", "disks.py")
     until(lambda: len(lab.json("jobs", "--state", "READY")["jobs"]) == 1)
     (job,) = lab.json("jobs", "--state", "READY")["jobs"]
-    assert job["note"] == "waits for token disk: 2 of 3 on a host, 1 free"
+    assert job["note"] == f"needs 2 of token disk on one host, {this_host()} has most: 1"
     lab.ok("cancel", "-e", "disks", "--yes")
     write(lab, "here.py", "with token('disk', per='host').acquire(2):\n    pass\n")
     refused = lab.run("run", "here.py")
@@ -294,6 +294,41 @@ def test_what_one_host_has_counts_at_submission(lab_with_gpu: Lab) -> None:
         """token 'disk' is counted on each host for itself: write token("disk", per="host")"""
         in refused.stderr
     )
+
+
+def test_that_no_host_with_workers_has_enough_is_said(lab: Lab) -> None:
+    here = this_host()
+    write(lab, "make.py", "with token('disk', 2, per='host').acquire(1): pass\n")
+    lab.python("make.py")
+    lab.ok("token", "set", "disk", "1", "--host", here)
+    lab.ok("token", "set", "disk", "3", "--host", "tuba")
+    write(
+        lab,
+        "low.py",
+        "disk = token('disk', 2, per='host')\nwith experiment('low'):\n"
+        "    for n in range(2): Use.C(n=tag(n), room=room).submit(requires=[disk(2), gpu(n + 1)])\n",
+    )
+    script = lab.begin("run", "low.py")
+    until(lambda: len(lab.json("jobs", "--state", "READY")["jobs"]) == 2 and lab.json("worker")["workers"])
+    jobs = lab.json("jobs", "--state", "READY")["jobs"]
+    assert {job["note"] for job in jobs} == {f"needs 2 of token disk on one host, {here} has most: 1"}
+    said = lab.ok("why", jobs[0]["id"]).splitlines()
+    assert said[1:] == [
+        f"it needs 2 of token disk on one host; of those that workers serve, {here} has most: 1; "
+        f"xpm token set disk 2 --host {here}, or start workers on a host that has so much: tuba (3), "
+        "any without a capacity of its own (2)"
+    ]
+    assert script.stderr is not None
+    while "disk" not in (line := script.stderr.readline()):
+        assert line, "it has ended"
+    assert line == (
+        f"2 jobs need 2 of token disk on one host; of those that workers serve, {here} has most: 1; start workers on a "
+        "host that has so much: tuba (3), any without a capacity of its own (2), or raise it:\n"
+    )
+    assert script.stderr.readline().strip().endswith(f"token set disk 2 --host {here}")
+    lab.ok("token", "set", "disk", "2", "--host", here)
+    _, rest = script.communicate(timeout=30)
+    assert script.returncode == 0 and "disk" not in rest, rest
 
 
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:
@@ -501,6 +536,30 @@ class Writer(Task):
         with lock("paper").write(): pass
 
 """
+
+
+def test_why_tells_how_to_raise_what_running_code_has_too_little_of(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "raise.py",
+        "class Both(Task):\n    def execute(self):\n        with token('gpu').acquire(2): pass\n\n"
+        "with experiment('raise'):\n"
+        f"    Use.C(n=1, room=room, until={str(go)!r}).submit(requires=[gpu(1)])\n"
+        "    Both.C().submit()\n",
+    )
+    lab.ok("run", "--detach", "raise.py")
+    until(lambda: [one["amount"] for one in lab.json("token", "show", "gpu")["waiters"]] == [2])
+    lab.ok("token", "set", "gpu", "1")
+    said = lab.ok("why", lab.job("Both", "RUNNING")["id"])
+    assert (
+        "\nits code needs 2 of token gpu, of which there are 1; when there can be more: xpm token set gpu 2\n"
+        in said
+    ), said
+    assert re.search(r"^  Use n=1 \w{8} has 1 for ", said, re.MULTILINE), said
+    lab.ok("token", "set", "gpu", "2")
+    go.touch()
+    lab.ok("attach", "raise")
 
 
 def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab) -> None:

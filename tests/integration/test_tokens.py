@@ -942,4 +942,4 @@ def test_what_one_host_alone_has_is_a_token_per_host(broker: Broker) -> None:
     assert broker.declare({"t.disk": 5, "h.disk": 0}) == {"t.disk": -2, "h.disk": 0}
     assert declare(broker, [Need("h", "disk", 2)])[0] == {"h.disk": 3}, "on the host that has most"
     assert broker.declare({"h.disk": 1}) == {"h.disk": 1}, "on all others"
-    assert Ledger(broker).stock(["h.disk"])["h.disk"].capacity == 3
+    assert Ledger(broker).supplies(["h.disk"])["h.disk"].most == 3

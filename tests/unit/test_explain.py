@@ -124,6 +124,30 @@ def facts(state: State, **more: object) -> Facts:
             ],
         ),
         (
+            facts(
+                State.READY,
+                line=Line("q", serving=1, idle=1),
+                needs=[Need("token disk: 2 of 1 on vm, 1 free", lack="2 of token disk on one host; vm has most: 1")],
+            ),
+            ["Train lr=1 01234567 is ready to start", "it needs 2 of token disk on one host; vm has most: 1"],
+        ),
+        (
+            facts(
+                State.RUNNING,
+                worker="host.17",
+                needs=[
+                    Need("token gpu: 2 of 1, 0 free", ["Fit 5a5a5a5a has 1 for 2.0 s"], lack="2 of token gpu; do so"),
+                    Need("lock ix, to read: it is being written"),
+                ],
+            ),
+            [
+                "Train lr=1 01234567 is running on host.17",
+                "its code needs 2 of token gpu; do so",
+                "  Fit 5a5a5a5a has 1 for 2.0 s",
+                "its code waits for lock ix, to read: it is being written",
+            ],
+        ),
+        (
             facts(State.SCHEDULED, starts=NOW + 3600, reason="retry 2 of 3"),
             ["Train lr=1 01234567 starts in 1 h 00 min at the earliest (retry 2 of 3)"],
         ),

@@ -12,6 +12,7 @@ from xpm.broker.resources import Resources
 from xpm.broker.views import Views
 from xpm.broker.wire import unpack
 from xpm.core.requirement import OTHERWISE, Need, capacities_of, differing, needs_of
+from xpm.core.stock import Supply
 from xpm.errors import UsageError
 from xpm.types import short
 
@@ -56,15 +57,6 @@ class ResourceView:
     """Jobs and code that wait for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """How much there is of a token or lock; of one that each host has for itself, on the host that has most."""
-
-    capacity: int
-    used: int
-    free: int
-
-
 class Ledger:
     """The questions, over one broker."""
 
@@ -84,29 +76,10 @@ class Ledger:
         (values,) = self._accounts([name])
         return self._view(name, values) if values else None
 
-    def stock(self, resources: Collection[str], hosts: Collection[str] = ()) -> dict[str, Stock]:
-        """How much there is of some resources, in one question.
-
-        Args:
-            resources: `t.gpu`, `l.index`.
-            hosts: those whose free amounts count for what each host has for itself, as those of the workers; by
-                default those that have used some, or have a capacity of their own.
-        """
+    def supplies(self, resources: Collection[str]) -> dict[str, Supply]:
+        """How much there is of some resources, `t.gpu`, `l.index`, in one question."""
         names = sorted(resources)
-        found: dict[str, Stock] = {}
-        for name, values in zip(names, self._accounts(names), strict=True):
-            if not name.startswith("h."):
-                capacity, used = values.get("c", 0), values.get("u", 0)
-                found[name] = Stock(capacity, used, max(0, capacity - used))
-                continue
-            each = set(hosts) or {field.partition("@")[2] for field in values if "@" in field} or {""}
-            there = [
-                (values.get(f"c@{host}", values.get("c", 0)), values.get(f"u@{host}", 0)) for host in each
-            ]
-            best = max(there, key=lambda pair: pair[0] - pair[1])
-            most = max(values.get("most", 0), *(capacity for capacity, _ in there))
-            found[name] = Stock(most, best[1], max(0, best[0] - best[1]))
-        return found
+        return {name: Supply(counts) for name, counts in zip(names, self._accounts(names), strict=True)}
 
     def held(self, resource: str) -> int:
         """How many jobs are on hold since they need more of it than there is, as of the last look at all of them."""
@@ -255,7 +228,7 @@ def declare(broker: Resources, needs: Sequence[Need]) -> tuple[dict[str, int], l
     """
     found = broker.declare(capacities_of(needs))
     each = [name for name, capacity in found.items() if name.startswith("h.") and capacity >= 0]
-    most = {name: stock.capacity for name, stock in Ledger(broker).stock(each).items()}
+    most = {name: supply.most for name, supply in Ledger(broker).supplies(each).items()}
     return found | most, differing(needs, found)
 
 

@@ -11,8 +11,9 @@ from xpm.broker.reader import Reader
 from xpm.broker.silence import silent
 from xpm.broker.views import Progress, Views, WorkerView
 from xpm.core.lengths import duration
-from xpm.core.requirement import NOUNS, Need, needs_of, standing
+from xpm.core.requirement import NOUNS, Need, needs_of
 from xpm.core.state import State
+from xpm.core.stock import lack_of, standing
 from xpm.core.words import plural
 
 
@@ -114,24 +115,29 @@ def lacking(
         now: the broker's time.
     """
     ledger, wanted = Ledger(broker), dict[str, list[Need]]()
+    places: dict[str, frozenset[str]] = {}
     for job in jobs:
         if job.state is State.READY and job.needs:
             wanted[job.id] = list(needs_of(job.needs))
+            places[job.id] = hosts_for(job, workers, now, broker.lease)
         elif job.state is State.RUNNING and job.asks:
-            wanted[job.id] = [need for wish in ledger.wishes(job.id) for need in needs_of(wish.needs)]
+            wishes = ledger.wishes(job.id)
+            wanted[job.id] = [need for wish in wishes for need in needs_of(wish.needs)]
+            places[job.id] = frozenset(wish.host for wish in wishes)
     if not wanted:
         return {}
-    hosts = {worker.host for worker in workers}
-    stock = ledger.stock({need.resource for needs in wanted.values() for need in needs}, hosts)
+    supplies = ledger.supplies({need.resource for needs in wanted.values() for need in needs})
     slots = served(workers, now, broker.lease)
     heads: dict[str, Holding | None] = {}
     found: dict[str, str] = {}
     for job in jobs:
         needs = wanted.get(job.id, [])
-        short = [need for need in needs if stock[need.resource].free < need.amount]
-        if short:
-            there = stock[short[0].resource]
-            found[job.id] = f"waits for {standing(short[0], there.capacity, there.used, there.free)}"
+        stocks = [(need, supplies[need.resource].of(need, places[job.id])) for need in needs]
+        short = [(need, stock) for need, stock in stocks if stock.free < need.amount]
+        if job.state is State.READY and (lack := lack_of(needs, supplies, places.get(job.id, ()))):
+            found[job.id] = f"needs {lack.wanted}, {lack.most}"
+        elif short:
+            found[job.id] = f"waits for {standing(*short[0])}"
         elif job.state is State.READY:
             for need in needs:
                 if need.resource not in heads:
@@ -182,6 +188,15 @@ def served(workers: Sequence[WorkerView], now: float, lease: float) -> frozenset
         for worker in workers
         if not (worker.suspects or silent(worker, now, lease))
         for slot in worker.slots
+    )
+
+
+def hosts_for(job: JobView, workers: Sequence[WorkerView], now: float, lease: float) -> frozenset[str]:
+    """The hosts with workers, of which something was heard lately, that could take a job."""
+    return frozenset(
+        worker.host
+        for worker in workers
+        if worker.serves(job.queue, job.version) and not silent(worker, now, lease)
     )
 
 

@@ -52,13 +52,15 @@ class Need:
     """A token or lock that the job waits for."""
 
     wanted: str
-    """What, how much of it, and how it stands, see `xpm.core.requirement.standing`."""
+    """What, how much of it, and how it stands, see `xpm.core.stock.standing`."""
     holders: Sequence[str] = ()
     """Who has it, and for how long already, each in words."""
     reserved: str = ""
     """For whom it is kept free, if it is."""
     free: bool = False
     """Whether there is enough of it now."""
+    lack: str = ""
+    """Of what there is less than it needs, and what helps, see `xpm.core.stock`; empty when there is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def _running(facts: Facts) -> list[str]:
     if facts.stop:
         by = f" by {facts.who}" if facts.who else ""
         lines.append(f"it was asked to stop{by} ({facts.stop})")
-    return lines + [text for need in facts.needs for text in _need(need, "its code waits for")]
+    return lines + [text for need in facts.needs for text in _need(need, "its code")]
 
 
 def _waiting(facts: Facts) -> list[str]:
@@ -219,9 +221,7 @@ def _ready(facts: Facts) -> list[str]:
     # What is free keeps it from nothing while nothing of its queue starts.
     needs = [need for need in facts.needs if not (shut and need.free)]
     lines += shut
-    lines += [
-        text for need in needs for text in _need(need, "besides, it waits for" if shut else "it waits for")
-    ]
+    lines += [text for need in needs for text in _need(need, "besides, it" if shut else "it")]
     if line is not None and not (shut or needs):
         lines.append(_turn(line))
     return lines
@@ -241,8 +241,8 @@ def _shut(line: Line, now: float) -> list[str]:
     return lines
 
 
-def _need(need: Need, waits: str) -> list[str]:
-    lines = [f"{waits} {need.wanted}"]
+def _need(need: Need, who: str) -> list[str]:
+    lines = [f"{who} needs {need.lack}" if need.lack else f"{who} waits for {need.wanted}"]
     lines += [f"  {holder}" for holder in need.holders]
     if need.reserved:
         lines.append(f"  before it waits {need.reserved}, for which what is free may be kept")

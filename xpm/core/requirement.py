@@ -254,23 +254,6 @@ def excess(need: Need, there: int, host: str = "") -> str:
     )
 
 
-def standing(need: Need, capacity: int, used: int, free: int) -> str:
-    """How a need stands, in words: `token gpu: 2 of 4, 1 free`, `lock index, to write: it is read by 3`.
-
-    Args:
-        need: what is wanted.
-        capacity: how much there is, on one host for one that each host has for itself.
-        used: how much of it is in use.
-        free: how much is not, on the host that has most.
-    """
-    if need.kind == "l":
-        wish = "to write" if need.amount >= ALL else "to read"
-        state = "it is being written" if used >= ALL else f"it is read by {used:,}" if used else "it is free"
-        return f"lock {need.name}, {wish}: {state}"
-    where = " on a host" if need.kind == "h" else ""
-    return f"token {need.name}: {need.amount:,} of {capacity:,}{where}, {free:,} free"
-
-
 def not_free(needs: Sequence[Need], timeout: float | None) -> str:
     """What to say when the time to wait is over."""
     return f"{' and '.join(map(str, needs))}: not free within {timeout:g} s"

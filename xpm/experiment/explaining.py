@@ -8,14 +8,15 @@ from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import clock, silent
-from xpm.broker.standing import first_in_line, note, served, struck, unserved
+from xpm.broker.standing import first_in_line, hosts_for, note, served, struck, unserved
 from xpm.broker.views import Views
 from xpm.core.explain import SHOWN, Facts, Hold, Line, Near, Need, Other, differences, explain
 from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, type_keys
 from xpm.core.naming import last_name
-from xpm.core.requirement import ALL, needs_of, standing
+from xpm.core.requirement import ALL, needs_of
 from xpm.core.state import ENDED, State
+from xpm.core.stock import lack_of, over, standing
 from xpm.errors import MessageError
 from xpm.experiment.obstacles import DEPENDENCY, why_held
 from xpm.types import JobId
@@ -108,46 +109,55 @@ def _hold(reader: Reader, views: Views, job: JobView, kind: str) -> Hold:
 def _capacity(reader: Reader, job: JobView) -> Hold:
     """What the job needs more of than there is."""
     needs = needs_of(job.needs)
-    stock = Ledger(reader).stock([need.resource for need in needs])
-    over = [need for need in needs if need.amount > stock[need.resource].capacity]
+    supplies = Ledger(reader).supplies([need.resource for need in needs])
+    short = [need for need in needs if need.amount > supplies[need.resource].most]
     return Hold(
         "capacity",
         text=" and ".join(
-            f"{need.amount:,} of token {need.name}, of which there are {stock[need.resource].capacity:,}"
-            for need in over
+            f"{need.amount:,} of token {need.name}, of which there are {supplies[need.resource].most:,}"
+            for need in short
         ),
-        cure="; ".join(f"xpm token set {need.name} {need.amount}" for need in over),
+        cure="; ".join(f"xpm token set {need.name} {need.amount}" for need in short),
     )
 
 
 def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]:
-    """The tokens and locks for which a ready job waits, or the code of one that runs."""
+    """The tokens and locks for which a ready job waits, or the code of one that runs; first what there is too little of."""
     ledger, found = Ledger(reader), list[Need]()
+    workers = views.workers()
     if job.state is State.READY:
-        wanted = {job.id[:32]: needs_of(job.needs)}
+        wanted = [(job.id[:32], needs_of(job.needs), hosts_for(job, workers, now, reader.lease))]
     elif job.state is State.RUNNING:
-        wanted = {wish.id: needs_of(wish.needs) for wish in ledger.wishes(job.id)}
+        wanted = [(wish.id, needs_of(wish.needs), frozenset({wish.host})) for wish in ledger.wishes(job.id)]
     else:
         return []
-    pairs = [(id, need) for id, needs in wanted.items() for need in needs]
-    workers = views.workers()
-    hosts, slots = {worker.host for worker in workers}, served(workers, now, reader.lease)
-    there = ledger.stock({need.resource for _, need in pairs}, hosts)
-    for id, need in pairs:
-        stock = there[need.resource]
-        holders = [
-            f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(need.kind, one.amount)} "
-            f"for {duration(now - one.since)}"
-            for one in ledger.holders(need.resource)[:SHOWN]
-        ]
-        first = first_in_line(ledger, need.resource, slots) if stock.free >= need.amount else None
-        if first is not None and first.id == id:
-            first = None
-        if stock.free < need.amount or first is not None:
-            told = standing(need, stock.capacity, stock.used, stock.free)
+    slots = served(workers, now, reader.lease)
+    supplies = ledger.supplies({need.resource for _, needs, _ in wanted for need in needs})
+    for id, needs, hosts in wanted:
+        lack = lack_of(needs, supplies, hosts) if job.state is State.READY else None
+        for need in needs:
+            stock = supplies[need.resource].of(need, hosts)
+            if job.state is State.RUNNING:
+                lacking = over(need, stock)
+            else:
+                lacking = str(lack) if lack is not None and lack.need is need else ""
             free = stock.free >= need.amount
-            found.append(Need(told, holders, first.label if first is not None else "", free=free))
-    return found
+            first = first_in_line(ledger, need.resource, slots) if free else None
+            if first is not None and first.id == id:
+                first = None
+            if lacking or first is not None or not free:
+                reserved = first.label if first is not None else ""
+                holders = _holders(ledger, need.resource, need.kind, now)
+                found.append(Need(standing(need, stock), holders, reserved, free=free, lack=lacking))
+    return sorted(found, key=lambda one: not one.lack)
+
+
+def _holders(ledger: Ledger, resource: str, kind: str, now: float) -> list[str]:
+    return [
+        f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(kind, one.amount)} "
+        f"for {duration(now - one.since)}"
+        for one in ledger.holders(resource)[:SHOWN]
+    ]
 
 
 def _use(kind: str, amount: int) -> str:

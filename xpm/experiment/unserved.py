@@ -1,12 +1,20 @@
-"""Queues in which jobs of a run wait, and that nobody serves, or that somebody has stopped: told once each."""
+"""What jobs of a run wait for that nobody brings: a queue that nobody serves, or that somebody has stopped, and more than
+any host with workers has. Each is told once.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
+from xpm.broker.keys import slot_of
+from xpm.broker.ledger import Ledger
 from xpm.broker.silence import clock, silent
 from xpm.broker.views import WorkerView
+from xpm.core.requirement import needs_of
+from xpm.core.stock import Lack, lack_of
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice, agree, jobs
@@ -23,6 +31,15 @@ COUNTED = 1000
 """Jobs of a queue that are looked at, at most."""
 
 
+class Stuck(NamedTuple):
+    """What jobs wait for that nobody brings."""
+
+    lines: list[str]
+    """The slots, or groups, in which they wait."""
+    tell: Callable[[int], None]
+    """Tells of so many jobs of the run."""
+
+
 class Unserved:
     """Watches over the queues of one run."""
 
@@ -32,7 +49,7 @@ class Unserved:
         self._voice = voice
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
-        """Slots, pauses, pools that get no more, and `SUSPENDED`."""
+        """Slots, pauses, pools that get no more, what no host has, and `SUSPENDED`."""
         self._looked = float("-inf")
 
     @property
@@ -60,17 +77,44 @@ class Unserved:
         for slot, those in struck.items():
             self._tell_struck(slot, those)
         # Their successors get as long to start as any worker.
-        self._await([slot for slot in nobodys if slot not in struck], workers, now)
+        unserved = {
+            slot: Stuck([slot], partial(self._tell, slot, workers)) for slot in nobodys if slot not in struck
+        }
+        self._await(unserved | self._lacking(workers), now)
 
-    def _await(self, slots: Sequence[str], workers: Sequence[WorkerView], now: float) -> None:
-        """Tells of the slots that nobody has served for a while, and in which jobs of the run wait."""
-        counts = {slot: count for slot in slots if slot not in self._told and (count := self._count(slot))}
-        self._since = {slot: self._since.get(slot, now) for slot in counts}
-        for slot, count in counts.items():
-            if now - self._since[slot] >= PATIENCE:
-                del self._since[slot]
-                self._told.add(slot)
-                self._tell(slot, count, workers)
+    def _await(self, found: Mapping[str, Stuck], now: float) -> None:
+        """Tells of what was so for a while, and for which jobs of the run wait."""
+        counts = {
+            name: count
+            for name, stuck in found.items()
+            if name not in self._told and (count := sum(map(self._count, stuck.lines)))
+        }
+        self._since = {name: self._since.get(name, now) for name in counts}
+        for name, count in counts.items():
+            if now - self._since[name] >= PATIENCE:
+                del self._since[name]
+                self._told.add(name)
+                found[name].tell(count)
+
+    def _lacking(self, workers: Sequence[WorkerView]) -> dict[str, Stuck]:
+        """What jobs need on one host, and no host with workers has."""
+        wanted = {
+            group: needs
+            for group in self._link.views.groups()
+            if (needs := [need for need in needs_of(group.split(":", 2)[2]) if need.kind == "h"])
+        }
+        if not wanted:
+            return {}
+        supplies = Ledger(self._link.broker).supplies(
+            {one.resource for needs in wanted.values() for one in needs}
+        )
+        found: dict[str, Stuck] = {}
+        for group, needs in wanted.items():
+            hosts = {worker.host for worker in workers if _serves(worker, slot_of(group))}
+            if lack := lack_of(needs, supplies, hosts):
+                stuck = found.setdefault(lack.wanted, Stuck([], partial(self._tell_lack, lack)))
+                stuck.lines.append(group)
+        return found
 
     def _tell_stopped(self) -> None:
         """Tells of queues that are paused, and of workers that are suspended: people do that, and forget it."""
@@ -97,7 +141,7 @@ class Unserved:
             )
 
     def _count(self, slot: str) -> int:
-        """How many jobs of the run are ready in a slot, 'queue:class'; `COUNTED` at most."""
+        """How many jobs of the run are ready in a slot, 'queue:class', or in a group; `COUNTED` at most."""
         views = self._link.views
         return sum(
             job is not None and self._run.token in job.runs for job in views.jobs(views.ready(slot, COUNTED))
@@ -108,7 +152,7 @@ class Unserved:
         now, lease = clock(self._link.broker), self._link.settings.lease
         return [worker for worker in self._link.views.workers() if not silent(worker, now, lease)]
 
-    def _tell(self, slot: str, count: int, workers: Sequence[WorkerView]) -> None:
+    def _tell(self, slot: str, workers: Sequence[WorkerView], count: int) -> None:
         queue, _, version = slot.rpartition(":")
         start = self._link.commands.xpm("worker", "start", "--queue", queue)
         waiting = _waiting(count)
@@ -120,6 +164,13 @@ class Unserved:
         else:
             what = f"no worker serves the queue '{queue}', in which {waiting}"
         self._voice.say(f"{what}: start one with\n    {start}")
+
+    def _tell_lack(self, lack: Lack, count: int) -> None:
+        start = f"{lack.other_hosts}, or raise it" if lack.elsewhere else "to raise it"
+        self._voice.say(
+            f"{_counted(count)} {agree(count, 'need')} {lack.wanted}; of those that workers serve, {lack.most}; {start}:\n"
+            f"    {self._link.commands.xpm(*lack.command)}"
+        )
 
     def _tell_struck(self, slot: str, struck: Sequence[WorkerView]) -> None:
         """Says once of each pool, by its jobs, that it gets no more."""
@@ -143,7 +194,11 @@ class Unserved:
 
 
 def _waiting(count: int) -> str:
-    return f"{jobs(count)}{' or more' if count == COUNTED else ''} {agree(count, 'wait')}"
+    return f"{_counted(count)} {agree(count, 'wait')}"
+
+
+def _counted(count: int) -> str:
+    return f"{jobs(count)}{' or more' if count >= COUNTED else ''}"
 
 
 def _struck(worker: WorkerView, slot: str) -> bool:

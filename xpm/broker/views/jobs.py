@@ -71,7 +71,9 @@ class JobViews(Asking):
         return self._range(key, offset, offset + limit - 1, newest=True)
 
     def ready(self, slot: str, limit: int = 1000) -> list[ShortId]:
-        """Jobs that are READY in a slot, 'queue:class', without tokens and with; by priority and order."""
+        """Jobs that are READY in a slot, 'queue:class', without tokens and with, or in one group of it; by priority and
+        order.
+        """
         found: list[tuple[int, float, ShortId]] = []
         for line in self._lines([slot]):
             priority = int(line.rpartition(":")[2].partition(".")[0])
@@ -81,6 +83,11 @@ class JobViews(Asking):
             )
             found += [(-priority, order, ShortId(job.decode())) for job, order in members]
         return [job for *_, job in sorted(found)[:limit]]
+
+    def groups(self) -> list[str]:
+        """Those with needs that have READY jobs, 'queue:class:needs'."""
+        members = cast(set[bytes], self._ask(lambda: self._client.smembers(f"{self._prefix}groups")))
+        return sorted(map(bytes.decode, members))
 
     def ready_counts(self, slots: Sequence[str]) -> dict[str, int]:
         """How many jobs are READY in each slot."""
@@ -101,8 +108,7 @@ class JobViews(Asking):
 
     def _lines(self, slots: Sequence[str]) -> list[str]:
         """The keys of all lines of READY jobs in some slots."""
-        members = cast(set[bytes], self._ask(lambda: self._client.smembers(f"{self._prefix}groups")))
-        groups = [*slots, *(group for group in map(bytes.decode, sorted(members)) if slot_of(group) in slots)]
+        groups = [*slots, *(group for group in self.groups() if slot_of(group) in slots)]
         pipe = self._client.pipeline(transaction=False)
         for group in groups:
             pipe.zrange(f"{self._prefix}lanes:{group}", 0, -1)
