@@ -178,13 +178,18 @@ def test_hold_and_release_by_name_and_experiment(lab: Lab, gate: Path):
     held = lab.json("show", waiting[0])
     assert re.fullmatch(r"held by \S+@\S+, \d\d:\d\d", held["note"]), held["note"]
     assert held["note"] in lab.ok("jobs", "-e", "holds")
+    said = lab.ok("release", "-e", "holds", "--yes").splitlines()[-1]
+    assert said == "2 jobs released", "one was on hold for the other alone"
+    lab.ok("hold", waiting[0], "--yes")
+    dependent = lab.json("jobs", "--state", "HOLD", "-e", "holds", "--task", "Total")["jobs"][0]["id"]
+    assert lab.ok("release", dependent, "--yes").splitlines()[-1] == "1 job held by nobody"
     assert lab.ok("hold", "-e", "holds", "--yes").splitlines()[-1] == "3 jobs held, 1 job held already"
     gate.touch()
     until(lambda: counts(lab, "holds") == {"DONE": 2, "HOLD": 4})
     watching = lab.spawn("attach", "holds")
     watching.expect(r"jobs that a person holds are waited for[^$]*xpm release -e holds")
     released = lab.json("release", "-e", "holds", "--yes")["became"]
-    assert released["released"] + released["blocked"] == 4
+    assert released == {"released": 4, "blocked": 0, "short": 0, "free": 0}, "what waits for others, too"
     watching.expect("all 6 jobs done")
     watching.expect(pexpect.EOF)
 

@@ -92,6 +92,8 @@ def perform(
     if became["stopping"]:
         await_stopped(reach, views, touched.ids)
         became = _stopped(views, touched.ids, became)
+    if became.get("blocked") or became.get("free"):
+        became = _let_go(views, touched.ids, became)
     _report(reach, screen, verb, touched, became, dry=False)
     return FAILED if became.get("short") or (selected.names and touched.left) else 0
 
@@ -101,6 +103,18 @@ def _stopped(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Map
     jobs = [job for job in views.jobs(ids) if job is not None and job.state is State.DONE]
     done = min(became["stopping"], sum(not job.reason.startswith("kept") for job in jobs))
     return {**became, "stopping": became["stopping"] - done, "done": done}
+
+
+def _let_go(views: Views, ids: Sequence[str], became: Mapping[str, int]) -> Mapping[str, int]:
+    """What was released, when all is settled: what was on hold behind another of the jobs has gone with it."""
+    words = ("short", "blocked", "free")
+    left = sum(found is not None and found[0] is State.HOLD for found in views.states(ids))
+    gone = sum(became.get(word, 0) for word in words) - left
+    still: dict[str, int] = {}
+    for word in words:  # no release ends the first
+        still[word] = min(became.get(word, 0), left)
+        left -= still[word]
+    return {"released": became.get("released", 0) + max(0, gone), **still}
 
 
 def _tell_left(reach: Reach, verb: Verb, touched: Touched) -> None:
