@@ -246,6 +246,39 @@ def test_more_than_there_is_is_refused_at_submission(lab_with_gpu: Lab, need: st
     assert json.loads(lab_with_gpu.ok("jobs", "--json"))["jobs"] == []
 
 
+def test_a_dry_run_refuses_what_a_submission_would(lab: Lab) -> None:
+    body = (
+        "with experiment('bad'):\n    Use.C(n=1, room=room).submit(requires=[{0}, lock('gpu').write()])\n"
+        "    Use.C(n=2, room=room).submit(requires=[{1}])\n"
+    )
+
+    def refused(*needs: str) -> str:
+        write(lab, "bad.py", body.format(*needs))
+        done = lab.run("run", "--dry-run", "bad.py")
+        plan, _, said = done.stderr.strip().rpartition("\n")
+        assert done.returncode in (0, 2) and "bad: dry run, compared with" in plan, done.stderr
+        return said if done.returncode else ""
+
+    more = "xpm: Use n=2: needs gpu(3), there are 2; 'xpm token set gpu 3' raises it"
+    assert refused("gpu(1)", "gpu(3)") == more, "nobody is asked: as the script says"
+    assert refused("gpu(1)", "token('gpu')(3)") == more
+    assert "counted for all hosts" in refused("gpu(1)", "token('gpu', 2, per='host')(1)")
+    assert refused("gpu(2)", "token('none')(1)") == "", "nobody knows"
+    (lab.project / "make.py").write_text("from xpm import token\nwith token('gpu', 4).acquire(1): pass\n")
+    lab.python("make.py")
+    assert refused("gpu(3)", "gpu(4)") == ""
+    assert refused("gpu(1)", "gpu(5)") == more.replace("3", "5").replace("2;", "4;")
+    assert "there is no token 'none': token('none', N) or 'xpm token set none N'" in refused(
+        "gpu(2)", "token('none')(1)"
+    )
+    assert "token 'gpu' is counted for all hosts together" in refused("gpu(2)", "token('gpu', per='host')(1)")
+    write(lab, "bad.py", body.format("gpu(1)", "gpu(1)"))
+    lab.ok("run", "bad.py")
+    lab.ok("token", "set", "gpu", "0")
+    assert refused("gpu(1)", "gpu(5)") == "", "what is done needs nothing"
+    assert [one["token"] for one in lab.json("token")["tokens"]] == ["gpu"], "it makes none"
+
+
 def test_mistakes_about_tokens_are_told_in_one_line(lab_with_gpu: Lab) -> None:
     lab = lab_with_gpu
     for words, said in (

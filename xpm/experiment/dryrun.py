@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xpm.broker.ledger import Ledger
 from xpm.broker.views import Views
 from xpm.core.plan import Known, Plan, Standing, compare
+from xpm.core.requirement import MOST, OTHERWISE, Need, capacities_of, refuse_excess
 from xpm.core.state import State
 from xpm.core.words import plural
 from xpm.experiment.gathering import Submitted
@@ -70,6 +72,39 @@ def tell_plan(experiment: str, plan: Plan, link: Link, *, left: int, asked: bool
 
 
 _FINISHED = (Standing.DONE, Standing.OTHER_CODE)
+
+
+def refuse_plan(jobs: Sequence[Submitted], plan: Plan, ledger: Ledger | None) -> None:
+    """Refuses what a submission would: a job that needs more of a token than there is.
+
+    Args:
+        jobs: those of the script, in the order of their submission.
+        plan: how they stand; what is done needs nothing.
+        ledger: the broker's; without one, there is what the script says.
+
+    Raises:
+        SubmissionError: a job does.
+    """
+    finished = {job.id for job in plan.jobs if job.standing in _FINISHED}
+    open_jobs = [job for job in jobs if job.requires and job.id not in finished]
+    names = {name for job in open_jobs for need in job.requires for name in _names(need)}
+    supplies = ledger.supplies(names) if ledger is not None else {}
+    there = {name: supply.most for name, supply in supplies.items() if supply.counts}
+    for job in open_jobs:
+        for need in job.requires:
+            name, otherwise = _names(need)
+            if name not in there and there.get(otherwise, OTHERWISE) != OTHERWISE:
+                there[name] = OTHERWISE
+            elif name not in there:
+                unknown = -1 if ledger is not None else MOST
+                there[name] = capacities_of([need])[name] or unknown
+        refuse_excess(there, job.requires, job.label)
+
+
+def _names(need: Need) -> tuple[str, str]:
+    """The resource of a need, and the one that a token of this name is if it is counted in the other way."""
+    other = {"t": "h", "h": "t", "l": "l"}[need.kind]
+    return need.resource, f"{other}.{need.name}"
 
 
 def _code(job: Submitted, workspace: Workspace) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpm.core.chains import Chains
+from xpm.core.requirement import Need
 from xpm.core.session import SubmitOptions
 from xpm.core.submission import Prepared
 from xpm.experiment.presence import Presence
@@ -35,6 +36,8 @@ class Submitted(NamedTuple):
     task: str
     label: str
     tags: dict[str, Scalar]
+    requires: tuple[Need, ...] = ()
+    """What it needs of tokens and locks, of one that the script itself has submitted."""
 
 
 class Done(NamedTuple):
@@ -85,7 +88,7 @@ class Gathering:
                 if tags == known.tags:
                     continue
                 item = (prepared._replace(tags=tags), item[1])
-            jobs[prepared.id] = Submitted(prepared.id, prepared.task, prepared.label, tags)
+            jobs[prepared.id] = Submitted(prepared.id, prepared.task, prepared.label, tags, item[1].requires)
             fresh.append(item)
         return fresh
 

@@ -61,6 +61,8 @@ class Link:
     """
 
     broker: Broker
+    reader: Reader
+    """The broker, for questions alone."""
     views: Views
 
     def __init__(self, workspace: Workspace, settings: Settings, voice: Voice) -> None:
@@ -116,7 +118,7 @@ class Link:
     def find(self) -> bool:
         """Opens a connection to a broker that runs already; False when there is none.
 
-        Starts nothing, and writes nothing there: only `views` are to be had.
+        Starts nothing, and writes nothing there: only `reader` and `views` are to be had.
 
         Raises:
             BrokerUnsuitable: the broker must not be used.
@@ -130,7 +132,7 @@ class Link:
             self._url = self.settings.broker
         client = open_client(self._url, timeout=TIMEOUT, patience=GLANCE)
         reader = Reader(client, self.workspace.namespace, lease=self.settings.lease)
-        self.views = Views(reader)
+        self.reader, self.views = reader, Views(reader)
         try:
             if not self.embedded:
                 self._check(patience=GLANCE)
@@ -239,7 +241,7 @@ class Link:
         client.connection_pool.connection_kwargs["client_name"] = script_name(self.workspace.namespace)
         self.broker = Broker(client, self.workspace.namespace, lease=self.settings.lease)
         self.expiry = Expiry(self.broker)
-        self.views = Views(self.broker)
+        self.reader, self.views = self.broker, Views(self.broker)
 
     def _server(self) -> Embedded:
         workspace, seconds = self.workspace, self.settings.idle_stop

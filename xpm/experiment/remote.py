@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from xpm.broker.broker import Entry, Outcome
+from xpm.broker.ledger import Ledger
 from xpm.broker.touch import touch
 from xpm.broker.views import RunView
 from xpm.core.config import Task, reference
@@ -30,7 +31,7 @@ from xpm.core.words import plural
 from xpm.errors import BrokerError, NotSubmitted, WorkspaceError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
-from xpm.experiment.dryrun import plan_of, tell_plan
+from xpm.experiment.dryrun import plan_of, refuse_plan, tell_plan
 from xpm.experiment.ending import Left
 from xpm.experiment.entries import Entries
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
@@ -377,13 +378,18 @@ class Remote:
         detached(self._under.experiment, self._link, self._under.voice)
 
     def tell_plan(self, jobs: Sequence[Submitted], *, ask: bool) -> Plan:
-        """Says what would be done; `ask` tells whether there can be a broker to ask."""
+        """Says what would be done; `ask` tells whether there can be a broker to ask.
+
+        Raises:
+            SubmissionError: a submission would be refused.
+        """
         under, link = self._under, self._link
         asked = ask and link.find()
         plan = plan_of(jobs, under.workspace, link.views if asked else None, self._today)
         mine = [job.id for job in jobs]
         left = leavings(link.views, under.experiment, self._started(), mine) if asked else []
         tell_plan(under.experiment, plan, link, left=len(left), asked=asked, voice=under.voice)
+        refuse_plan(jobs, plan, Ledger(link.reader) if asked else None)
         return plan
 
     def give_up(self) -> None:
