@@ -273,10 +273,11 @@ def test_what_a_lambda_raises_ends_the_script_and_nothing_else(lab: Lab) -> None
         lab,
         block(
             "train().on_completed(lambda: 1 / 0).submit()",
-            "Report.C(train=train().submit(), model=Model.C(layers=2)).submit()",
+            "Report.C(train=train(steps=2, gate='go').submit(), model=Model.C(layers=2)).submit()",
         ),
     )
     done = lab.run("run", "plan.py")
+    (lab.project / "go").touch()
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr and "to come back" in done.stderr
     assert [line for line in done.stderr.splitlines() if "File" in line and "plan.py" not in line] == []
