@@ -11,9 +11,10 @@ from rich.console import Console
 from xpm.broker.views import RunView
 from xpm.core.lengths import duration
 from xpm.core.state import State
-from xpm.experiment import display
-from xpm.experiment.display import ORDER, Lines, Pace, counts
+from xpm.experiment import display, pace
+from xpm.experiment.display import Lines
 from xpm.experiment.live import Live
+from xpm.experiment.pace import ORDER, Pace, counts
 from xpm.experiment.voice import Voice, all_jobs, jobs, nothing_to_do
 from xpm.experiment.waiting import RunningJob
 from xpm.types import JobId
@@ -41,7 +42,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(display, "time", made)
+    for module in (display, pace):
+        monkeypatch.setattr(module, "time", made)
     return made
 
 

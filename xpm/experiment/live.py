@@ -13,7 +13,7 @@ from rich.text import Text
 
 from xpm.broker.views import RunView
 from xpm.core.lengths import duration
-from xpm.experiment.display import ORDER, Pace
+from xpm.experiment.pace import ORDER, Pace
 from xpm.experiment.voice import Voice
 from xpm.experiment.waiting import RunningJob
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from xpm.broker.jobview import JobView
 from xpm.broker.views import Views
 from xpm.core.state import ENDED, State
-from xpm.experiment.display import ORDER
 from xpm.experiment.obstacles import AWAITED
+from xpm.experiment.pace import ORDER
 from xpm.types import JobId
 
 PATIENCE = 1.0

@@ -15,9 +15,9 @@ from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.errors import WorkspaceError
 from xpm.experiment.commands import Commands
-from xpm.experiment.display import ORDER
 from xpm.experiment.link import Link
 from xpm.experiment.obstacles import DEPENDENCY, NO_INPUT
+from xpm.experiment.pace import ORDER
 from xpm.experiment.voice import Voice, agree, all_jobs, jobs, nothing_to_do
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
