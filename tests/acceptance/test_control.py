@@ -106,10 +106,10 @@ class Slow(Task):
     def execute(self):
         try:
             while not self.gate.exists():
-                time.sleep(0.02)
+                time.sleep(0.02)  # a file rings no bell for a task
         except TaskCancelled:
             while not self.gate.with_name("stop").exists():
-                time.sleep(0.02)
+                time.sleep(0.02)  # a file rings no bell for a task
             raise
 
 if __name__ == "__main__":

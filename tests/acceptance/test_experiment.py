@@ -799,7 +799,7 @@ class Saves(Make):
             super().execute()
         except TaskCancelled:
             while not (self.home / "go").exists():
-                time.sleep(0.01)
+                time.sleep(0.01)  # a file rings no bell for a task
             raise
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ def test_a_child_that_the_broker_refuses_is_the_task_s_error_and_no_wait_without
         lab,
         "class Parent(Task):\n    ledger: Meta[Path]\n    def execute(self):\n"
         "        (self.ledger / 'roots').write_text('here\\n')\n"
-        "        while not (self.ledger / 'go').exists(): time.sleep(0.01)\n"
+        "        while not (self.ledger / 'go').exists():\n"
+        "            time.sleep(0.01)  # a file rings no bell for a task\n"
         "        try: Leaf.C(n=1, ledger=self.ledger).submit()\n"
         "        finally: (self.ledger / 'ends').write_text('over\\n')\n"
         "with experiment('grow'): Parent.C(ledger=HERE).submit()\n",
@@ -280,7 +281,8 @@ def test_a_script_waits_for_what_an_older_run_s_task_has_submitted_and_still_run
         lab,
         "class Slow(Task):\n    gate: Meta[str]\n"
         "    def execute(self):\n"
-        "        while not Path(self.gate).exists(): time.sleep(0.01)\n"
+        "        while not Path(self.gate).exists():\n"
+        "            time.sleep(0.01)  # a file rings no bell for a task\n"
         "class Parent(Task):\n    gate: Meta[str]\n    def execute(self): Slow.C(gate=self.gate).submit()\n"
         "class Other(Task):\n    def execute(self): return 1\n"
         "with experiment('grow') as xp:\n"
