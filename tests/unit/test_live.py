@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -43,6 +44,15 @@ class Tree(Module, Config):
     leaf: Param[Leaf]
 
 
+class Scored(Config):
+    function: Param[FunctionType]
+    others: Param[list[FunctionType | None]] = field(default_factory=list)
+
+
+def score(size: int) -> int:
+    return size + 1
+
+
 class Train(Task):
     leaf: Param[Leaf] = Leaf.C()
     file: Meta[Path] = field(default_factory=PathGenerator("f"))
@@ -51,6 +61,12 @@ class Train(Task):
     def execute(self) -> str:
         assert self.before is not None
         return f"{self.before.result()} {self.before.file}"
+
+
+def test_an_instance_has_functions_themselves() -> None:
+    live = Scored.C(function=score, others=[score, None]).copy().instance()
+    assert live.function is score
+    assert live.others == [score, None]
 
 
 def test_instance() -> None:

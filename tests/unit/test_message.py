@@ -289,6 +289,9 @@ def test_a_function_is_found_by_its_name():
     prepared = session.last
     live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, lambda ref: "/j")
     assert live.function is called and live.function() == 3
+    ref = JobRef(prepared.id, prepared.task)
+    described = describe(prepared.payload, prepared.types, find_class, lambda ref: ref, ref)
+    assert described.instance().function is called
     assert parameters(prepared.payload, prepared.types) == {"function": f"{__name__}.called"}
     assert [info.function for info in prepared.types.values()] == [False, True]
     assert all(TypeInfo.unpack(info.pack()) == info for info in prepared.types.values())

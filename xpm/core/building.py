@@ -109,7 +109,7 @@ class _Descriptions(_Values):
         return _Path(ref, text)
 
     def function(self, info: TypeInfo) -> Function:
-        return Function(info.name, info.module, info.qualname, info.script)
+        return Function(info.name, info.module, info.qualname, info.script, self.find_class(info))
 
 
 def build(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
@@ -20,6 +20,8 @@ class Function:
     qualname: str
     script: str | None
     """The script that defines it, relative to its project."""
+    itself: FunctionType | None = field(default=None, compare=False)
+    """The function, where it is loaded: what a live object gets."""
 
     def __repr__(self) -> str:
         return self.name
@@ -32,7 +34,7 @@ def function_of(function: FunctionType) -> Function:
         ConfigError: it has no name yet, being a function of a script that has not opened its experiment.
     """
     found: Any = function  # it has all that naming asks of a class
-    return Function(class_name(found), module_of(found), function.__qualname__, script_of(found))
+    return Function(class_name(found), module_of(found), function.__qualname__, script_of(found), function)
 
 
 def why_local(function: object) -> str | None:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
+from xpm.core.functions import Function
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
 from xpm.core.schema import Schema, schema_of
 from xpm.core.session import Session
@@ -105,6 +106,8 @@ class _Instances:
         self.open: set[int] = set()
 
     def leaf(self, value: Any) -> Any:
+        if type(value) is Function:
+            return value.itself
         if not isinstance(value, Description):
             return value
         live = self.made.get(id(value))
