@@ -10,6 +10,7 @@ import pytest
 from sessions import Recorder
 
 from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field, reference
+from xpm.core.identifier import identifier
 from xpm.core.info import info_of
 from xpm.core.tags import tag
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SealedError, SubmissionError
@@ -72,6 +73,7 @@ class Loops(Task):
 class Output(Config):
     path: Meta[Path]
     store: Param[Store | None] = None
+    steps: Param[list[int]] = field(default_factory=list)
 
 
 class Produce(Task):
@@ -300,6 +302,39 @@ def test_task_outputs() -> None:
     assert consumed.dependencies == (reference(task),)
     assert consumed.tags == {"seed": 0}
     assert session.last.id != consumed.id
+
+
+@pytest.mark.parametrize("copied", [lambda made: made.copy(), copy.copy, copy.deepcopy])
+def test_copies_depend_on_the_task_that_gave_out_what_is_in_them(copied: Any) -> None:
+    with Recorder() as session:
+        task = Produce.C(store=Store.C()).tag("seed", 0)
+        output = task.submit()
+        made = Consume.C(output=output)
+        made.submit()
+        submitted = session.last
+        again = copied(output)
+        assert identifier(again) == identifier(output)
+        for each in (copied(made), Consume.C(output=again), Consume.C(output=again)):
+            each.submit()
+            assert session.last == submitted
+            assert each.output.store.file == task.jobpath / "out/store/data.bin"
+    with pytest.raises(ConfigError, match="Output: what a task gives out can't be pickled"):
+        pickle.dumps(made)
+
+
+def test_a_changed_copy_of_an_output() -> None:
+    with Recorder() as session:
+        task = Produce.C(store=Store.C())
+        output = task.submit()
+        Consume.C(output=output).submit()
+        before = session.last
+        changed = output.copy(steps=[1])
+        changed.steps.append(2)
+        Consume.C(output=changed).submit()
+    assert session.last.id != before.id
+    assert session.last.dependencies == (reference(task),)
+    assert changed.store.file == task.jobpath / "out/store/data.bin"
+    assert output.steps == []
 
 
 def test_copy() -> None:

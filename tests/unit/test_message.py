@@ -393,3 +393,13 @@ def test_a_place_leads_to_a_config_and_back():
     found = {place: each.n for place, each in places(holder) if place}
     assert found == {".one": 1, ".many[0]": 2, ".table['k']": 3}
     assert [place for place, _ in places(holder.instance())] == ["", *found]
+
+
+def test_a_copy_of_what_a_running_job_gave_out_is_no_dependency_either():
+    with Recorder() as session:
+        produce = Produce.C(model=Model.C(layers=4))
+        produce.submit()
+        soft = describe_output(produce, Output("", "latest", '{"layers": 4}'))
+        Consume.C(output=soft).submit()
+        Consume.C(output=soft.copy()).submit()
+    assert session.prepared[-1] == session.prepared[-2]

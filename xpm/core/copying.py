@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xpm.core.frozen import thaw
-from xpm.core.info import HIDDEN, Description, Submittable, allocate, info_of, own_info
+from xpm.core.info import HIDDEN, Description, Info, Submittable, allocate, info_of, own_info
 
 
 def copied(value: Any) -> Any:
-    """A copy of `value` that shares no list, dict, set or description with it; submitted tasks are shared."""
+    """A copy of `value` that shares no list, dict, set or description with it, but tasks and what jobs have given out."""
     return _Copies()(value)
 
 
@@ -23,7 +23,7 @@ class _Copies:
         return thaw(value, self.leaf)
 
     def leaf(self, value: Any) -> Any:
-        if not isinstance(value, Description) or isinstance(value, Submittable):
+        if not isinstance(value, Description) or isinstance(value, Submittable) or _given_out(value):
             return value
         return self.description(value)
 
@@ -42,5 +42,25 @@ class _Copies:
 
 
 def copy_of(config: Any) -> Any:
-    """An unsealed copy of the description `config`, a task's too."""
-    return _Copies().description(config)
+    """An unsealed copy of the description `config`, a task's too.
+
+    That of what a job has given out is so, too: whoever uses it depends on the job, in whose directory its parts lie.
+    """
+    given = _given_out(config)
+    return _Copies().description(config) if given is None else _copy_of_output(config, given)
+
+
+def _given_out(config: Any) -> Info | None:
+    info = info_of(config)
+    return None if info is None or info.producer is None else info
+
+
+def _copy_of_output(config: Any, given: Info) -> Any:
+    copy = allocate(config.__class__)
+    for name, value in config.__dict__.items():
+        if name != HIDDEN:
+            copy.__dict__[name] = thaw(value, lambda part: part)
+    info = own_info(copy)
+    info.producer, info.loose, info.home = given.producer, given.loose, given.home
+    info.tags = dict(given.total or given.tags or {})
+    return copy

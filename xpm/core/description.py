@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from xpm.core.copying import copy_of
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of
 from xpm.core.jobpath import in_directory
@@ -55,7 +56,16 @@ class _Behaviour(Description):
     def __repr__(self) -> str:
         return _shown(self, 3)
 
+    def __copy__(self) -> Any:
+        return copy_of(self)
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return copy_of(self)
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        info = info_of(self)
+        if info is not None and info.producer is not None:
+            raise ConfigError(f"{schema_of(type(self)).label}: what a task gives out can't be pickled")
         values = {name: value for name, value in self.__dict__.items() if name != HIDDEN}
         return (_restored, (schema_of(type(self)).cls, values))
 

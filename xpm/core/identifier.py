@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from xpm.core.canonical import CONFIG, OUTPUT, PLAIN, REFERENCE, VERSION, Digest, canonical
-from xpm.core.info import HIDDEN, Description, JobRef, info_of
+from xpm.core.info import HIDDEN, Description, Info, JobRef, info_of
 from xpm.core.pack import pack_bin
 from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError
@@ -28,8 +28,7 @@ def digest(config: Any) -> bytes:
     if info is None or not info.sealed:
         return _Digests()(config)
     if info.digest is None:
-        found = _hash(_document(config, digest))
-        info.digest = found if info.producer is None else produced(found, info.producer)
+        info.digest = _digest(config, info, digest)
     return info.digest
 
 
@@ -46,9 +45,14 @@ class _Digests:
         if id(config) in self.open:
             raise ConfigError(f"{config.__xpm_schema__.label}: contains itself")
         self.open.add(id(config))
-        found = _hash(_document(config, self))
+        found = _digest(config, info, self)
         self.open.discard(id(config))
         return found
+
+
+def _digest(config: Any, info: Info | None, nested: Digest) -> bytes:
+    found = _hash(_document(config, nested))
+    return found if info is None or info.producer is None else produced(found, info.producer)
 
 
 def _document(config: Any, nested: Digest) -> list[Any]:

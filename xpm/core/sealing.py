@@ -83,7 +83,7 @@ _Place = tuple["_Place | None", object, bool]
 class Sealing:
     """The sealing of one description and of all that is below it."""
 
-    __slots__ = ("changed", "folder", "homed", "label", "open", "paths", "task")
+    __slots__ = ("changed", "folder", "homed", "label", "open", "paths", "producers", "task")
 
     def __init__(self, config: Any, owner: Any = None, folder: str = "") -> None:
         """Seals `config`; its paths lie in `folder` of the job of `owner`, by default of its own job."""
@@ -93,6 +93,8 @@ class Sealing:
         self.folder = folder
         self.open: dict[int, Schema] = {}
         """The descriptions on the way to the one that is looked at, from the top, and their schemas."""
+        self.producers: list[JobRef] = []
+        """The jobs that have given out those of them that are changed copies of an output."""
         self.paths: list[tuple[str, JobPath, bool]] = []
         """Paths in jobs' directories: where, which, and whether the parameter is a `Meta`."""
         self.changed: list[tuple[Any, Info, dict[str, Any]]] = []
@@ -116,7 +118,7 @@ class Sealing:
     def _config(self, config: Any, place: _Place | None) -> bool:
         """Seals `config`; True if it or something below it has generated paths."""
         info = own_info(config)
-        if info.sealed and (not info.generates or info.producer is not None):
+        if info.sealed and (not info.generates or info.producer is not None or self.producers):
             return False
         if id(config) in self.open:
             raise ConfigError(f"{_text(self.label, place)}: contains itself")
@@ -129,6 +131,8 @@ class Sealing:
         if not info.sealed:
             self.changed.append((config, info, before))
         self.open[id(config)] = schema
+        if info.producer is not None:
+            self.producers.append(info.producer)
         generates = bool(schema.generated)
         for _, name in schema.rich:
             value = values[name]
@@ -139,7 +143,9 @@ class Sealing:
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
         del self.open[id(config)]
-        if schema.generated:
+        if info.producer is not None:
+            self.producers.pop()
+        elif schema.generated:
             self._home(info, schema, place)
         info.generates = generates
         info.sealed = True
@@ -183,7 +189,7 @@ class Sealing:
             schema.fields[name].role is Role.META
             for schema, name in zip(self.open.values(), names, strict=True)
         )
-        if not self.folder:
+        if not self.folder and path.job not in self.producers:
             self.paths.append((_text(self.label, place), path, meta))
 
     def refuse_paths(self, dependencies: Collection[JobRef]) -> None:
