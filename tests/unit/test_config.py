@@ -322,6 +322,30 @@ def test_copies_depend_on_the_task_that_gave_out_what_is_in_them(copied: Any) ->
         pickle.dumps(made)
 
 
+class Quiet(Task):
+    def task_outputs(self, dep: Any) -> None:
+        """It gives out nothing."""
+
+    def execute(self) -> None: ...
+
+
+class Wrong(Task):
+    def task_outputs(self, dep: Any) -> Any:
+        raise ValueError("wrong outputs")
+
+    def execute(self) -> None: ...
+
+
+def test_a_second_submission_returns_the_same() -> None:
+    quiet, wrong = Quiet.C(), Wrong.C()
+    with Recorder() as session:
+        for _ in range(2):
+            assert quiet.submit() is None
+            with pytest.raises(ValueError, match="wrong outputs"):
+                wrong.submit()
+    assert len(session.prepared) == 2
+
+
 def test_a_changed_copy_of_an_output() -> None:
     with Recorder() as session:
         task = Produce.C(store=Store.C())

@@ -222,7 +222,7 @@ class Task(Config, Submittable):
         """
         info = own_info(_description(self, "submit"))
         if info.session is not None:
-            return self if info.output is None else info.output
+            return _given_out(self, info)
         session = active()
         if session is None:
             raise NoExperiment()
@@ -236,10 +236,7 @@ class Task(Config, Submittable):
             info.callbacks = ()
             for register in calls:
                 register()
-        if not hasattr(type(self), "task_outputs"):
-            return self
-        info.output = outputs_of(self)
-        return info.output
+        return _given_out(self, info)
 
     @overload
     def result(self: _Executes[T], timeout: Wait = None) -> T: ...
@@ -329,6 +326,15 @@ def _stand_in(live: Any, info: Info, ref: JobRef) -> Any:
     stands.sealed, stands.digest, stands.total = True, bytes.fromhex(ref.id), {}
     stands.ref, stands.session = ref, info.session
     return description
+
+
+def _given_out(task: Task, info: Info) -> Any:
+    """What `submit` returns: what the task gives out, if it defines that, and the same each time."""
+    if not hasattr(type(task), "task_outputs"):
+        return task
+    if info.output is None:
+        info.output = outputs_of(task)
+    return info.output
 
 
 def _options(task: Any, given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
