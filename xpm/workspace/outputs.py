@@ -30,8 +30,12 @@ class Journal:
         """
         if output in read_outputs(self.path):
             return False
-        with open(f"{self.path}/{JOURNAL}", "a", encoding="ascii") as file:
-            file.write(json.dumps(output) + "\n")
+        with open(f"{self.path}/{JOURNAL}", "ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":
+                    file.write(b"\n")  # the line before was cut off
+            file.write(json.dumps(output).encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
         return True
@@ -43,5 +47,12 @@ def read_outputs(jobdir: str | os.PathLike[str]) -> list[Output]:
         text = Path(jobdir, JOURNAL).read_text("ascii")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    lines = [line for line in text.splitlines(keepends=True) if line.endswith("]\n")]
-    return list(dict.fromkeys(Output(*json.loads(line)) for line in lines))
+    found = (_output(line) for line in text.splitlines(keepends=True) if line.endswith("]\n"))
+    return list(dict.fromkeys(output for output in found if output is not None))
+
+
+def _output(line: str) -> Output | None:
+    try:
+        return Output(*json.loads(line))
+    except ValueError:  # cut off where a text of it has the end of a line
+        return None
