@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from sessions import Recorder
 
 from xpm.core.config import Config, Meta, Param, PathGenerator, Task, field
-from xpm.core.live import deferred
+from xpm.core.live import animate, deferred, is_filled
 from xpm.errors import ConfigError
 
 
@@ -61,6 +63,19 @@ class Train(Task):
     def execute(self) -> str:
         assert self.before is not None
         return f"{self.before.result()} {self.before.file}"
+
+
+def test_a_deferred_object_can_be_pickled_and_copied() -> None:
+    def fill(live: Any) -> None:
+        animate(live, {"size": 3})
+
+    leaf = deferred(Leaf, fill)
+    copied = copy.deepcopy(leaf)
+    again = pickle.loads(pickle.dumps(leaf))
+    assert is_filled(leaf) and not is_filled(copied)
+    assert type(again) is type(leaf) is Leaf
+    assert [each.size for each in (leaf, again, copied)] == [3, 3, 3]
+    assert copied.order == ["init", "post 3"]
 
 
 def test_an_instance_has_functions_themselves() -> None:

@@ -88,6 +88,15 @@ class _Deferred:
         _fill(self)
         setattr(self, name, value)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        _fill(self)  # nothing else of it can go to another process
+        return self.__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: object) -> Any:
+        copy = allocate(self.__class__)
+        copy.__dict__.update(self.__dict__)
+        return copy
+
 
 def _fill(config: Any) -> None:
     cls, fill = config.__dict__.pop(_FILL)
