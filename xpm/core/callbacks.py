@@ -39,7 +39,7 @@ class Local(NamedTuple):
         code = getattr(self.callback, "__code__", None)
         if code is None:
             return repr(self.callback)
-        return f"{code.co_qualname if hasattr(code, 'co_qualname') else code.co_name} ({code.co_filename}:{code.co_firstlineno})"
+        return f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno})"
 
 
 class _Job(Protocol):
