@@ -26,6 +26,10 @@ def job(namespace: Namespace, id: str) -> str:
     return f"{namespace}-{id[:32]}"
 
 
+WORKER = "rq:worker:"
+"""What the keys of RQ's workers begin with; the rest is the worker's name."""
+
+
 def workers(queue: str) -> str:
     """The key of the set of workers that serve one of RQ's queues: of the keys of their hashes."""
     return f"rq:workers:{queue}"

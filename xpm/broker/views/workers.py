@@ -114,7 +114,7 @@ class WorkerViews(Asking):
         for queue, found in zip(queues, self._ask(pipe.execute), strict=True):
             for key in found:
                 serving.setdefault(key.decode(), []).append(queue)
-        own = f"rq:worker:{self._broker.namespace}."
+        own = f"{rq.WORKER}{self._broker.namespace}."
         keys = sorted(key for key in serving if not key.startswith(own))
         for key in keys:
             pipe.hgetall(key)
@@ -148,7 +148,7 @@ def _stock(key: str, row: dict[bytes, bytes], queues: Sequence[str]) -> WorkerVi
     fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
     pid = fields.get("pid", "")
     return WorkerView(
-        key.removeprefix("rq:worker:"), fields.get("hostname", ""), int(pid) if pid.isdigit() else 0, "rq",
+        key.removeprefix(rq.WORKER), fields.get("hostname", ""), int(pid) if pid.isdigit() else 0, "rq",
         tuple(f"{queue}:1" for queue in queues), rq.moment(fields.get("birth", "")),
         rq.moment(fields.get("last_heartbeat", "")), None, stock=True,
     )  # fmt: skip
