@@ -70,9 +70,8 @@ class Server:
                 return "silent"
             except OSError:
                 return "refused"
-        if reply.startswith(
-            (b"+PONG", b"-MISCONF")
-        ):  # with a full disk it refuses this, too, and answers questions
+        # With a full disk it refuses this, too, and answers questions.
+        if reply.startswith((b"+PONG", b"-MISCONF")):
             return "ready"
         return "loading" if reply.startswith(b"-LOADING") else "refused"
 
