@@ -25,6 +25,7 @@ from xpm.broker import binary, claim, embedded
 from xpm.broker.embedded import Embedded
 from xpm.broker.reader import Reader
 from xpm.broker.refusals import stalled
+from xpm.broker.server import Server
 from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable, BrokerUnsuitable, WorkspaceError
 from xpm.settings import places
 from xpm.types import Namespace
@@ -344,6 +345,10 @@ def test_a_server_whose_data_were_removed_ends_once_nobody_is_connected(workspac
     until(lambda: not leftovers.processes(home))
     with connect(server.ensure()) as client:
         assert client.dbsize() == 0
+
+
+def test_a_server_whose_data_are_gone_has_no_last_words(tmp_path: Path):
+    assert Server(tmp_path / "gone", tmp_path / "s.sock").last_words() == "no word from it"
 
 
 def test_a_failed_start_is_one_line_with_the_logs_last(server: Embedded):

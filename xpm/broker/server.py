@@ -232,9 +232,9 @@ class Server:
 
     def last_words(self) -> str:
         """Why it ended: the last line of the log, without its stamp, unless the log itself had no room."""
-        if shutil.disk_usage(self.data).free < NO_ROOM:
-            return "No space left on device"
         try:
+            if shutil.disk_usage(self.data).free < NO_ROOM:
+                return "No space left on device"
             return _last(self.log.read_text(errors="replace"))
         except OSError:
             return "no word from it"
