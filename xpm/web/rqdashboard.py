@@ -142,7 +142,7 @@ def _asked(act: Callable[[Broker, str], Response], namespace: Namespace, what: s
 
 
 _brokers: WeakKeyDictionary[Any, dict[Namespace, Broker]] = WeakKeyDictionary()
-"""Those that were asked, by the dashboard's client, of which it makes another when another server is looked at."""
+"""Those that were asked, by the dashboard's client, of which it makes another with each page."""
 
 
 def _broker(client: Any, namespace: Namespace) -> Broker:
