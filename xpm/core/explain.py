@@ -252,7 +252,7 @@ def _need(need: Need, who: str) -> list[str]:
 def _turn(line: Line) -> str:
     place = f"it is the next of queue {line.queue}"
     if line.ahead:
-        place = f"{line.ahead:,} job{'' if line.ahead == 1 else 's'} of queue {line.queue} before it"
+        place = f"{plural(line.ahead, 'job')} of queue {line.queue} before it"
     if line.idle:
         return f"{place}: a worker takes it in a moment"
     busy = "its only worker is busy" if line.serving == 1 else f"all {line.serving:,} workers are busy"
