@@ -72,7 +72,7 @@ def describe_output(task: Any, output: Output) -> Any:
         output: what was registered.
 
     Raises:
-        ConfigError: the task has no such method any more, or it gives no description.
+        ConfigError: the task has no such method any more, or it gives a task.
     """
     label: str = task.__xpm_schema__.label
     owner = next((config for place, config in places(task) if place == output.place), None)
