@@ -11,7 +11,7 @@ import pytest
 from xpm.broker.broker import Entry
 from xpm.errors import WorkspaceError
 from xpm.types import JobId
-from xpm.workspace.rundir import JOBS, Origin, RunDirectory
+from xpm.workspace.rundir import JOBS, Child, Origin, RunDirectory
 
 ENTRIES = [
     Entry(
@@ -48,6 +48,19 @@ def test_a_line_that_was_cut_off_is_left_out(run: RunDirectory):
     path = run.path / JOBS
     path.write_text(path.read_text()[:-7])
     assert list(run.entries()) == ENTRIES[:1]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30, 190])
+def test_what_is_noted_behind_a_line_that_was_cut_off_comes_back(run: RunDirectory, cut: int):
+    worker = RunDirectory(run.path, "host-1")
+    first, second = (Child(JobId("d" * 64), entry, 1.5) for entry in ENTRIES)
+    worker.add_child(first, {"t1": b"\x01"})
+    for name in ("jobs", "types"):
+        path = run.path / f"{name}-host-1.jsonl"
+        path.write_text(path.read_text()[:-cut])
+    worker.add_child(second, {"t2": b"\x02"})
+    assert run.children() == [second]
+    assert run.types() == {"t2": b"\x02"}
 
 
 def test_odd_numbers_come_back(run: RunDirectory):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xpm.core.outputs import Output
+from xpm.workspace.lines import append
 
 JOURNAL = "xpm-outputs.jsonl"
 """In the job's directory, beside its own files: they are carried over together."""
@@ -30,14 +31,7 @@ class Journal:
         """
         if output in read_outputs(self.path):
             return False
-        with open(f"{self.path}/{JOURNAL}", "ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read() != b"\n":
-                    file.write(b"\n")  # the line before was cut off
-            file.write(json.dumps(output).encode("ascii") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append(f"{self.path}/{JOURNAL}", json.dumps(output) + "\n", durable=True)
         return True
 
 
@@ -47,12 +41,5 @@ def read_outputs(jobdir: str | os.PathLike[str]) -> list[Output]:
         text = Path(jobdir, JOURNAL).read_text("ascii")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (_output(line) for line in text.splitlines(keepends=True) if line.endswith("]\n"))
-    return list(dict.fromkeys(output for output in found if output is not None))
-
-
-def _output(line: str) -> Output | None:
-    try:
-        return Output(*json.loads(line))
-    except ValueError:  # cut off where a text of it has the end of a line
-        return None
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("]\n")]
+    return list(dict.fromkeys(Output(*json.loads(line)) for line in lines))

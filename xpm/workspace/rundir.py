@@ -26,6 +26,7 @@ from xpm.broker.connect import safe
 from xpm.errors import WorkspaceError
 from xpm.here import this_host, this_user
 from xpm.types import JobId, Scalar
+from xpm.workspace.lines import append
 from xpm.workspace.paths import CHILDREN, END, JOBS, WHOLE
 
 FORMAT = 1
@@ -141,14 +142,13 @@ class RunDirectory:
         try:
             self._add_types(types)
             line = f'{{"parent":"{child.parent}","at":{child.at},{_job_line(child.entry)[1:]}'
-            with self._file(JOBS).open("a", encoding="ascii") as file:
-                file.write(line)
+            append(self._file(JOBS), line)
         except OSError as error:
             raise WorkspaceError(f"cannot note a job in {self.path}: {error.strerror or error}") from error
 
     def _add_types(self, types: Mapping[str, bytes]) -> None:
-        with self._file(TYPES).open("a", encoding="ascii") as file:
-            file.writelines(f'{{"type":"{key}","packed":"{_base64(types[key])}"}}\n' for key in types)
+        lines = [f'{{"type":"{key}","packed":"{_base64(types[key])}"}}\n' for key in types]
+        append(self._file(TYPES), "".join(lines))
         self._types |= types.keys()
 
     def _file(self, name: str) -> Path:
@@ -232,8 +232,7 @@ class RunDirectory:
             WorkspaceError: it can't be written.
         """
         try:
-            with self._file(RESOURCES).open("a", encoding="ascii") as file:
-                file.write(f"{_line({'resource': resource, 'capacity': capacity})}\n")
+            append(self._file(RESOURCES), f"{_line({'resource': resource, 'capacity': capacity})}\n")
         except OSError as error:
             raise WorkspaceError(f"cannot note a token in {self.path}: {error.strerror or error}") from error
 
