@@ -19,4 +19,9 @@ def unwrapped(value: Any) -> Any:
 def whole(value: object) -> int | None:
     """`value` as a whole number, if it is one, whoever's; None if not, as of a bool."""
     plain = unwrapped(value)
-    return None if isinstance(plain, bool) or not isinstance(plain, SupportsIndex) else index(plain)
+    if isinstance(plain, bool) or not isinstance(plain, SupportsIndex):
+        return None
+    try:
+        return index(plain)
+    except TypeError:  # arrays are numbers only if they have one element
+        return None
