@@ -106,7 +106,7 @@ class Config(Described):
             raise ConfigError(f"{type(self).__name__}{steps(cycle)}: contains itself") from None
 
     def copy(self, **changes: Any) -> Self:
-        """A copy that can be changed, also of a submitted description; configs in it are copied, tasks shared."""
+        """A copy that can be changed, also of a submitted description; configs in it are copied, tasks and their outputs shared."""
         copy = copy_of(_description(self, "copy"))
         for name, value in changes.items():
             setattr(copy, name, value)

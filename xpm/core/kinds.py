@@ -275,7 +275,9 @@ def _set(of: Kind, form: type) -> Kind:
 def _dict(key: Kind, of: Kind) -> Kind:
     name = f"dict[{key.name}, {of.name}]"
     if not key.key:
-        raise Unsupported(f"{name}: a key must be a scalar, an enum or a path")
+        raise Unsupported(
+            f"{name}: a key must be a scalar, an enum, a path, or a tuple or frozenset of these"
+        )
 
     def check(value: Any) -> dict[Any, Any]:
         if not isinstance(value, dict):
