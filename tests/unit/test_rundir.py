@@ -50,6 +50,17 @@ def test_a_line_that_was_cut_off_is_left_out(run: RunDirectory):
     assert list(run.entries()) == ENTRIES[:1]
 
 
+def test_a_damaged_run_says_how_to_go_on_without_it(run: RunDirectory):
+    run.add(ENTRIES, {})
+    run.close()
+    path = run.path / JOBS
+    path.write_text(path.read_text().replace('"priority":-3', '"priority":three'))
+    with pytest.raises(
+        WorkspaceError, match=rf"damaged after line 1 .*; if .* first move {run.path} elsewhere"
+    ):
+        list(run.entries())
+
+
 @pytest.mark.parametrize("cut", [1, 2, 30, 190])
 def test_what_is_noted_behind_a_line_that_was_cut_off_comes_back(run: RunDirectory, cut: int):
     worker = RunDirectory(run.path, "host-1")
