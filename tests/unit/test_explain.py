@@ -178,8 +178,19 @@ def test_an_answer(known: Facts, said: list[str]) -> None:
 
 
 def test_the_nearest_job_and_where_it_differs() -> None:
-    here = {"lr": 1.0, "model": {"$type": "m.Model", "layers": 3}, "data": {"$job": "ab" * 32}, "new": [1]}
-    there = {"lr": 1.0, "model": {"$type": "m.Model", "layers": 2}, "data": {"$job": "cd" * 32}}
+    here = {
+        "lr": 1.0,
+        "low": float("nan"),
+        "model": {"$type": "m.Model", "layers": 3},
+        "data": {"$job": "ab" * 32},
+        "new": [1],
+    }
+    there = {
+        "lr": 1.0,
+        "low": float("nan"),
+        "model": {"$type": "m.Model", "layers": 2},
+        "data": {"$job": "cd" * 32},
+    }
     found = differences(here, there)
     near = Near(Other("Train lr=0.1", "99" * 8, State.DONE), found, 7, all=True)
     assert explain(facts(State.RUNNING, near=near))[1:] == [

@@ -326,7 +326,7 @@ _PLACES = 3
 
 
 def _compared(name: str, here: object, there: object) -> Iterator[Difference]:
-    if here == there:
+    if here == there or (here != here and there != there):  # NaN differs from itself
         return
     own, other = _mapping(here), _mapping(there)
     if own is not None and (other is not None or there is _MISSING):
