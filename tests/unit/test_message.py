@@ -98,6 +98,10 @@ class Call(Task):
     def execute(self) -> None: ...
 
 
+class Maybe(Config):
+    function: Param[FunctionType | None]
+
+
 def called() -> int:
     return 3
 
@@ -309,6 +313,10 @@ def test_a_function_is_found_by_its_name():
 def test_what_no_worker_can_import_is_no_function(given: Any, said: str):
     with pytest.raises(ConfigError, match=said):
         Call.C(function=given)
+    with pytest.raises(
+        ConfigError, match="a lambda" if "lambda" in said else r"expected function \| None, got"
+    ):
+        Maybe.C(function=given)
 
 
 def test_the_description_of_a_payload_is_the_submitted_one():

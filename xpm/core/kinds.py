@@ -49,7 +49,7 @@ class Kind(NamedTuple):
     check: Check
     """Gives the value to store, or raises `Mismatch`."""
     form: type
-    """The Python type of its stored values: in a union, the member whose form the value has goes first."""
+    """The Python type of its values: in a union, the member whose form the value has goes first."""
     exact: bool = False
     """A value of exactly `form` needs no check."""
     plain: bool = False
@@ -374,7 +374,7 @@ def _class(cls: type[Any]) -> Kind:
     if issubclass(cls, PurePath):
         return Kind("Path", _path_check(cls), type(Path()) if cls is Path else cls, key=True)
     if cls is FunctionType:
-        return Kind("function", _function, Function)
+        return Kind("function", _function, FunctionType)
     if cls in (list, tuple, set, frozenset, dict):
         raise Unsupported(
             f"{cls.__name__} needs the type of its elements, as in {cls.__name__}[{'str, ' * (cls is dict)}int]"
