@@ -50,6 +50,13 @@ def test_a_line_that_was_cut_off_is_left_out(run: RunDirectory):
     assert list(run.entries()) == ENTRIES[:1]
 
 
+def test_a_full_disk_is_told_once(run: RunDirectory):
+    (run.path / JOBS).symlink_to("/dev/full")
+    with pytest.raises(WorkspaceError, match=f"cannot note jobs in {run.path}: No space left on device"):
+        run.add(ENTRIES, {})
+    run.close()
+
+
 def test_a_damaged_run_says_how_to_go_on_without_it(run: RunDirectory):
     run.add(ENTRIES, {})
     run.close()

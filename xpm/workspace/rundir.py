@@ -16,6 +16,7 @@ import subprocess
 import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -190,7 +191,8 @@ class RunDirectory:
     def close(self) -> None:
         """Closes the files."""
         if self._jobs is not None:
-            self._jobs.close()
+            with suppress(OSError):  # it writes what could not be written before, which was told
+                self._jobs.close()
             self._jobs = None
 
     @property
