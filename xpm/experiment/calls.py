@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from xpm.core.callbacks import Local, call_completed, call_output
 from xpm.core.config import reference
@@ -29,6 +30,14 @@ def refuse_detached(local: Local) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """One that is still to be called, and the outputs that it was called for."""
+
+    local: Local
+    seen: set[Output] = field(default_factory=set[Output])
+
+
 class Calls:
     """Those that are still to be called, each once in a run of the script.
 
@@ -38,15 +47,13 @@ class Calls:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._waiting: list[Local] = []
-        self._given: dict[int, int] = {}
-        """How many outputs were looked at for each that watches; by its identity."""
+        self._waiting: list[_Waiting] = []
         self.failure: BaseException | None = None
         """What a callback has raised: the script ends by it."""
 
     def add(self, local: Local) -> None:
         """One more."""
-        self._waiting.append(local)
+        self._waiting.append(_Waiting(local))
 
     def call(self, states: States) -> bool:
         """Calls those whose time has come; whether there were any.
@@ -56,38 +63,41 @@ class Calls:
         """
         if not self._waiting:
             return False
-        found = states([reference(local.task).id for local in self._waiting])
+        found = states([reference(one.local.task).id for one in self._waiting])
         called = False
-        for local in self._waiting[:]:
-            done = found[reference(local.task).id] is State.DONE
-            fresh = self._fresh(local) if local.watched else []
+        for one in self._waiting[:]:
+            local, done = one.local, found[reference(one.local.task).id] is State.DONE
+            fresh = self._fresh(one) if local.watched else []
             if done:
-                self._waiting.remove(local)
+                self._waiting.remove(one)
             for output in fresh:
-                self._guarded(local, lambda local=local, output=output: call_output(local, output))
+                self._guarded(one, lambda local=local, output=output: call_output(local, output))
             if done and not local.watched:
-                self._guarded(local, lambda local=local: call_completed(local))
+                self._guarded(one, lambda local=local: call_completed(local))
             called = called or done or bool(fresh)
         return called
 
-    def _fresh(self, local: Local) -> list[Output]:
-        """The outputs that `local` did not see yet."""
-        ref = reference(local.task)
+    def _fresh(self, one: _Waiting) -> list[Output]:
+        """The outputs that it was not called for yet."""
+        ref = reference(one.local.task)
+        # While an attempt begins there may be fewer: those before are carried over from the last one.
         known = read_outputs(self._workspace.jobpath(ref.task, ref.id))
-        at, self._given[id(local)] = self._given.get(id(local), 0), len(known)
-        return [output for output in known[at:] if (output.place, output.method) == local.watched]
+        wanted = [each for each in known if (each.place, each.method) == one.local.watched]
+        fresh = [each for each in wanted if each not in one.seen]
+        one.seen.update(fresh)
+        return fresh
 
-    def _guarded(self, local: Local, call: Callable[[], None]) -> None:
+    def _guarded(self, one: _Waiting, call: Callable[[], None]) -> None:
         try:
             call()
         except BaseException as error:
             self.failure = error
             # It was called: nobody is to be told that it was not.
-            self._waiting = [one for one in self._waiting if one is not local]
+            self._waiting = [other for other in self._waiting if other is not one]
             raise
 
     def tell_lost(self, voice: Voice) -> None:
         """The script leaves: says what it won't call."""
-        for local in self._waiting:
-            voice.say(f"not called, since the script leaves: {local}")
+        for one in self._waiting:
+            voice.say(f"not called, since the script leaves: {one.local}")
         self._waiting.clear()
