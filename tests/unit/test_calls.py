@@ -87,3 +87,17 @@ def test_an_output_is_given_once_though_it_was_away_for_a_while(workspace: Works
     register(workspace, task, 2)
     calls.call(all_are(State.DONE))
     assert got == [0, 1, 2]
+
+
+def test_what_waits_in_a_callback_may_call_the_others(workspace: Workspace) -> None:
+    calls, got, done = Calls(workspace), list[str](), all_are(State.DONE)
+
+    def first() -> None:
+        calls.call(done)  # as `xp.wait()` does
+        got.append("first")
+
+    calls.add(Local(learn(1), first, None, "a test"))
+    calls.add(Local(learn(2), lambda: got.append("second"), None, "a test"))
+    assert calls.call(done)
+    assert got == ["second", "first"]
+    assert not calls.call(done)

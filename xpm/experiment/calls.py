@@ -66,6 +66,8 @@ class Calls:
         found = states([reference(one.local.task).id for one in self._waiting])
         called = False
         for one in self._waiting[:]:
+            if one not in self._waiting:  # the callback before it has waited, and so it was called
+                continue
             local, done = one.local, found[reference(one.local.task).id] is State.DONE
             fresh = self._fresh(one) if local.watched else []
             if done:
