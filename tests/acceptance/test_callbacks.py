@@ -302,6 +302,19 @@ def test_what_was_called_and_raised_is_not_told_as_not_called(lab: Lab) -> None:
     lab.ok("attach", "calls")
 
 
+@pytest.mark.parametrize("waits", ["pass", "xp.wait()", "t.result()"])
+def test_a_script_that_is_detached_says_what_it_does_not_call(lab: Lab, waits: str) -> None:
+    write(lab, block("t = train(gate='go')", "t.on_completed(lambda: None).submit()", waits))
+    script = lab.begin("run", "plan.py")
+    until(lambda: lines(lab, "attempts"))
+    script.send_signal(signal.SIGINT)
+    _, said = script.communicate(timeout=30)
+    (lab.project / "go").touch()
+    assert script.returncode == 130
+    assert "detached: calls goes on" in said and said.count("not called, since the script leaves") == 1, said
+    lab.ok("attach", "calls")
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

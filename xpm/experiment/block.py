@@ -173,6 +173,7 @@ class Experiment(Steering, Sharing):
     def _leave(self, error: BaseException) -> None:
         """The block was left by an exception."""
         if isinstance(error, Left):
+            self._session.tell_lost_calls()
             return
         if isinstance(error, PLAIN):
             plainly(whole=self._verbose)
