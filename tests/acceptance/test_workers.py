@@ -25,7 +25,7 @@ from xpm.cli.select import Found
 from xpm.cli.sheet import read
 from xpm.core.state import State
 from xpm.workspace.attempts import read_attempts
-from xpm.workspace.results import read_record
+from xpm.workspace.results import RECORD, read_record
 from xpm_workers.cpus import cpus
 
 CODE = '''
@@ -486,6 +486,27 @@ def test_a_removed_result_is_made_again_when_it_is_needed(works: Farm, tmp_path:
     works.pool()
     works.until(works.in_state("Sum", State.DONE))
     assert lines(ledger) == ["3", "3"]
+
+
+def test_a_result_that_cannot_be_read_fails_the_jobs_that_need_it_and_no_worker(
+    works: Farm, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "l"
+    run = works.run()
+    one = works.tasks.Note.C(n=1, ledger=ledger)
+    works.send(run, one)
+    pool = works.pool(slots=1)
+    works.until(works.in_state("Note n=1", State.DONE))
+    (worker,) = works.workers(pool)
+    job = works.job("Note n=1")
+    record = works.workspace.jobpath(job.task, job.id) / RECORD
+    record.unlink()
+    record.mkdir()  # as little to be read as another user's, or a broken disk's; for root, too
+    works.send(run, works.tasks.Sum.C(notes=[one]), works.tasks.Note.C(n=2, ledger=ledger))
+    works.until(works.in_state("Note n=2", State.DONE))
+    failed = works.until(works.in_state("Sum", State.ERROR))
+    assert f"the record of its input {job.id[:8]} cannot" in failed.reason and failed.attempt == 1
+    assert works.workers(pool) == [worker]
 
 
 def test_a_job_whose_record_is_there_is_not_run(works: Farm, tmp_path: Path) -> None:

@@ -65,3 +65,15 @@ def test_a_torn_record_is_none(tmp_path, publish):
     path = Path(job_dir(str(tmp_path), FIRST.task, FIRST.id)) / FILE
     path.write_bytes(path.read_bytes()[:-3])
     assert Inputs(str(tmp_path), [FIRST], [ONE]).missing() == FIRST.id
+
+
+def test_a_record_that_cannot_be_read_is_missing_and_why_is_kept(tmp_path, publish):
+    path = Path(job_dir(str(tmp_path), FIRST.task, FIRST.id)) / FILE
+    path.mkdir(parents=True)  # as little to be read as another user's, or a broken disk's; for root, too
+    inputs = Inputs(str(tmp_path), [FIRST], [ONE])
+    assert inputs.missing() == FIRST.id
+    assert isinstance(inputs.trouble, IsADirectoryError)
+    path.rmdir()
+    assert inputs.missing() == FIRST.id and inputs.trouble is None
+    publish(FIRST, ONE)
+    assert inputs.missing() is None

@@ -27,12 +27,17 @@ class Inputs:
     def __init__(self, workspace: str, jobs: Sequence[JobRef], fences: Sequence[Fence]) -> None:
         self._workspace = workspace
         self._unseen = list(zip(jobs, fences, strict=True))
+        self.trouble: OSError | None = None
+        """Why the record of the missing input could not be read, if there may be one."""
 
     def missing(self) -> JobId | None:
-        """The first input whose record is not there, or is an earlier one; None when all are."""
+        """The first input whose record is not seen, or is an earlier one; None when all are there."""
         while self._unseen:
             ref, fence = self._unseen[0]
-            found = complete(job_dir(self._workspace, ref.task, ref.id))
+            try:
+                found, self.trouble = complete(job_dir(self._workspace, ref.task, ref.id)), None
+            except OSError as error:
+                found, self.trouble = None, error
             if found is None or found < fence:
                 return ref.id
             del self._unseen[0]

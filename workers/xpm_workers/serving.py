@@ -389,6 +389,9 @@ class Serving:
         while missing := inputs.missing():
             patience = patience or (NETWORK_PATIENCE if on_network(workspace) else PATIENCE)
             if time.monotonic() - began > patience:
+                if inputs.trouble is not None:  # its producer would not mend that
+                    told = f"the record of its input {missing[:8]} cannot be read: {inputs.trouble}"
+                    return Ended("failed", failure=Failure("disk", type(inputs.trouble).__name__, told))
                 return Ended("missing", text=missing)
             over = _OVER.get(lease.renew()) if lease.due() <= 0 else None
             if over:
