@@ -40,7 +40,15 @@ from xpm.core.message import type_keys
 from xpm.core.outputs import Output
 from xpm.core.requirement import Need, needs_text, refuse_excess
 from xpm.core.state import State
-from xpm.errors import BrokerError, BrokerUnreachable, JobError, MessageError, RunForgotten, XpmError
+from xpm.errors import (
+    BrokerError,
+    BrokerUnreachable,
+    JobError,
+    MessageError,
+    RunForgotten,
+    WorkspaceError,
+    XpmError,
+)
 from xpm.here import this_host
 from xpm_workers import frames
 from xpm_workers.frames import Frame
@@ -175,11 +183,13 @@ class _Errand:
             raise MessageError(f"{frame[0]!r} was not expected")
 
     def _answer(self, work: Callable[[], Frame]) -> None:
+        try:
+            frame = work()
+        except XpmError as error:
+            frame = ["refused", type(error).__name__, str(error)]
+        except OSError as error:  # of the workspace's files, since the broker's are XpmErrors
+            frame = ["refused", WorkspaceError.__name__, str(error)]
         with suppress(OSError):  # nobody waits for it any more
-            try:
-                frame = work()
-            except XpmError as error:
-                frame = ["refused", type(error).__name__, str(error)]
             frames.send(self._line, frame)
 
     # Jobs
