@@ -241,7 +241,7 @@ def test_a_queue_without_a_worker_is_told_and_served(lab: Lab, gate: Path):
         damaged = lab.run(*words)
         said = " ".join((damaged.stdout + damaged.stderr).split())
         assert damaged.returncode and "jobs.jsonl: damaged after line 0 (" in said and "Traceback" not in said
-        assert "run the script again, which begins another run" in said and "unexpected" not in said
+        assert "a new run of the script does without it" in said and "unexpected" not in said
     noted.write_text(whole)
     healthy = lab.run("doctor")
     assert healthy.returncode == 0 and healthy.stdout.rstrip().endswith("no problems")

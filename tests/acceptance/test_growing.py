@@ -276,6 +276,19 @@ def test_what_tasks_have_submitted_is_taken_over_from_the_last_run_that_had_them
     assert len(lines(lab, "roots")) == 3
 
 
+@pytest.mark.parametrize("kind", ["jobs", "types"])
+def test_a_damaged_file_of_an_earlier_run_keeps_no_later_one_from_its_end(lab: Lab, kind: str) -> None:
+    write(lab, WIDTHS)
+    lab.ok("run", "grow.py", "2")
+    (noted,) = (lab.workspace / "experiments").glob(f"*/*/{kind}-*.jsonl")
+    noted.write_text(noted.read_text() + '{"damaged": }\n')
+    script = lab.run("run", "grow.py", "2,3")
+    assert script.returncode == 0, script.stderr
+    assert f"warning: {noted}: damaged after line" in script.stderr
+    script = lab.run("run", "grow.py", "2,3")
+    assert script.returncode == 0 and "warning" not in script.stderr
+
+
 def test_a_script_waits_for_what_an_older_run_s_task_has_submitted_and_still_runs(lab: Lab) -> None:
     write(
         lab,

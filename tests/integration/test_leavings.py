@@ -54,3 +54,11 @@ def test_what_a_running_job_has_submitted_is_left_to_it(broker: Broker, tmp_path
     RunDirectory(tmp_path, "worker").add_child(Child(job("a"), entry("child"), 1.0), {})
     newest = begin(broker, tmp_path, "2", "a")
     assert left(broker, newest, "a") == set()
+
+
+def test_a_run_whose_folder_is_damaged_keeps_its_jobs(broker: Broker, tmp_path: Path) -> None:
+    begin(broker, tmp_path / "1", "1", "a", "b")
+    begin(broker, tmp_path / "2", "2", "c")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "jobs-worker.jsonl").write_text('{"job": }\n')
+    assert left(broker, begin(broker, tmp_path / "3", "3", "d"), "d") == {job("c")}

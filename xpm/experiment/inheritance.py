@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xpm.errors import WorkspaceError
 from xpm.experiment.gathering import Gathering, has_grown, own_jobs, runs
 from xpm.types import JobId
 
@@ -22,11 +24,13 @@ class Inheritance:
     Args:
         experiment: the folder of the experiment's runs.
         gathering: the jobs of this run.
+        tell: says what the user should know.
     """
 
-    def __init__(self, experiment: Path, gathering: Gathering) -> None:
+    def __init__(self, experiment: Path, gathering: Gathering, tell: Callable[[str], None]) -> None:
         self._experiment = experiment
         self._gathering = gathering
+        self._tell = tell
         self._settled: set[JobId] = set()
         """Jobs for whose own nobody need look any more."""
 
@@ -45,13 +49,22 @@ class Inheritance:
                 break
             if grown[at]:
                 directory = _directory(run)
-                children = directory.children()
+                try:
+                    children = directory.children()
+                except WorkspaceError as error:
+                    self._tell(passed_over(error))
+                    continue
                 if fresh := self._gathering.inherited(children, settled):
                     found.append((directory, fresh))
                 settled |= {child.entry.id for child in children}
             settled |= own_jobs(run)
         self._settled |= self._gathering.heirs
         return found
+
+
+def passed_over(error: WorkspaceError) -> str:
+    """What to say of an earlier run that can't be read: no later one would begin if that were an error."""
+    return f"warning: {error}; what jobs had submitted there is not waited for"
 
 
 def _directory(run: Path) -> RunDirectory:

@@ -9,6 +9,7 @@ from typing import Any
 
 from xpm.broker.views import RunView, Views
 from xpm.core.state import PENDING
+from xpm.errors import WorkspaceError
 from xpm.types import JobId, short
 from xpm.workspace.rundir import RunDirectory
 
@@ -41,7 +42,10 @@ def leavings(
             continue
         serial = run.token.partition(".")[0]
         folder = Path(str(run.facts["folder"]))
-        children = {short(child.entry.id) for child in RunDirectory(folder).children()}
+        try:
+            children = {short(child.entry.id) for child in RunDirectory(folder).children()}
+        except WorkspaceError:  # it is damaged: what may be a running job's is left alone
+            continue
         left = [job for job, _ in views.members(run.token) if job not in kept and job not in children]
         for job in views.jobs(left):
             if job is None or job.state not in PENDING or serial not in job.wanted:

@@ -27,7 +27,7 @@ class Outgoing:
         self._under = under
         self._experiment = under.workspace.experiment_dir(under.experiment)
         self._gathering = Gathering(under.workspace)
-        self._inheritance = Inheritance(self._experiment, self._gathering)
+        self._inheritance = Inheritance(self._experiment, self._gathering, under.voice.say)
         self._outbox: Outbox[Item] = Outbox(self._send)
         self._remote: Remote | None = None
         self._stuck = False

@@ -35,6 +35,7 @@ from xpm.experiment.dryrun import plan_of, refuse_plan, tell_plan
 from xpm.experiment.ending import Left
 from xpm.experiment.entries import Entries
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
+from xpm.experiment.inheritance import passed_over
 from xpm.experiment.leavings import leavings
 from xpm.experiment.link import Link
 from xpm.experiment.others import Today
@@ -128,8 +129,12 @@ class Remote:
 
     def inherit(self, children: Sequence[Child], earlier: RunDirectory) -> None:
         """Submits what jobs of this run have submitted in an earlier one: this one waits for it, too."""
-        self._types |= earlier.types()
-        resources = earlier.resources()
+        try:
+            types, resources = earlier.types(), earlier.resources()
+        except WorkspaceError as error:
+            self._under.voice.say(passed_over(error))
+            return
+        self._types |= types
         if resources:
             self._link.ask(lambda: self._link.broker.declare(resources))
         assert self._run is not None, "the jobs that have submitted them were settled before"

@@ -303,8 +303,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     except ValueError as error:  # also of bytes that are no ASCII, before their line is counted
         raise WorkspaceError(
-            f"{path}: damaged after line {whole} ({error}): run the script again, which begins another run; "
-            f"if that stops here, too, first move {path.parent} elsewhere"
+            f"{path}: damaged after line {whole} ({error}): a new run of the script does without it"
         ) from error
 
 
