@@ -569,3 +569,16 @@ def test_what_the_linker_does_for_a_zygote_is_none_of_the_jobs_business(lab, mon
     finally:
         nursery.close()
     assert lab.record(prepared).result["linker"] == own
+
+
+def test_a_zygote_that_is_retired_while_it_starts_runs_the_jobs_of_who_has_called_on_it(lab):
+    nursery = Nursery(lab.workspace.path)
+    try:
+        worker = lab.worker(nursery.path(lab.code.id))
+        (zygote,) = nursery.pids
+        os.kill(zygote, signal.SIGTERM)
+        assert "done" in do(lab, worker, "nothing")[0]
+        worker.close()
+        until(lambda: ended(zygote))
+    finally:
+        nursery.close()

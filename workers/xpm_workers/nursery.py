@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,16 @@ CALLED_FOR = 10.0
 def private(code: str, job: str) -> str:
     """The name of a zygote that is to run just this job."""
     return f"{code}!{job}"
+
+
+@contextmanager
+def _term_blocked() -> Generator[None]:
+    """A process that is begun meanwhile gets SIGTERM when it unblocks it, as a zygote does once it can obey."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(slots=True)
@@ -89,7 +100,7 @@ class Nursery:
         self._started += 1
         path = str(self._folder / f"z{self._started}")
         listener = frames.listen(path)
-        with listener:
+        with listener, _term_blocked():
             process = subprocess.Popen(
                 [
                     self._interpreter(code),

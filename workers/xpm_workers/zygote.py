@@ -123,6 +123,9 @@ class Zygote:
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, {signal.SIGTERM}
+        )  # blocked by the pool until somebody listens
 
     def _on_term(self, *_: object) -> None:
         """The pool needs it no more; its workers may still have jobs."""
