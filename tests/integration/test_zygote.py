@@ -16,7 +16,7 @@ from waiting import ended, until
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.values import decode_result
 from xpm_workers.frames import send_request
-from xpm_workers.nursery import Nursery
+from xpm_workers.nursery import KEPT, Nursery, private
 
 SOURCE = """
 import ctypes
@@ -580,5 +580,16 @@ def test_a_zygote_that_is_retired_while_it_starts_runs_the_jobs_of_who_has_calle
         assert "done" in do(lab, worker, "nothing")[0]
         worker.close()
         until(lambda: ended(zygote))
+    finally:
+        nursery.close()
+
+
+def test_as_many_jobs_as_there_are_workers_can_have_a_zygote_of_their_own(lab):
+    nursery = Nursery(lab.workspace.path)
+    try:
+        shared = nursery.path(lab.code.id)
+        own = [nursery.path(private(lab.code.id, str(job))) for job in range(KEPT + 1)]
+        assert all(Path(path).exists() for path in (shared, *own))
+        assert "done" in do(lab, lab.worker(own[0]), "nothing")[0]
     finally:
         nursery.close()

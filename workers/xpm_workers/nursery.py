@@ -25,7 +25,7 @@ CLOSING = 7.0
 """Seconds that zygotes have to end their jobs and themselves; they need 5 when a job does not die."""
 
 KEPT = 8
-"""Zygotes kept; the one used longest ago is retired when another is needed."""
+"""Zygotes kept for codes; the one used longest ago is retired when another is needed. Private ones come on top."""
 
 CALLED_FOR = 10.0
 """Seconds in which a worker has called on a zygote that it asked for."""
@@ -34,6 +34,10 @@ CALLED_FOR = 10.0
 def private(code: str, job: str) -> str:
     """The name of a zygote that is to run just this job."""
     return f"{code}!{job}"
+
+
+def _is_private(name: str) -> bool:
+    return "!" in name
 
 
 @contextmanager
@@ -81,7 +85,7 @@ class Nursery:
             OSError: it cannot be started.
         """
         for name, other in list(self._zygotes.items()):
-            if "!" in name and time.monotonic() - other.born > CALLED_FOR:
+            if _is_private(name) and time.monotonic() - other.born > CALLED_FOR:
                 self._retire(self._zygotes.pop(name))
         zygote = self._zygotes.pop(code, None)
         if zygote is not None and (status := zygote.process.poll()) is not None:
@@ -90,8 +94,7 @@ class Nursery:
         if zygote is None:
             zygote = self._start(code)
         self._zygotes[code] = zygote  # the last is the one used last
-        while len(self._zygotes) > KEPT:
-            oldest = next(iter(self._zygotes))
+        for oldest in [name for name in self._zygotes if not _is_private(name)][:-KEPT]:
             self._retire(self._zygotes.pop(oldest))
         return zygote.path
 
