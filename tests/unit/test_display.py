@@ -149,6 +149,17 @@ def test_the_live_display_draws_bar_counts_and_jobs():
     assert voice.above is None
 
 
+def test_what_is_said_above_the_live_display_is_written_as_it_is():
+    console = Console(file=io.StringIO(), width=40, height=20, force_terminal=True, color_system=None)
+    voice = Voice()
+    live = Live("digits", voice, console)
+    live.show(view(RUNNING=2), RUNNING)
+    told = "jobs that a person holds are waited for; to let them go:\n    xpm release -e 'all [lr] of [/tmp]' -w /a/long/way/to/the/runs"
+    voice.say(told)
+    live.close()
+    assert told in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_the_live_display_fits_the_screen():
     console = Console(file=io.StringIO(), width=60, height=8, force_terminal=True, color_system=None)
     live = Live("digits", Voice(), console)

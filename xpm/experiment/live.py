@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
@@ -50,7 +51,8 @@ class Live:
         self._state = (view, running)
         if not self._open and not view.ended:
             self._open = True
-            self._voice.above = self._console.print
+            # Names may have brackets, and commands are to be copied as they stand.
+            self._voice.above = partial(self._console.print, markup=False, soft_wrap=True)
             self._live.start()
 
     def close(self) -> None:
