@@ -517,6 +517,33 @@ class Divide(Task):
         lab.close()
 
 
+def test_a_debugged_job_says_why_it_can_tell_nobody_of_an_output(tmp_path):
+    source = """
+from xpm.core.config import Config
+from xpm.core.resumable import ResumableTask
+class Model(Config):
+    step: Param[int]
+class Learn(ResumableTask):
+    steps: Param[int]
+    def model(self, dep, step: int):
+        return dep(Model.C(step=step))
+    def execute(self):
+        self.register_task_output(self.model, step=1)
+"""
+    lab = Lab(tmp_path, source)
+    try:
+        file = tmp_path / "request"
+        file.write_bytes(pickle.dumps(lab.request(lab.prepare(lab.module.Learn.C(steps=2)))))
+        child = pexpect.spawn(sys.executable, ["-c", DEBUGGED, str(file)], timeout=20, encoding="utf-8")
+        child.expect("JobError: under the debugger a job has no worker")
+        child.expect(r"\(Pdb\) ")
+        child.sendline("q")
+        child.expect(pexpect.EOF)
+        child.wait()
+    finally:
+        lab.close()
+
+
 STARTING = """
 import subprocess, time
 from pathlib import Path

@@ -66,7 +66,7 @@ def _run(request: Request, folder: Path) -> int:
     session.adopt(here)
     try:
         types = {key: loader.type(key, packed) for key, packed in request.types.items()}
-        task = here.own(JobRef(request.job, request.task), request.payload, types)
+        task = here.task = here.own(JobRef(request.job, request.task), request.payload, types)
         value = task.execute()
     except Exception as error:  # whatever the task raises is what the user wants to look at
         traceback.print_exc()
@@ -83,4 +83,6 @@ class _Terminal:
         sys.stderr.write(f"{'  ' * level}{value:.0%} {desc or ''}\n")
 
     def line(self) -> NoReturn:
-        raise JobError("under the debugger a job has no worker: it can neither hold tokens nor submit tasks")
+        raise JobError(
+            "under the debugger a job has no worker: it can neither hold tokens nor submit tasks or tell of outputs"
+        )
