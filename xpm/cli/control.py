@@ -1,4 +1,4 @@
-"""`xpm kill`, `hold`, `release`, `retry` and `priority`: each shows what it touches, asks, and does it."""
+"""`xpm kill`, `hold`, `release`, `retry`, `rerun` and `priority`: each shows what it touches, asks, and does it."""
 
 from __future__ import annotations
 
