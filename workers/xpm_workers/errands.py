@@ -110,7 +110,13 @@ class Lines:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
         with self._lock:
             self._open.add(line)
-        threading.Thread(target=self._serve, args=[line], name="xpm-line", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=[line], name="xpm-line", daemon=True).start()
+        except RuntimeError as error:  # the system has no room for one: no reason for the worker to end
+            log.warning("a line of job %s is not served: %s", self._claim.id[:8], error)
+            with self._lock:
+                self._open.discard(line)
+            line.close()
 
     def _serve(self, line: socket.socket) -> None:
         errand = _Errand(self._errands, self._claim, self._watchers, line, self.over)
