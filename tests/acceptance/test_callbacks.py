@@ -315,6 +315,28 @@ def test_a_script_that_is_detached_says_what_it_does_not_call(lab: Lab, waits: s
     lab.ok("attach", "calls")
 
 
+def test_a_script_that_is_cancelled_calls_nothing_more(lab: Lab) -> None:
+    write(
+        lab,
+        block(
+            "train(gate='first').on_completed(lambda: train(steps=1).submit()).submit()",
+            "train(steps=4, gate='second').submit()",
+        ),
+    )
+    script = lab.begin("run", "plan.py")
+    assert script.stderr is not None
+    until(lambda: len(lines(lab, "attempts")) == 2)
+    script.send_signal(signal.SIGINT)
+    while "Ctrl-C again" not in script.stderr.readline():
+        assert script.poll() is None
+    (lab.project / "first").touch()
+    until(lambda: lab.json("jobs", "--state", "DONE")["jobs"])
+    script.send_signal(signal.SIGINT)
+    _, said = script.communicate(timeout=30)
+    assert script.returncode == 4 and "not called, since the script leaves" in said, said
+    assert len(lab.json("jobs")["jobs"]) == 2
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -64,6 +64,7 @@ def interrupted(care: Care) -> RunView:
 
 
 def _cancelled(care: Care) -> RunView:
+    care.call_back = None  # it could submit more
     try:
         _cancel(care)
         return wait(care, Lines(care.run.experiment, care.voice))
