@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 from commands import Lab
 from waiting import until
@@ -313,6 +314,27 @@ def test_a_script_that_is_detached_says_what_it_does_not_call(lab: Lab, waits: s
     assert script.returncode == 130
     assert "detached: calls goes on" in said and said.count("not called, since the script leaves") == 1, said
     lab.ok("attach", "calls")
+
+
+def test_what_a_lambda_prints_stays_on_the_terminal(lab: Lab) -> None:
+    write(
+        lab,
+        block(
+            "train(gate='go').on_completed(lambda: print('by the lambda')).submit()",
+            "train(steps=4, gate='go-{step}').submit()",
+        ),
+    )
+    child = lab.spawn("run", "plan.py")
+    child.expect("1 running|2 running")  # the live display is there
+    (lab.project / "go").touch()
+    child.expect("by the lambda\r\n")
+    for step in range(4):
+        (lab.project / f"go-{step}").touch()
+    child.expect("calls")
+    assert "\x1b[1A" not in child.before, "a step upwards would erase it"
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 def test_a_script_that_is_cancelled_calls_nothing_more(lab: Lab) -> None:

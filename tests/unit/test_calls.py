@@ -101,3 +101,13 @@ def test_what_waits_in_a_callback_may_call_the_others(workspace: Workspace) -> N
     assert calls.call(done)
     assert got == ["second", "first"]
     assert not calls.call(done)
+
+
+def test_the_screen_is_made_free_before_each(workspace: Workspace) -> None:
+    calls, told, task = Calls(workspace), list[str](), learn(2)
+    register(workspace, task, 0, 1)
+    calls.add(watching(task, lambda model: told.append("output")))
+    calls.add(Local(task, lambda: told.append("done"), None, "a test"))
+    calls.call(all_are(State.DONE), lambda: told.append("free"))
+    calls.call(all_are(State.DONE), lambda: told.append("free"))
+    assert told == ["free", "output", "free", "output", "free", "done"]

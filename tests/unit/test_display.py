@@ -160,6 +160,18 @@ def test_what_is_said_above_the_live_display_is_written_as_it_is():
     assert told in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_what_others_write_while_the_live_display_is_closed_stays_on_the_screen():
+    console = Console(file=io.StringIO(), width=60, height=20, force_terminal=True, color_system=None)
+    live = Live("digits", Voice(), console)
+    live.show(view(RUNNING=2), RUNNING)
+    live.close()
+    console.file.write("by a callback\n")
+    live.show(view(RUNNING=1, DONE=1), RUNNING[:1])
+    live.close()
+    before_the_next, again, _ = console.file.getvalue().partition("by a callback\n")[2].partition("digits")  # type: ignore[attr-defined]
+    assert again and "\x1b[1A" not in before_the_next, "a step upwards would erase it"
+
+
 def test_the_live_display_fits_the_screen():
     console = Console(file=io.StringIO(), width=60, height=8, force_terminal=True, color_system=None)
     live = Live("digits", Voice(), console)

@@ -17,6 +17,9 @@ from xpm.workspace.outputs import read_outputs
 
 States = Callable[[Sequence[JobId]], Mapping[JobId, State]]
 
+CallBack = Callable[[Callable[[], None]], bool]
+"""Calls what the script is to be called for, after what it is given each time; whether there was something."""
+
 
 def refuse_detached(local: Local) -> None:
     """Refuses a callback that nobody would be there to call.
@@ -55,8 +58,12 @@ class Calls:
         """One more."""
         self._waiting.append(_Waiting(local))
 
-    def call(self, states: States) -> bool:
+    def call(self, states: States, before: Callable[[], None] = lambda: None) -> bool:
         """Calls those whose time has come; whether there were any.
+
+        Args:
+            states: tells how jobs stand.
+            before: called before each of them.
 
         Raises:
             BaseException: what a callback raises; the rest are not called.
@@ -73,8 +80,10 @@ class Calls:
             if done:
                 self._waiting.remove(one)
             for output in fresh:
+                before()
                 self._guarded(one, lambda local=local, output=output: call_output(local, output))
             if done and not local.watched:
+                before()
                 self._guarded(one, lambda local=local: call_completed(local))
             called = called or done or bool(fresh)
         return called

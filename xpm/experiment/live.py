@@ -36,31 +36,30 @@ class Live:
         self._pace = Pace()
         self._began = time.monotonic()
         self._state: tuple[RunView, list[RunningJob]] | None = None
-        self._live = RichLive(
-            console=self._console,
-            get_renderable=self._render,
-            refresh_per_second=PER_SECOND,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._open = False
+        self._live: RichLive | None = None
 
     def show(self, view: RunView, running: list[RunningJob]) -> None:
         """The run as it is now; the screen follows by itself."""
         self._state = (view, running)
-        if not self._open and not view.ended:
-            self._open = True
+        if self._live is None and not view.ended:
             # Names may have brackets, and commands are to be copied as they stand.
             self._voice.above = partial(self._console.print, markup=False, soft_wrap=True)
+            # Another each time: one that was stopped would erase as many lines as it had when it begins again.
+            self._live = RichLive(
+                console=self._console,
+                get_renderable=self._render,
+                refresh_per_second=PER_SECOND,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
 
     def close(self) -> None:
         """Takes the display off the screen."""
-        if self._open:
-            self._open = False
+        if self._live is not None:
             self._live.stop()
-            self._voice.above = None
+            self._live = self._voice.above = None
 
     def _render(self) -> RenderableType:
         if self._state is None:

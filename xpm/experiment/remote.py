@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from xpm.broker.broker import Entry, Outcome
 from xpm.broker.ledger import Ledger
@@ -54,6 +54,9 @@ from xpm.workspace.code import Code
 from xpm.workspace.results import Proof
 from xpm.workspace.rundir import Child, Origin, RunDirectory
 from xpm.workspace.snapshot import snapshot
+
+if TYPE_CHECKING:
+    from xpm.experiment.calls import CallBack
 
 T = TypeVar("T")
 
@@ -250,11 +253,11 @@ class Remote:
 
     # Waiting
 
-    def wait(self, call_back: Callable[[], bool] | None = None) -> RunView:
+    def wait(self, call_back: CallBack | None = None) -> RunView:
         """Waits for all that was submitted.
 
         Args:
-            call_back: calls what the script is to be called for; whether there was something.
+            call_back: calls what the script is to be called for.
 
         Raises:
             Left: Ctrl-C detached from it, or cancelled it.

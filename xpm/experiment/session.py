@@ -24,7 +24,7 @@ from xpm.workspace.values import decode_result
 if TYPE_CHECKING:
     from xpm.core.callbacks import Local
     from xpm.core.requirement import Need
-    from xpm.experiment.calls import Calls, States
+    from xpm.experiment.calls import CallBack, Calls, States
     from xpm.experiment.grasp import Grasp
 
 
@@ -133,21 +133,21 @@ class ScriptSession:
                 return
 
     @property
-    def calling(self) -> Callable[[], bool] | None:
+    def calling(self) -> CallBack | None:
         """Calls what is due while the script waits; None when there is nothing to call."""
         return self._call_back if self._calls is not None else None
 
-    def _call_back(self) -> bool:
+    def _call_back(self, before: Callable[[], None]) -> bool:
         """Calls what is due; whether there was something, and the run may have more jobs now."""
-        if not self._called(self._outgoing.states):
+        if not self._called(self._outgoing.states, before):
             return False
         self._outgoing.finish()
         return True
 
-    def _called(self, states: States) -> bool:
+    def _called(self, states: States, before: Callable[[], None] = lambda: None) -> bool:
         token = current.set(self)  # also after the block
         try:
-            return self._calls is not None and self._calls.call(states)
+            return self._calls is not None and self._calls.call(states, before)
         finally:
             current.reset(token)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from xpm.broker.events import Events
 from xpm.broker.ledger import Ledger
@@ -19,6 +18,9 @@ from xpm.experiment.unserved import Unserved
 from xpm.experiment.voice import Voice
 from xpm.types import JobId
 from xpm.workspace.fitness import gone
+
+if TYPE_CHECKING:
+    from xpm.experiment.calls import CallBack
 
 LOOK_AGAIN = 0.02
 """The pause between two looks, as a part of the time waited so far: what ends soon is seen at once."""
@@ -61,7 +63,7 @@ class Display(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Nothing more comes for a while: the screen is free until it shows the run again."""
         ...
 
 
@@ -76,7 +78,7 @@ def wait(care: Care, display: Display) -> RunView:
             events = Events(care.link.broker)
             view = care.look()
             care.link.answered()
-            if care.call_back is not None and care.call_back():
+            if care.call_back is not None and care.call_back(display.close):
                 continue  # the run may have more jobs now
             display.show(view, care.running(view) if display.lists_jobs else [])
             if view.ended or care.run.given_up(view):
@@ -104,8 +106,7 @@ class Care:
         self.voice = voice
         self.open = run.count
         """Jobs that will still move, as far as is known: none of a broker that is away."""
-        self.call_back: Callable[[], bool] | None = None
-        """Calls what the script is to be called for; whether there was something."""
+        self.call_back: CallBack | None = None
         self._began = time.monotonic()
         self._visited = float("-inf")
         self._unserved = unserved or Unserved(run, link, voice)
