@@ -9,6 +9,7 @@ import pytest
 from xpm.core.info import JobRef
 from xpm.core.session import DEFAULTS
 from xpm.core.submission import Prepared
+from xpm.errors import WorkspaceError
 from xpm.experiment import presence
 from xpm.experiment.gathering import END, End, Gathering, plan_of, read_end, runs
 from xpm.types import Fence, JobId
@@ -40,6 +41,14 @@ def finish(workspace: Workspace, job: Prepared, *, torn: bool = False) -> Path:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "ws")
+
+
+def test_a_record_that_cannot_be_read_is_an_error_of_the_workspace(workspace: Workspace):
+    job = prepared(1)
+    # As little to be read as another user's, or a broken disk's; for root, too.
+    (workspace.jobpath(job.task, job.id) / RECORD).mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match=f"cannot read the record in .*{job.id}: Is a directory"):
+        Gathering(workspace).take(items(job))
 
 
 @pytest.mark.parametrize("slow", [0.0002, 0.0])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from xpm.errors import WorkspaceError
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 from xpm.workspace.paths import job_dir, task_dir
@@ -26,7 +27,11 @@ class Presence:
         self._tasks: dict[str, dict[str, frozenset[str]] | None] = {}
 
     def has(self, task: str, job: JobId) -> bool:
-        """Whether the job had a directory; one scan per task and shard."""
+        """Whether the job had a directory; one scan per task and shard.
+
+        Raises:
+            WorkspaceError: that can't be seen.
+        """
         shards = self._tasks.get(task, {})
         if shards is None:
             return False
@@ -47,18 +52,31 @@ class Presence:
             shards[shard] = frozenset(os.listdir(f"{top}/{shard}"))
         except FileNotFoundError:
             shards[shard] = frozenset()
+        except OSError as error:
+            raise WorkspaceError(f"cannot look into {top}/{shard}: {error.strerror or error}") from error
         return shards[shard]
 
     def proofs(self, jobs: Iterable[tuple[str, JobId]]) -> dict[JobId, Proof]:
-        """Those of `jobs` (task, identifier) that have a complete record, and what it tells."""
+        """Those of `jobs` (task, identifier) that have a complete record, and what it tells.
+
+        Raises:
+            WorkspaceError: one can't be read.
+        """
         wanted = list(jobs)
         paths = [job_dir(self._root, task, job) for task, job in wanted]
         began = time.perf_counter()
-        found = [proof(path) for path in paths[:_FEW]]
+        found = [_proof(path) for path in paths[:_FEW]]
         if len(paths) > _FEW:
             if time.perf_counter() - began < _FEW * _SLOW:
-                found += map(proof, paths[_FEW:])
+                found += map(_proof, paths[_FEW:])
             else:
                 with ThreadPoolExecutor(_READERS) as pool:
-                    found += pool.map(proof, paths[_FEW:], chunksize=_FEW)
+                    found += pool.map(_proof, paths[_FEW:], chunksize=_FEW)
         return {job: one for (_, job), one in zip(wanted, found, strict=True) if one is not None}
+
+
+def _proof(path: str) -> Proof | None:
+    try:
+        return proof(path)
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the record in {path}: {error.strerror or error}") from error
