@@ -20,6 +20,8 @@ import pytest
 import redis
 from servers import Server, faketime, redis_binary, valkey_binary
 
+from xpm.broker.keys import SHARED
+
 # A test starts many interpreters; each would compile anew what has changed since somebody last kept it.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -184,5 +186,7 @@ def namespace(client: redis.Redis) -> Iterator[str]:
     yield name
     keys = set(client.scan_iter(count=10_000))
     client.flushall()
-    leaked = sorted(key for key in keys - SHARED_KEYS if name.encode() not in key)
+    leaked = sorted(
+        key for key in keys - SHARED_KEYS if name.encode() not in key and not key.startswith(SHARED.encode())
+    )
     assert not leaked, f"keys outside the namespace {name}: {leaked[:10]}"

@@ -22,6 +22,7 @@ from servers import Server
 from xpm import token
 from xpm.broker import rq as rqnames
 from xpm.broker.connect import open_client
+from xpm.broker.keys import SHARED
 from xpm.broker.silence import silent
 from xpm.core.state import State
 from xpm.errors import UsageError
@@ -275,10 +276,10 @@ def test_stock_workers_of_one_host_share_what_it_has(works: Farm, tmp_path: Path
     works.until(lambda: len(works.views.workers()) == 2)
     assert works.views.counts()[State.RUNNING] == 1
     host = works.views.workers()[0].host
-    assert works.client.hget(f"{works.broker.prefix}res:h.disk", f"u@{host}") == b"1"
+    assert works.client.hget(f"{SHARED}res:h.disk", f"u@{host}") == b"1"
     (tmp_path / "gate").touch()
     works.until(lambda: works.views.counts()[State.DONE] == 3)
-    assert works.client.hget(f"{works.broker.prefix}res:h.disk", f"u@{host}") == b"0"
+    assert works.client.hget(f"{SHARED}res:h.disk", f"u@{host}") == b"0"
 
 
 def test_a_stock_worker_is_seen_once_idle_or_busy(works: Farm, tmp_path: Path, stock: Stock) -> None:

@@ -11,6 +11,7 @@ import pytest
 from farm import Farm, farm
 from servers import Server
 
+from xpm.broker.keys import SHARED
 from xpm.broker.ledger import Ledger
 from xpm.core.state import State
 from xpm.workspace.results import read_record
@@ -126,11 +127,7 @@ def result(lab: Farm, label: str) -> object:
 
 
 def used(lab: Farm) -> int:
-    return int(
-        lab.client.hget(f"{lab.broker.prefix}res:t.gpu", "u@")
-        or lab.client.hget(f"{lab.broker.prefix}res:t.gpu", "u")
-        or 0
-    )
+    return int(lab.client.hget(f"{SHARED}res:t.gpu", "u@") or lab.client.hget(f"{SHARED}res:t.gpu", "u") or 0)
 
 
 def test_jobs_and_threads_exclude_each_other_by_a_lock(lab: Farm, tmp_path: Path) -> None:

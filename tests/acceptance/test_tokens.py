@@ -959,3 +959,45 @@ def test_a_value_that_is_no_block_says_what_to_write() -> None:
         block: Any = value
         with pytest.raises(UsageError, match=f"^{re.escape(said)}$"), block:
             pass
+
+
+@pytest.fixture
+def neighbour(lab: Lab, start_server: Callable[..., Server]) -> Iterator[Lab]:
+    """Another project, with the same broker."""
+    made = Lab()
+    made.env["XPM_BROKER"] = lab.env["XPM_BROKER"] = start_server().url
+    yield made
+    made.close()
+
+
+def test_projects_that_share_a_broker_share_its_tokens(lab: Lab, neighbour: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "held.py",
+        f"with experiment('held'):\n    Use.C(n=tag(0), room=room, until={str(go)!r}).submit(requires=[gpu(2)])\n",
+    )
+    lab.ok("run", "--detach", "held.py")
+    until(lambda: len(list((lab.project / "room").iterdir())) == 1)
+    write(
+        neighbour,
+        "waits.py",
+        "with experiment('waits'):\n    Use.C(n=tag(1), room=room).submit(requires=[gpu(1)])\n",
+    )
+    neighbour.ok("run", "--detach", "waits.py")
+    place = os.path.realpath(lab.workspace)
+    (holder,) = neighbour.json("token", "show", "gpu")["holders"]
+    assert (holder["label"], holder["amount"], holder["workspace"]) == ("Use n=0", 2, place)
+    (waiter,) = neighbour.json("token", "show", "gpu")["waiters"]
+    assert (waiter["label"], waiter["workspace"]) == ("Use n=1", None)
+    assert place in neighbour.ok("token", "show", "gpu")
+    assert f"Use n=0 {holder['job'][:8]} of {place}" in neighbour.ok("why", waiter["job"])
+    (seen,) = lab.json("token", "show", "gpu")["waiters"]
+    assert seen["workspace"] == os.path.realpath(neighbour.workspace)
+    go.touch()
+    neighbour.ok("attach", "waits")
+    code = "from xpm import token\nwith token('gpu').acquire(2): print('alone')\n"
+    (neighbour.project / "alone.py").write_text(code)
+    assert neighbour.python("alone.py").stdout == "alone\n"
+    lab.ok("token", "set", "gpu", "3")
+    assert neighbour.json("token", "show", "gpu")["capacity"] == 3

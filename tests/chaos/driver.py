@@ -8,6 +8,7 @@ import ledger as ledgers
 from faults import TICK, Fault
 from figures import Figures
 from grounds import Grounds
+from neighbour import Neighbour
 from scripts import Scripts
 from strikes import Strikes
 from verdict import Evidence, complaints, records
@@ -24,6 +25,8 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     scripts = Scripts(grounds, seed)
     strikes = Strikes(grounds, scripts.recent, scripts.rerun)
     scripts.start()
+    neighbour = Neighbour(grounds, seed)
+    neighbour.start()
     began, date = time.monotonic(), time.time()
     try:
         for fault in faults:
@@ -36,12 +39,14 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     finally:
         lasted = time.monotonic() - began
         scripts.enough()
+        neighbour.enough()
         strikes.close()
 
     def done() -> bool:
         grounds.tend()
         assert scripts.is_alive(), scripts.trouble
-        return scripts.idle and scripts.watch.counts[State.DONE] == len(scripts.nodes)
+        ended = scripts.idle and scripts.watch.counts[State.DONE] == len(scripts.nodes)
+        return ended and neighbour.gone()
 
     try:
         until(done, CALM)
@@ -52,6 +57,7 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     finally:
         scripts.finish()
     grounds.end_pools()
+    neighbour.close()
     scripts.watch.look()
     evidence = Evidence(
         grounds,
@@ -60,14 +66,16 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
         records(grounds, scripts.nodes),
         scripts.watch,
     )
-    figures = _figures(evidence, strikes, scripts, seed, lasted)
+    figures = _figures(evidence, strikes, scripts, neighbour, seed, lasted)
     figures.still_until = scripts.watch.still_until / 1000 - date
     found = complaints(evidence)
     assert not found, "\n".join([f"seed {seed}:", *found[:40], str(figures)])
     return figures
 
 
-def _figures(evidence: Evidence, strikes: Strikes, scripts: Scripts, seed: int, seconds: float) -> Figures:
+def _figures(
+    evidence: Evidence, strikes: Strikes, scripts: Scripts, neighbour: Neighbour, seed: int, seconds: float
+) -> Figures:
     fences = {scripts.nodes[id].name: {record.fence} for id, record in evidence.records.items() if record}
     for name, reruns in evidence.ledger.reruns.items():
         fences.setdefault(name, set()).update(each.fence for each in reruns)
@@ -92,4 +100,5 @@ def _figures(evidence: Evidence, strikes: Strikes, scripts: Scripts, seed: int, 
         ended=sum(len(pool.ends) for pool in evidence.grounds.pools),
         waited=scripts.watch.waited / 1000,
         still=scripts.watch.still / 1000,
+        holds=neighbour.served,
     )

@@ -138,6 +138,8 @@ class Figures:
     """Of these, after one that had ended by itself."""
     waited: float = 0.0
     still: float = 0.0
+    holds: int = 0
+    """What another workspace acquired, had to the end, and gave back."""
     still_until: float = 0.0
     """Seconds from the beginning."""
 
@@ -152,6 +154,7 @@ class Figures:
             ("jobs submitted again, after three lost workers or by a button's Delete", self.again),
             ("reruns of jobs that were done", self.reruns),
             ("  that ended without a new result, so that the old one stayed", self.kept),
+            ("holds of another workspace's code", self.holds),
             ("pools started", self.pools),
             ("  after one that had found no Redis, or whose workers were killed young", self.ended),
             ("longest time for which a job was ready, s", f"{self.waited:.1f}"),

@@ -48,6 +48,15 @@ class Helpless(NamedTuple):
     last: float
 
 
+class Hold(NamedTuple):
+    """Lines between which another workspace's code had something, to the end of its own accord."""
+
+    name: str
+    needs: str
+    first: int
+    last: int
+
+
 @dataclass(slots=True)
 class Ledger:
     """All executions of each job, in the order of their beginnings; and what the driver noted."""
@@ -59,6 +68,8 @@ class Ledger:
     """When a pool had no supervisor that could freeze its jobs."""
     woken: set[int] = field(default_factory=set)
     """Jobs that were stopped and let go on by the driver, and so perhaps woken though they were frozen."""
+
+    holds: list[Hold] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -75,6 +86,7 @@ def note(path: Path, text: str) -> None:
 def parse(lines: Iterable[str]) -> Ledger:
     """The ledger in `lines`."""
     ledger = Ledger()
+    had: dict[str, Hold] = {}
     for place, line in enumerate(lines):
         word, *rest = line.split()
         if word in WORDS:
@@ -90,6 +102,12 @@ def parse(lines: Iterable[str]) -> Ledger:
                 each._replace(last=place) if each.pool == rest[0] and each.last == inf else each
                 for each in ledger.helpless
             ]
+        elif word == "has":
+            had[rest[0]] = Hold(*rest, place, place)
+        elif word == "gives":
+            had[rest[0]] = had[rest[0]]._replace(last=place)
+        elif word == "gave":
+            ledger.holds.append(had[rest[0]])
         elif word == "woken":
             ledger.woken.add(int(rest[0]))
     return ledger

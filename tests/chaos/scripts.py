@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from figures import PERSON, Watch
 from grounds import Grounds
+from patience import LOOK, patiently
 from sessions import Recorder
 from shapes import CAPACITIES, Node, crowd, graph
 
 from xpm.broker.broker import Entry, Run
 from xpm.broker.scripts import BUDGET
 from xpm.core.state import State
-from xpm.errors import BrokerError
 from xpm.types import JobId
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ CROWDS, FIRST = 40, 2
 RERUN = 8
 """Jobs that are run again at once, at most."""
 
-LOOK = 0.2
 ENDED = (State.ERROR, State.CANCELLED)
 
 
@@ -115,14 +114,7 @@ class Scripts(threading.Thread):
                 self._submit(self._new_graph())
 
     def _patiently(self, call: Callable[[], T]) -> T | None:
-        while True:
-            try:
-                return call()
-            except BrokerError as error:
-                if type(error) is not BrokerError and "does not answer" not in str(error):
-                    raise
-                if self._ending.wait(LOOK):
-                    return None
+        return patiently(call, self._ending)
 
     def _open(self, name: str) -> Run | None:
         return self._patiently(lambda: self._grounds.farm.run(name))

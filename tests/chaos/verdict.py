@@ -14,6 +14,7 @@ import invariants
 from figures import Watch
 from grounds import Grounds
 from ledger import Execution, Ledger, Rerun
+from neighbour import NAMESPACE
 from shapes import CAPACITIES, Node, values
 from waiting import until
 
@@ -207,6 +208,7 @@ def nothing_left_in_the_broker(evidence: Evidence) -> Iterator[str]:
     for slot in broker.slots():
         broker.refill(slot)
     graph = invariants.read(broker.client, broker.namespace)
+    graph.neighbours = [NAMESPACE]
     # RQ's own: the stock dashboard's Compact moves its list there, and was cut off with the broker. Nothing refers to it.
     graph.foreign = {name for name in graph.foreign if not name.startswith("rq:queue:_compact:")}
     for name in ("leases", "todo", "progress"):
@@ -215,14 +217,14 @@ def nothing_left_in_the_broker(evidence: Evidence) -> Iterator[str]:
     for name in graph.keys:
         if name.startswith(("held:", "wants:", "open:")):
             yield f"{name} is left: {graph.keys[name]}"
-    for name, fields in graph.hashes("res:").items():
+    for name, fields in graph.stocks.items():
         if int(fields.get("u", 0)):
             yield f"{name} is in use by nobody: {fields}"
     for name in graph.foreign:
         if name.startswith(("rq:wip:", "rq:execution:")):
             yield f"{name} is left, and nothing runs"
     try:
-        invariants.check(graph)
+        invariants.check(graph, invariants.read(broker.client, NAMESPACE))
         invariants.check_settled(graph)
         if len(graph.jobs) <= SHOWN:
             invariants.check_projection(broker.client, graph)
@@ -292,6 +294,10 @@ def overused(ledger: Ledger, needs: Mapping[str, str], holds: Mapping[str, str])
 
 
 def _uses(ledger: Ledger, needs: Mapping[str, str], holds: Mapping[str, str]) -> Iterator[_Use]:
+    for hold in ledger.holds:
+        yield _Use(
+            hold.first, hold.last, invariants.needs_of(hold.needs), f"{hold.name} of another workspace"
+        )
     for name, known in ledger.executions.items():
         for each in known:
             whose = f"{each.node}, execution {each.fence},"

@@ -766,6 +766,7 @@ class Engine(RuleBasedStateMachine):
             elif case == "grace":
                 self._new_server()
                 assert self.broker.overdue()[1] == []
+                assert self.broker.neglected() == self.model.neglected()
                 assert not self.broker.expire(id, execution, renewals, 0)
                 self._no_grace()
             else:
@@ -873,7 +874,7 @@ class Engine(RuleBasedStateMachine):
         self._look_outside()
         assert set(graph.hashes("a:")) == set(self.model.outside)
         left = self.model.left()
-        stock = graph.hashes("res:")
+        stock = graph.stocks
         for name, amount in left.items():
             resource, _, host = name.partition("@")
             used = int(stock[resource].get(f"u@{host}" if host else "u", 0))

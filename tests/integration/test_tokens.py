@@ -7,6 +7,7 @@ from hands import SLOTS, Hands, drain, entry, job
 
 from xpm.broker import rq
 from xpm.broker.broker import Broker, Entry, Reply, Run
+from xpm.broker.keys import SHARED
 from xpm.broker.ledger import Ledger, declare
 from xpm.broker.silence import clock
 from xpm.broker.views import Views
@@ -88,7 +89,7 @@ def test_several_are_granted_all_or_nothing(gpu: Broker, run: Run, hands: Hands)
     gpu.submit(run, [needing("one", "t.gpu=1"), needing("both", "t.gpu=2,t.licence=1")])
     running = all_that_start(hands)
     assert list(running) == ["one"]
-    assert gpu.client.hget(f"{gpu.prefix}res:t.licence", "u") in (None, b"0")
+    assert gpu.client.hget(f"{SHARED}res:t.licence", "u") in (None, b"0")
     end(hands, running["one"])
     assert list(all_that_start(hands)) == ["both"]
 
@@ -327,7 +328,7 @@ def test_tokens_come_back_however_a_job_ends(gpu: Broker, run: Run, hands: Hands
     reply = hands.claim("w")
     claim = reply.claim
     assert claim
-    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"2"
+    assert gpu.client.hget(f"{SHARED}res:t.gpu", "u") == b"2"
     if how == "fail":
         hands.fail(reply, "w")
     elif how in ("crash", "hand_back"):
@@ -343,7 +344,7 @@ def test_tokens_come_back_however_a_job_ends(gpu: Broker, run: Run, hands: Hands
         now, found = gpu.overdue()
         assert gpu.expire(found[0][0], found[0][1], found[0][2], now - 60_000)
         assert not gpu.expire(found[0][0], found[0][1], found[0][2], now - 60_000)
-    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"0"
+    assert gpu.client.hget(f"{SHARED}res:t.gpu", "u") == b"0"
 
 
 # Capacities that change
@@ -417,7 +418,7 @@ def test_another_wish_of_a_later_submission_counts(gpu: Broker, run: Run, hands:
     gpu.submit(run, [needing("a", "t.gpu=2"), needing("b", "t.gpu=2")])
     gpu.submit(run, [needing("b", "t.gpu=1"), entry("a")])
     assert sorted(all_that_start(hands)) == ["a", "b"]
-    assert gpu.client.hget(f"{gpu.prefix}res:t.gpu", "u") == b"1"
+    assert gpu.client.hget(f"{SHARED}res:t.gpu", "u") == b"1"
 
 
 # Per host
@@ -661,7 +662,7 @@ def test_what_a_job_acquires_comes_back_with_its_end(gpu: Broker, run: Run, hand
     assert gpu.acquire("stale", "t.gpu=1", job=claim.id, execution=2).outcome == "fenced"
     hands.finish(reply, "w")
     assert gpu.acquire("in-a", "t.licence=1", job=claim.id, execution=1).outcome == "fenced"
-    assert gpu.client.hget(f"{gpu.prefix}res:t.licence", "u") == b"0"
+    assert gpu.client.hget(f"{SHARED}res:t.licence", "u") == b"0"
     assert not gpu.client.exists(f"{gpu.prefix}wants:t.gpu")
 
 

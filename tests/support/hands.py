@@ -21,15 +21,16 @@ def entry(name: str | int, *inputs: str | int, **fields: object) -> Entry:
 
 
 class Hands:
-    """Workers with little to say."""
+    """Workers of a host, with little to say."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, host: str = "h") -> None:
         self.broker = broker
+        self.host = host
         self.numbers: dict[str, int] = {}
 
     def number(self, worker: str) -> int:
         if worker not in self.numbers:
-            self.broker.enrol(worker, {"host": "h", "pid": 1, "pool": "p", "slots": SLOTS})
+            self.broker.enrol(worker, {"host": self.host, "pid": 1, "pool": "p", "slots": SLOTS})
         self.numbers[worker] = self.numbers.get(worker, 0) + 1
         return self.numbers[worker]
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from redis import Redis
 
-from xpm.broker.keys import HOLDER_FIELDS, JOB_FIELDS, WORKER_FIELDS, kind, prefix
+from xpm.broker.keys import (
+    HOLDER_FIELDS,
+    JOB_FIELDS,
+    SHARED,
+    SHARED_PATTERNS,
+    WORKER_FIELDS,
+    kind,
+    prefix,
+)  # fmt: skip
 from xpm.broker.wire import unpack_raw
 from xpm.core.state import State
 
@@ -36,6 +45,10 @@ class Graph:
     namespace: str
     keys: dict[str, tuple[str, Any]] = field(default_factory=dict)
     """Name without the prefix, to type and value."""
+    shared: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    """The same of what workspaces share."""
+    neighbours: list[str] = field(default_factory=list)
+    """Other workspaces' namespaces."""
     foreign: set[str] = field(default_factory=set)
     """Keys outside of the prefix."""
     mortal: set[str] = field(default_factory=set)
@@ -49,6 +62,15 @@ class Graph:
             for name, (type, values) in self.keys.items()
             if type == "hash" and name.startswith(start)
         }
+
+    @property
+    def stocks(self) -> dict[str, dict[str, str]]:
+        """Capacity and use of tokens and locks."""
+        found = self.hashes("res:")
+        for name, (_, values) in self.shared.items():
+            if name.startswith("res:"):
+                found[name[4:]] = {key.decode(): value.decode() for key, value in values.items()}
+        return found
 
     def zset(self, name: str) -> dict[str, float]:
         if name not in self._zsets:
@@ -117,6 +139,8 @@ def read(client: Redis, namespace: str) -> Graph:
         if name.startswith(start):
             name = name.removeprefix(start)
             graph.keys[name] = (type, value)
+        elif name.startswith(SHARED):
+            graph.shared[name.removeprefix(SHARED)] = (type, value)
         else:
             graph.foreign.add(name)
         if ttl >= 0:
@@ -124,19 +148,43 @@ def read(client: Redis, namespace: str) -> Graph:
     return graph
 
 
-def check(graph: Graph) -> None:
-    """Everything that holds at every moment."""
+def check(graph: Graph, *others: Graph) -> None:
+    """Everything that holds at every moment; `others`: other workspaces of the server."""
     check_keys(graph)
     check_places(graph)
     check_edges(graph)
     check_runs(graph)
     check_workers(graph)
     check_resources(graph)
+    check_lines(graph)
+    check_use(graph, others)
+
+
+def check_lines(graph: Graph) -> None:
+    """The workspace stands in the lines of the tokens that somebody there waits for."""
+    mine = prefix(graph.namespace)
+    waited = {
+        name[6:] for name in graph.keys if name.startswith("wants:") and not name.startswith("wants:l.")
+    }
+    lines = {name[5:]: value for name, (_, value) in graph.shared.items() if name.startswith("line:")}
+    assert {name for name, line in lines.items() if mine in [each.decode() for each, _ in line]} == waited
+
+
+def check_use(graph: Graph, others: Sequence[Graph] = ()) -> None:
+    """In use is what holders hold: of a token those of all workspaces, of a lock this one's."""
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in (graph, *others):
+        for resource, held in each.hashes("held:").items():
+            for text in held.values() if each is graph or not resource.startswith("l.") else ():
+                amount, _, host = text.split(" ")
+                used[resource][f"u@{host}" if resource.startswith("h.") else "u"] += int(amount)
+    for resource, fields in graph.stocks.items():
+        found = {name: int(value) for name, value in fields.items() if name[0] == "u" and value != "0"}
+        assert found == used[resource], f"{resource}: {found}, held are {used[resource]}"
 
 
 def check_resources(graph: Graph) -> None:
-    """What is in use is what holders hold, and nobody else; the lines name who waits."""
-    resources = graph.hashes("res:")
+    """What is held is what holders hold, and nobody else; the lines name who waits."""
     outside = graph.hashes("a:")
     unknown = {field for one in outside.values() for field in one} - HOLDER_FIELDS.keys()
     assert not unknown, f"fields {unknown} of a holder are in no table"
@@ -144,18 +192,13 @@ def check_resources(graph: Graph) -> None:
         id: needs_of(job["rs"]) for id, job in graph.jobs.items() if job["s"] == "RUNNING" and "rs" in job
     }
     holders |= {f"@{name}": needs_of(one["needs"]) for name, one in outside.items() if "f" in one}
-    used: dict[str, Counter[str]] = defaultdict(Counter)
     for resource, held in graph.hashes("held:").items():
         for holder, text in held.items():
-            amount, _, host = text.split(" ")
+            amount = text.split(" ")[0]
             assert holders.get(holder, {}).pop(resource, None) == int(amount), (
                 f"{holder} holds {text} of {resource}"
             )
-            used[resource][f"u@{host}" if resource.startswith("h.") else "u"] += int(amount)
     assert not any(holders.values()), f"holders who hold nothing: {holders}"
-    for resource, fields in resources.items():
-        found = {name: int(value) for name, value in fields.items() if name[0] == "u" and value != "0"}
-        assert found == used[resource], f"{resource}: {found}, held are {used[resource]}"
     waiting = defaultdict[str, set[str]](set)
     for id, job in graph.jobs.items():
         if job["s"] == "READY" and "rs" in job:
@@ -197,10 +240,13 @@ def check_keys(graph: Graph) -> None:
         assert kind(name) == type, f"{name} is a {type}, the table says {kind(name)}"
         if name.startswith(("w:", "bell:")):
             assert name in graph.mortal, f"{name} has no time to live"
-    ns = graph.namespace
+    for name, (type, _) in graph.shared.items():
+        assert kind(name, SHARED_PATTERNS) == type, f"{name} is a {type}, which all share"
+    ns = f"(?:{'|'.join([graph.namespace, *graph.neighbours])})"
     ours = re.compile(
         rf"rq:(job|results):{ns}-[0-9a-f]{{32}}|rq:(queue|wip|deferred|finished|failed|canceled):xpm-{ns}-\S+"
         rf"|rq:execution:{ns}-[0-9a-f]{{32}}:\d{{26}}|rq:queues|rq:suspended|rq:worker:\S+|rq:workers(:\S+)?"
+        rf"|xpm:{ns}:\S+"
     )
     for name in graph.foreign:
         assert ours.fullmatch(name), f"{name} is in no table"

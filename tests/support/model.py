@@ -815,6 +815,10 @@ class Model:
 
     # Verbs of the sweeper
 
+    def neglected(self) -> dict[str, float]:
+        """One workspace has no others; `tests/integration/test_neighbours.py` has several."""
+        return {}
+
     def overdue(self) -> set[str]:
         return {job.id for job in self.running()}
 

@@ -111,14 +111,17 @@ def test_a_file_uses_the_parts_that_its_head_names(path: Path) -> None:
         assert used & set(re.findall(r"\w+", str(made))), f"it uses nothing of {part}"
 
 
-def test_the_table_of_keys_is_the_one_in_the_text() -> None:
-    rows = re.findall(r"^\| `(\S+?)` \| ([a-z ]+) \|", keys.__doc__ or "", re.MULTILINE)
+def test_the_tables_of_keys_are_those_in_the_text() -> None:
     examples = {
         "id": "0" * 32, "run": "1.2", "slot": "q:1", "serial": "1", "worker": "w", "STATE": "READY",
         "group": "q:1:t.gpu=2", "lane": "-3.1", "resource": "t.gpu", "name": "1a", "pool": "host.1",
+        "lock": "l.index", "token": "t.gpu",
     }  # fmt: skip
     kinds = {"sorted set": "zset"}
-    for name, type in rows:
-        key = re.sub(r"<(\w+)>", lambda match: examples[match[1]], name)
-        assert keys.kind(key) == kinds.get(type, type), key
-    assert len(rows) == len(keys.PATTERNS)
+    own, shared = (keys.__doc__ or "").split("| --- | --- | --- | --- |\n")[1:]
+    for text, patterns in (own, keys.PATTERNS), (shared, keys.SHARED_PATTERNS):
+        rows = re.findall(r"^\| `(\S+?)` \| ([a-z ]+) \|", text, re.MULTILINE)
+        for name, type in rows:
+            key = re.sub(r"<(\w+)>", lambda match: examples[match[1]], name)
+            assert keys.kind(key, patterns) == kinds.get(type, type), key
+        assert len(rows) == len(patterns)

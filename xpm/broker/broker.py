@@ -439,6 +439,14 @@ class Broker(Control):
         found = self._scripts.run("overdue")
         return int(found[0]), [(i.decode(), int(x or 0), n.decode()) for i, x, n in found[1:]]
 
+    def neglected(self) -> dict[Namespace, float]:
+        """Other workspaces of the server that use tokens, after whose dead nobody looks; and their leases, in seconds."""
+        found = self._scripts.run("neglected")
+        return {
+            Namespace(prefix.decode().split(":")[1]): lease / 1000
+            for prefix, lease in zip(found[::2], found[1::2], strict=True)
+        }
+
     def expire(self, job: str, execution: int, renewals: str, looked: int) -> bool:
         """Second look, a third of a lease after the first: take the lease away."""
         return bool(self._scripts.run("expire", job, execution, renewals, looked, self._lease_ms // 3))

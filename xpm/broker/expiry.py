@@ -4,6 +4,9 @@ Any number may do it; each only calls guarded scripts. Taking a lease needs two 
 the server's clock and by this process's: a host that slept, or a server whose clock stepped, loses nothing. A look
 counts only if the server could write: where it can't, nobody could have renewed. Who lives renews every quarter of a
 lease, and so between two looks even if its call takes long.
+
+Tokens are shared by the workspaces of a server, so one looks after the leases of others too where nobody does so:
+those whose last worker and script have gone.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xpm.broker.broker import Broker
+from xpm.broker.connect import beside
+from xpm.types import Namespace
 
 APART = 1 / 3
 """Part of a lease between two looks; the scripts want as much."""
@@ -29,29 +34,20 @@ class _Look:
     """When, by this process's clock."""
 
 
-class Expiry:
-    """One process's looks at the leases of all."""
+class _Leases:
+    """One process's looks at the leases of one workspace."""
 
     def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._clock = clock
         self._interval = broker.lease * APART
         self._looks: dict[str, _Look] = {}
-        self._next = clock() + self._interval
 
     @property
     def rest(self) -> float:
         """Seconds until a second look at a lease is due; without end while none is overdue."""
         first = min((look.own for look in self._looks.values()), default=math.inf)
         return max(0.0, first + self._interval - self._clock())
-
-    def look_at_times(self) -> bool:
-        """`look`, at most once in a third of a lease: for who comes by more often. Returns whether it did."""
-        if self._clock() < self._next:
-            return False
-        self.look()
-        self._next = self._clock() + self._interval
-        return True
 
     def look(self) -> list[str]:
         """Takes the leases that were overdue at two looks; returns what became of each, in words."""
@@ -69,9 +65,57 @@ class Expiry:
                 self._looks[job] = look
         return taken
 
+    def close(self) -> None:
+        """Ends the connections to the broker."""
+        self._broker.client.close()
+
     def _take(self, job: str, look: _Look) -> str:
         if job.startswith("@"):
             taken = self._broker.lapse(job[1:], look.renewals, look.server)
             return f"holder {job[1:]} was not heard of; its tokens and locks are free" if taken else ""
         taken = self._broker.expire(job, look.execution, look.renewals, look.server)
         return f"job {job[:8]}: its worker was not heard of; it runs again" if taken else ""
+
+
+class Expiry:
+    """One process's looks at the leases of all.
+
+    Args:
+        broker: of its own workspace.
+        clock: this process's, in seconds.
+    """
+
+    def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._own = _Leases(broker, clock)
+        self._others: dict[Namespace, _Leases] = {}
+        """Of the workspaces after which nobody else looks."""
+        self._next = clock() + broker.lease * APART
+
+    @property
+    def rest(self) -> float:
+        """Seconds until a second look at a lease is due; without end while none is overdue."""
+        return min(each.rest for each in (self._own, *self._others.values()))
+
+    def look_at_times(self) -> bool:
+        """`look`, at most once in a third of a lease: for who comes by more often. Returns whether it did."""
+        if self._clock() < self._next:
+            return False
+        self.look()
+        self._next = self._clock() + self._broker.lease * APART
+        return True
+
+    def look(self) -> list[str]:
+        """Takes the leases that were overdue at two looks; returns what became of each, in words."""
+        taken = self._own.look()
+        for namespace, lease in self._broker.neglected().items():
+            if namespace not in self._others:
+                other = Broker(beside(self._broker.client), namespace, lease=lease)
+                self._others[namespace] = _Leases(other, self._clock)
+        for namespace, leases in list(self._others.items()):
+            taken += [f"workspace {namespace}: {told}" for told in leases.look()]
+            if math.isinf(leases.rest):  # nothing is overdue there
+                leases.close()
+                del self._others[namespace]
+        return taken

@@ -1,11 +1,11 @@
 """Every key of xpm in Redis, with its type and life time.
 
-All begin with `xpm:<namespace>:`. `<id>` is the first half of a job's identifier (32 hexadecimal digits),
-`<run>` a run's token `<experiment serial>.<run serial>`, `<slot>` is `<queue>:<class>`, where the class is
-what a worker must fit (today: the payload's version). A `<group>` is `<slot>`, or `<slot>:<needs>` for jobs that need
-tokens or locks; needs are `<resource>=<amount>,...` in the order of resources: `t.<token>`, `h.<token>` (counted per
-host), `l.<lock>`. A `<lane>` is `<priority>.<experiment serial>`. A `<holder>` is a job's `<id>`, or `@<name>` of one that
-holds or waits outside of a job. Times are milliseconds of the server's clock.
+All begin with `xpm:<namespace>:`, but for those at the end, which all workspaces of a server share. `<id>` is the first
+half of a job's identifier (32 hexadecimal digits), `<run>` a run's token `<experiment serial>.<run serial>`, `<slot>` is
+`<queue>:<class>`, where the class is what a worker must fit (today: the payload's version). A `<group>` is `<slot>`, or
+`<slot>:<needs>` for jobs that need tokens or locks; needs are `<resource>=<amount>,...` in the order of resources:
+`t.<token>`, `h.<token>` (counted per host), `l.<lock>`. A `<lane>` is `<priority>.<experiment serial>`. A `<holder>` is a
+job's `<id>`, or `@<name>` of one that holds or waits outside of a job. Times are milliseconds of the server's clock.
 
 | key | type | what | life |
 | --- | --- | --- | --- |
@@ -28,8 +28,8 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `late` | sorted set | waiting jobs and `@<name>` by when a later one first passed them | while not empty |
 | `again:<resource>` | set | those of them that are to be looked at again | while not empty |
 | `over:<resource>` | set | jobs that are held because they need more than there is | while not empty |
-| `resources` | set | the tokens and locks that there are | for ever |
-| `res:<resource>` | hash | `c` capacity, `u` in use; per host `c@<host>`, `u@<host>`, and `most`, the largest of them | for ever |
+| `resources` | set | the tokens and locks that were used here | for ever |
+| `res:<lock>` | hash | `c` all of it, `u` in use | for ever |
 | `held:<resource>` | hash | holders: amount, since, host | while not empty |
 | `a:<name>` | hash | one that holds or waits outside of a job: see `HOLDER_FIELDS` | until it is free |
 | `holds` | sorted set | these by the end of their lease | while not empty |
@@ -55,11 +55,23 @@ holds or waits outside of a job. Times are milliseconds of the server's clock.
 | `failing` | hash | tasks whose last jobs failed alike: how many in a row, and how | until one succeeds, or the brake |
 | `brakes` | hash | tasks that the brake holds: since when, how many had failed, and how | until they are released |
 | `bell:<worker>` | list | rung when a job for it is ready | a minute |
+
+Those that begin with `xpm:all:`; a `<prefix>` is a workspace's `xpm:<namespace>:`.
+
+| key | type | what | life |
+| --- | --- | --- | --- |
+| `meta` | hash | counters | for ever |
+| `spaces` | hash | prefixes to the paths of the workspaces, as far as these are known | for ever |
+| `anew` | set | prefixes of those that began anew since their keys were deleted: what they held is counted no more | until the next look at leases |
+| `resources` | set | the tokens that there are | for ever |
+| `res:<token>` | hash | `c` capacity, `u` in use; per host `c@<host>`, `u@<host>`, and `most`, the largest of them | for ever |
+| `line:<token>` | sorted set | prefixes of the workspaces of which somebody waits for it, first the one that had some longest ago | while not empty |
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from xpm.types import Namespace
 
@@ -163,7 +175,7 @@ PATTERNS = {
     r"over:\S+": "set",
     r"again:\S+": "set",
     "resources": "set",
-    r"res:\S+": "hash",
+    r"res:l\.\S+": "hash",
     r"held:\S+": "hash",
     r"a:\S+": "hash",
     "holds": "zset",
@@ -192,10 +204,23 @@ PATTERNS = {
 }
 """What a key of ours is named, behind the prefix, and its type."""
 
+SHARED = "xpm:all:"
+"""What the keys begin with that all workspaces share."""
 
-def kind(key: str) -> str | None:
+SHARED_PATTERNS = {
+    "meta": "hash",
+    "spaces": "hash",
+    "anew": "set",
+    "resources": "set",
+    r"res:\S+": "hash",
+    r"line:\S+": "zset",
+}
+"""The same of these."""
+
+
+def kind(key: str, patterns: Mapping[str, str] = PATTERNS) -> str | None:
     """The type that the table gives a key (without its prefix); None for one that it doesn't know."""
-    return next((kind for pattern, kind in PATTERNS.items() if re.fullmatch(pattern, key)), None)
+    return next((kind for pattern, kind in patterns.items() if re.fullmatch(pattern, key)), None)
 
 
 def slot_of(group: str) -> str:

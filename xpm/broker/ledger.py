@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, cast
 
 from xpm.broker.broker import Broker
+from xpm.broker.keys import SHARED
 from xpm.broker.reader import Reader
 from xpm.broker.resources import Resources
 from xpm.broker.views import Views
@@ -41,6 +43,15 @@ class Holding:
     """Who may take it, 'queue:version', of a job that waits."""
     job: str = ""
     """The whole identifier of a job."""
+    workspace: str = ""
+    """The path, or else the namespace, of its workspace if that is another than the one that was asked."""
+    forlorn: bool = False
+    """Whether it is of another workspace, which has no worker now."""
+
+    @property
+    def name(self) -> str:
+        """What it is, and of which workspace if that is another."""
+        return f"{self.label} of {self.workspace}" if self.workspace else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,11 @@ class Ledger:
         self._prefix = broker.prefix
 
     def resources(self) -> list[ResourceView]:
-        """All tokens and locks that were ever used, by name."""
+        """All tokens that any workspace of the server ever used, and this one's locks, by name."""
         client: Any = self.broker.client
-        found: set[bytes] = self.broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
+        found: set[bytes] = self.broker.ask(
+            lambda: client.sunion(f"{self._prefix}resources", f"{SHARED}resources")
+        )
         names = sorted(name.decode() for name in found)
         return [self._view(name, values) for name, values in zip(names, self._accounts(names), strict=True)]
 
@@ -84,7 +97,10 @@ class Ledger:
     def held(self, resource: str) -> int:
         """How many jobs are on hold since they need more of it than there is, as of the last look at all of them."""
         client: Any = self.broker.client
-        return int(self.broker.ask(lambda: client.scard(f"{self._prefix}over:{resource}")))
+        return sum(
+            int(self.broker.ask(lambda prefix=prefix: client.scard(f"{prefix}over:{resource}")))
+            for prefix in self._spaces(resource)
+        )
 
     def _accounts(self, names: Sequence[str]) -> list[dict[str, int]]:
         """The counts of resources: `c`, `u`, and those of hosts."""
@@ -93,7 +109,7 @@ class Ledger:
         client: Any = self.broker.client
         pipe = client.pipeline(transaction=False)
         for name in names:
-            pipe.hgetall(f"{self._prefix}res:{name}")
+            pipe.hgetall(f"{SHARED if _shared(name) else self._prefix}res:{name}")
         found: list[dict[bytes, bytes]] = self.broker.ask(pipe.execute)
         return [{name.decode(): int(value) for name, value in fields.items()} for fields in found]
 
@@ -120,11 +136,71 @@ class Ledger:
             capacity,
             sum(value for name, value in values.items() if name.partition("@")[0] == "u"),
             {host: (values.get(f"c@{host}", capacity), values.get(f"u@{host}", 0)) for host in sorted(hosts)},
-            sum(count for _, count in self._lines(resource)) + len(self._outside(resource)),
+            sum(_Space(self.broker, prefix).waiting(resource) for prefix in self._spaces(resource)),
         )
 
     def holders(self, resource: str) -> list[Holding]:
-        """Who holds it, the one that holds it for longest first."""
+        """Who holds it, in whatever workspace, the one that holds it for longest first."""
+        held = [
+            replace(one, workspace=place)
+            for prefix, place in self._spaces(resource).items()
+            for one in _Space(self.broker, prefix).holders(resource)
+        ]
+        return sorted(held, key=lambda one: one.since)
+
+    def waiters(self, resource: str) -> list[Holding]:
+        """Who waits for it, in the order in which they are served if nothing else comes; of many, the first.
+
+        Workspaces take turns: the one that had some of it longest ago comes first. Those that were passed over for long go
+        before all others of theirs, which only the broker knows.
+        """
+        client: Any = self.broker.client
+        places = self._spaces(resource)
+        line = [self._prefix]
+        if _shared(resource):
+            found: list[bytes] = self.broker.ask(lambda: client.zrange(f"{SHARED}line:{resource}", 0, -1))
+            line = [prefix for each in found if (prefix := each.decode()) in places]
+        waiting = [
+            [
+                replace(
+                    one, workspace=places[prefix], forlorn=prefix != self._prefix and not space.attended()
+                )
+                for one in space.waiters(resource)
+            ]
+            for prefix in line
+            if (space := _Space(self.broker, prefix))
+        ]
+        return [one for turn in zip_longest(*waiting) for one in turn if one is not None]
+
+    def wishes(self, job: str) -> list[Holding]:
+        """What the code of a running job waits for."""
+        return _Space(self.broker, self._prefix).wishes(job)
+
+    def _spaces(self, resource: str) -> dict[str, str]:
+        """The prefixes of the keys of the workspaces that may use it, and the others' paths or namespaces."""
+        client: Any = self.broker.client
+        places: dict[bytes, bytes] = (
+            self.broker.ask(lambda: client.hgetall(f"{SHARED}spaces")) if _shared(resource) else {}
+        )
+        others = {
+            prefix.decode(): place.decode() or prefix.decode().split(":")[1]
+            for prefix, place in places.items()
+        }
+        return {
+            self._prefix: "",
+            **{prefix: place for prefix, place in others.items() if prefix != self._prefix},
+        }
+
+
+class _Space:
+    """Who holds something, or waits for it, in one workspace."""
+
+    def __init__(self, broker: Reader, prefix: str) -> None:
+        self.broker = broker
+        self._prefix = prefix
+
+    def holders(self, resource: str) -> list[Holding]:
+        """Who holds it."""
         client: Any = self.broker.client
         found: dict[bytes, bytes] = self.broker.ask(lambda: client.hgetall(f"{self._prefix}held:{resource}"))
         held: list[Holding] = []
@@ -132,13 +208,20 @@ class Ledger:
             amount, since, host = text.decode().split(" ", 2)
             one = self._about(member.decode())
             held.append(replace(one, amount=int(amount), since=int(since) / 1000, host=host or one.host))
-        return sorted(held, key=lambda one: one.since)
+        return held
+
+    def attended(self) -> bool:
+        """Whether some worker was heard of within a lease."""
+        client: Any = self.broker.client
+        since = 1000 * (self.broker.now() - self.broker.lease)
+        return bool(self.broker.ask(lambda: client.zcount(f"{self._prefix}workers", since, "+inf")))
+
+    def waiting(self, resource: str) -> int:
+        """How many wait for it."""
+        return sum(count for _, count in self._lines(resource)) + len(self._outside(resource))
 
     def waiters(self, resource: str) -> list[Holding]:
-        """Who waits for it, in the order in which they are served if nothing else comes; of many, the first.
-
-        Those that were passed over for long go before all others, which only the broker knows.
-        """
+        """Who waits for it; see `Ledger.waiters`."""
         client: Any = self.broker.client
         found: list[tuple[float, float, Holding]] = []
         for member in self._outside(resource):
@@ -217,6 +300,11 @@ class Ledger:
         shown = label.decode("utf-8", "surrogateescape")
         job = member + rest.decode()
         return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode(), job=job)
+
+
+def _shared(resource: str) -> bool:
+    """Whether it is counted for all workspaces of the server: a token, no lock."""
+    return not resource.startswith("l.")
 
 
 def declare(broker: Resources, needs: Sequence[Need]) -> tuple[dict[str, int], list[str]]:

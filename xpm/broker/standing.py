@@ -144,7 +144,7 @@ def lacking(
                     heads[need.resource] = first_in_line(ledger, need.resource, slots)
                 head = heads[need.resource]
                 if head is not None and head.id != job.id[:32]:
-                    found[job.id] = f"after {head.label} in line for {NOUNS[need.kind]} {need.name}"
+                    found[job.id] = f"after {head.name} in line for {NOUNS[need.kind]} {need.name}"
                     break
     return found
 
@@ -160,7 +160,8 @@ def first_in_line(ledger: Ledger, resource: str, slots: Collection[str]) -> Hold
     paused = Views(ledger.broker).paused()
     for one in ledger.waiters(resource):
         queue, _, version = one.slot.partition(":")
-        if not one.slot or not (queue in paused or unserved(queue, int(version), slots)):
+        idle = one.forlorn if one.workspace else queue in paused or unserved(queue, int(version), slots)
+        if not one.slot or not idle:
             return one
     return None
 

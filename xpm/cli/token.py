@@ -214,8 +214,9 @@ def _people(screen: Screen, title: str, people: list[Holding], resource: str) ->
         Column("HOST"),
         Column("WHO"),
     )
+    others = any(one.workspace for one in people)
     screen.table(
-        columns,
+        (*columns, Column("WORKSPACE")) if others else columns,
         [
             [
                 ("" if one.id.startswith("@") else brief(one.id), "dim"),
@@ -223,6 +224,7 @@ def _people(screen: Screen, title: str, people: list[Holding], resource: str) ->
                 ago(one.since),
                 one.host,
                 one.label,
+                *([one.workspace] if others else []),
             ]
             for one in people
         ],
@@ -238,7 +240,13 @@ def _amount(one: Holding, resource: str) -> str:
 def _one_as_json(one: Holding, resource: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"job": one.job or None, "label": one.label}
     what = {"write": one.amount >= ALL} if resource.startswith("l.") else {"amount": one.amount}
-    return {**shown, **what, "since": one.since or None, "host": one.host or None}
+    return {
+        **shown,
+        **what,
+        "since": one.since or None,
+        "host": one.host or None,
+        "workspace": one.workspace or None,
+    }
 
 
 token.add_command(show_token)

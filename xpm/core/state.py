@@ -126,6 +126,7 @@ TRANSITIONS: Mapping[str, Transitions] = {
     "depart": _table(_SETTLE, _END),
     # the sweeper
     "overdue": _NONE,
+    "neglected": _NONE,
     "expire": _table(_SETTLE, _END),
     "lapse": _SETTLE,
     "revisit": _SETTLE,

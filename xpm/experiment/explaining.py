@@ -146,7 +146,7 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
             if first is not None and first.id == id:
                 first = None
             if lacking or first is not None or not free:
-                reserved = first.label if first is not None else ""
+                reserved = first.name if first is not None else ""
                 holders = _holders(ledger, need.resource, need.kind, now)
                 found.append(Need(standing(need, stock), holders, reserved, free=free, lack=lacking))
     return sorted(found, key=lambda one: not one.lack)
@@ -154,7 +154,8 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
 
 def _holders(ledger: Ledger, resource: str, kind: str, now: float) -> list[str]:
     return [
-        f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'} {_use(kind, one.amount)} "
+        f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'}"
+        f"{f' of {one.workspace}' if one.workspace else ''} {_use(kind, one.amount)} "
         f"for {duration(now - one.since)}"
         for one in ledger.holders(resource)[:SHOWN]
     ]

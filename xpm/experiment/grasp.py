@@ -107,7 +107,12 @@ class Grasp:
                 needs_text(needs),
                 priority=priority,
                 host=this_host(),
-                facts={"user": this_user(), "pid": os.getpid(), "what": sys.argv[0] or "python"},
+                facts={
+                    "user": this_user(),
+                    "pid": os.getpid(),
+                    "what": sys.argv[0] or "python",
+                    "workspace": str(self._link.workspace.path),
+                },
             )
 
         with self._lock:

@@ -25,6 +25,8 @@ class User:
     since: float | None
     """When it was granted, or began to wait: seconds since 1970 by the broker's clock; None when nobody knows."""
     host: str | None
+    workspace: str | None = None
+    """The path of its workspace if it is of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +92,5 @@ def _user(one: Holding, *, lock: bool) -> User:
         lock and one.amount >= ALL,
         one.since or None,
         one.host or None,
+        one.workspace or None,
     )

@@ -16,6 +16,8 @@ if not v[1] then
   call('HSET', P .. 'turns', '@', turn + 1)
   call('HSET', key('a', name), 'needs', needs, 'p', ARGV[4], 'host', ARGV[6], 'facts', ARGV[7], 'j', job, 'x', ARGV[9],
     'turn', turn, 'order', call('HINCRBY', P .. 'meta', 'order', 1), 't0', now)
+  local place = cmsgpack.unpack(ARGV[7]).workspace
+  if place then call('HSET', ALL .. 'spaces', P, place) end
   line_up_for('@' .. name, needs)
   if job ~= '' then call('HSET', key('j', job), 'aq', ((call('HGET', key('j', job), 'aq') or '') .. ' ' .. name)) end
 end
@@ -25,7 +27,7 @@ if job == '' then
   call('HSET', key('a', name), 'seen', now)
 end
 withdraw()
-if not v[2] then outside[#outside + 1] = '@' .. name end
+if not v[2] then here.outside[#here.outside + 1] = '@' .. name end
 finish_up()
 local fence = call('HGET', key('a', name), 'f')
 if fence then call('ZREM', P .. 'offered', name) end

@@ -7,6 +7,7 @@ local v = call('HMGET', P .. 'meta', 'schema', 'server', 'epoch', 'lease')
 local schema, epoch, longest = v[1], tonumber(v[3] or 0), tonumber(v[4] or 0)
 if not schema then
   call('HSET', P .. 'meta', 'schema', ARGV[4])
+  if call('HEXISTS', ALL .. 'spaces', P) == 1 then call('SADD', ALL .. 'anew', P) end  -- see neglected
   schema = ARGV[4]
 end
 if v[2] ~= ARGV[2] then

@@ -6,7 +6,9 @@ if not experiment then
   experiment = tostring(call('HINCRBY', P .. 'meta', 'experiment', 1))
   call('HSET', P .. 'experiments', ARGV[2], experiment)
 end
-local user = cmsgpack.unpack(ARGV[5]).user
+local facts = cmsgpack.unpack(ARGV[5])
+if facts.workspace then call('HSET', ALL .. 'spaces', P, facts.workspace) end
+local user = facts.user
 if user then
   call('SADD', P .. 'users', user)
   call('HSET', P .. 'owners', experiment, user)

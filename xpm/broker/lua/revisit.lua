@@ -11,7 +11,7 @@ for _, group in ipairs(cmsgpack.unpack(ARGV[2])) do
 end
 for _, resource in ipairs(cmsgpack.unpack(ARGV[3])) do
   for _, member in ipairs(call('ZRANGE', key('wants', resource), 0, LINE - 1)) do
-    if string.sub(member, 1, 1) == '@' then outside[#outside + 1] = member end
+    if string.sub(member, 1, 1) == '@' then here.outside[#here.outside + 1] = member end
   end
 end
 finish_up()

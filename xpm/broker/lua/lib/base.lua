@@ -1,8 +1,22 @@
 -- base: what every script starts from. In front of it stands BUDGET, the number of edges that one call may settle.
 local P = ARGV[1]
+local ALL = 'xpm:all:'  -- begins the keys that all workspaces share
 local call = redis.call
-local clock = call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)  -- milliseconds by the server's clock
+
+-- What a call has found out and set going in a workspace: `turns` of experiments; `attending`: slots that have workers;
+-- `occupied`: lanes that have jobs; `sizes` of RQ's lists; `deltas`, `transitions`, `arrivals`: what moved, see moves;
+-- `bells`: how many workers to wake for groups; `reopened`: resources of which those who wait were looked at again;
+-- `outside`: who waits and is no job, to be served at the end; `stirred`: tokens that others may wait for; `away`: whether
+-- it is another workspace than that of the call.
+local function nothing()
+  return { turns = {}, attending = {}, occupied = {}, sizes = {}, deltas = {}, transitions = {}, arrivals = {},
+    bells = {}, reopened = {}, outside = {}, stirred = {} }
+end
+local here = nothing()
+local now = (function()  -- milliseconds by the server's clock
+  local clock = call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end)()
 local budget = BUDGET
 local BLOCKS = { ERROR = true, CANCELLED = true, HOLD = true, LOST = true }
 local STARTABLE = { WAITING = true, READY = true, HOLD = true, SCHEDULED = true }

@@ -1,9 +1,7 @@
 -- bells: waking idle workers. Needs needs.
-local bells = {}
-
 -- A job of the group may start: the end of the call wakes a worker for it.
 local function ring(group)
-  bells[group] = (bells[group] or 0) + 1
+  here.bells[group] = (here.bells[group] or 0) + 1
 end
 
 -- The line of workers that serve all queues, of those that fit the slot's class.
@@ -62,8 +60,8 @@ end
 
 -- The bells of the whole call.
 local function peal()
-  for group, rings in pairs(bells) do
+  for group, rings in pairs(here.bells) do
     while rings > 0 and wake(group) do rings = rings - 1 end
   end
-  bells = {}
+  here.bells = {}
 end

@@ -72,7 +72,7 @@ local function best_of_waiting(served)
     local found, first = survey({ group }, host, function(head) return head.outside end), nil
     for _, head in ipairs(found) do
       if head.outside then
-        if head.may then outside[#outside + 1] = head.id end
+        if head.may then here.outside[#here.outside + 1] = head.id end
       else
         known[head.group] = true
         if served[head.slot] then
@@ -150,7 +150,8 @@ local function fetch(outcome)
   local id, group = head and head.id, head and head.group
   if id then
     local listed = start(id, j)
-    if bells[group] then bells[group] = bells[group] - 1 end  -- one of the jobs that this call made ready is taken
+    local rings = here.bells[group]
+    if rings then here.bells[group] = rings - 1 end  -- one of the jobs that this call made ready is taken
     if more or (j.rs and startable(group) and fits(j.rs)) then ring(group) end
     if not listed and not j.rs then rewindow(group, j.q) end
   end

@@ -216,7 +216,7 @@ local function drain()
     local kind, name, offset = string.match(entry, '^(.)(.+):(%d+)$')
     if kind == 'S' or kind == 'U' then settle(name, tonumber(offset), nil, kind)
     elseif kind == 'R' or kind == 'L' then register(name, tonumber(offset), kind)
-    elseif kind == 'A' then outside[#outside + 1] = name
+    elseif kind == 'A' then here.outside[#here.outside + 1] = name
     else refit(kind, name) end
     budget = budget - 1
   end

@@ -1,11 +1,10 @@
--- moves: the only place where the state of a job changes. Needs rq, turn.
+-- moves: the only place where the state of a job changes. Needs rq, visits.
 -- A script that moves jobs ends with flush(), which writes the counts, the events and the bells of the whole call.
-local deltas, transitions, arrivals = {}, {}, {}
 
 local function count(runs, state, by)
   for run in string.gmatch(runs, '%S+') do
-    local states = deltas[run] or {}
-    deltas[run] = states
+    local states = here.deltas[run] or {}
+    here.deltas[run] = states
     states[state] = (states[state] or 0) + by
   end
 end
@@ -19,15 +18,15 @@ end
 
 -- New jobs of a call enter the index of their state together.
 local function land()
-  for state, pairs_of in pairs(arrivals) do
+  for state, pairs_of in pairs(here.arrivals) do
     for i = 1, #pairs_of, 1000 do call('ZADD', key('s', state), unpack(pairs_of, i, math.min(i + 999, #pairs_of))) end
   end
-  arrivals = {}
+  here.arrivals = {}
 end
 
 local function arrive(state, id)
-  local there = arrivals[state] or {}
-  arrivals[state] = there
+  local there = here.arrivals[state] or {}
+  here.arrivals[state] = there
   there[#there + 1] = now
   there[#there + 1] = id
 end
@@ -58,22 +57,23 @@ local function move(id, j, to, why, ...)
   j.r = j.r + 1
   call('HSET', key('j', id), 's', to, 'r', j.r, ...)
   if why ~= j.m then call('HSET', key('j', id), 'm', why) end
-  transitions[#transitions + 1] = { id, to, j.r, j.e, why }
+  here.transitions[#here.transitions + 1] = { id, to, j.r, j.e, why }
   if to ~= 'RUNNING' then rq_show(id, j, from, to) end
   j.s, j.m = to, why
 end
 
 local function flush()
   land()
-  for run, states in pairs(deltas) do
+  for run, states in pairs(here.deltas) do
     for state, by in pairs(states) do
       if by ~= 0 then call('HINCRBY', key('run', run), state, by) end
     end
   end
-  if #transitions > 0 then
-    call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(transitions))
+  if #here.transitions > 0 then
+    call('XADD', P .. 'events', 'MAXLEN', '~', 100000, '*', 't', cmsgpack.pack(here.transitions))
   end
   serve_outside()
   peal()
-  deltas, transitions = {}, {}
+  visit()
+  here.deltas, here.transitions = {}, {}
 end

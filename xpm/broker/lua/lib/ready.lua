@@ -22,10 +22,9 @@ local function rank_of(j)
   return j.o - (j.ch or 0) * RANK
 end
 
-local turns = {}
 local function turn_of(experiment)
-  turns[experiment] = turns[experiment] or tonumber(call('HGET', P .. 'turns', experiment) or 0)
-  return turns[experiment]
+  here.turns[experiment] = here.turns[experiment] or tonumber(call('HGET', P .. 'turns', experiment) or 0)
+  return here.turns[experiment]
 end
 
 -- Two values: a lane's place among those of its group, and its experiment.
@@ -58,11 +57,18 @@ end
 
 -- It stands in the line of each thing that it needs (`wants`) while it has jobs.
 local function line_up_for(member, needs)
-  for _, need in ipairs(needs_of(needs)) do call('ZADD', key('wants', need.resource), 'NX', now, member) end
+  for _, need in ipairs(needs_of(needs)) do
+    local added = call('ZADD', key('wants', need.resource), 'NX', now, member) == 1
+    if added and need.shared then stand_last(need.resource, false) end
+  end
 end
 
 local function leave_lines(member, needs)
-  for _, need in ipairs(needs_of(needs)) do call('ZREM', key('wants', need.resource), member) end
+  for _, need in ipairs(needs_of(needs)) do
+    local wants = key('wants', need.resource)
+    local removed = call('ZREM', wants, member) == 1
+    if removed and need.shared and call('EXISTS', wants) == 0 then call('ZREM', line_of(need.resource), P) end
+  end
 end
 
 local function disband(group)
@@ -73,15 +79,16 @@ local function disband(group)
 end
 
 local LINE = 1000  -- so many of those that wait for a resource are looked at, those that came first
-local reopened, outside = {}, {}  -- outside: those who wait and are no jobs, to be served at the end of the call
 
--- Some of a resource came back, or may go to another than it was kept for: who waits for it is looked at again.
+-- Some of a resource came back, or may go to another than it was kept for: who waits for it is looked at again, in other
+-- workspaces at the end of the call.
 local function reopen(resource)
-  if reopened[resource] then return end
-  reopened[resource] = true
+  if here.reopened[resource] then return end
+  here.reopened[resource] = true
+  if shared(resource) then here.stirred[resource] = true end
   for _, member in ipairs(call('ZRANGE', key('wants', resource), 0, LINE - 1)) do
     if string.sub(member, 1, 1) == '@' then
-      outside[#outside + 1] = member
+      here.outside[#here.outside + 1] = member
     else
       open_up(member)
       ring(member)
@@ -94,7 +101,7 @@ local function offer(group)
   local _, needs = parts_of(group)
   for _, need in ipairs(needs_of(needs)) do
     for _, member in ipairs(call('ZRANGE', key('wants', need.resource), 0, LINE - 1)) do
-      if string.sub(member, 1, 1) == '@' then outside[#outside + 1] = member end
+      if string.sub(member, 1, 1) == '@' then here.outside[#here.outside + 1] = member end
     end
   end
 end
@@ -119,14 +126,13 @@ local function choose(id, j)
 end
 
 -- Job `id` may start as far as its inputs are concerned.
-local occupied = {}
 local function enter(id, j)
   if string.find(j.v, ' ', 1, true) then choose(id, j) end
   local group, lane = group_of(j), lane_of(j)
   local line = key('ready', group .. ':' .. lane)
   call('ZADD', line, rank_of(j), id)
-  if not occupied[line] then
-    occupied[line] = true
+  if not here.occupied[line] then
+    here.occupied[line] = true
     if call('ZCARD', line) == 1 then
       call('ZADD', key('lanes', group), (score_of(lane)), lane)
       if j.rs then
@@ -151,7 +157,7 @@ local function take_out(id, group, lane)
   local line = key('ready', group .. ':' .. lane)
   call('ZREM', line, id)
   if call('EXISTS', line) == 0 then
-    occupied[line] = nil
+    here.occupied[line] = nil
     call('ZREM', key('lanes', group), lane)
     if string.find(group, ':%d+:') then shut(group, lane) end
     if call('EXISTS', key('lanes', group)) == 0 then disband(group) end
@@ -186,8 +192,8 @@ local function charge(group, j)
   local v = call('HMGET', P .. 'turns', experiment, '*')
   local virtual = tonumber(v[2] or 0)
   local begin = math.max(tonumber(v[1] or 0), virtual)
-  turns[experiment] = begin + share_of(group, priority, experiment)
-  call('HSET', P .. 'turns', experiment, turns[experiment], '*', begin)
+  here.turns[experiment] = begin + share_of(group, priority, experiment)
+  call('HSET', P .. 'turns', experiment, here.turns[experiment], '*', begin)
   call('ZADD', key('lanes', group), 'XX', (score_of(lane)), lane)
 end
 

@@ -54,14 +54,13 @@ local function rq_drop(member)
 end
 
 -- How many a registry or list has, as far as this call knows.
-local sizes = {}
 local function rq_size(name, command)
-  sizes[name] = sizes[name] or call(command, name)
-  return sizes[name]
+  here.sizes[name] = here.sizes[name] or call(command, name)
+  return here.sizes[name]
 end
 
 local function rq_resize(name, by)
-  if sizes[name] then sizes[name] = sizes[name] + by end
+  if here.sizes[name] then here.sizes[name] = here.sizes[name] + by end
 end
 
 local function rq_leave(name, id)

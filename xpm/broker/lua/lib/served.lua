@@ -11,10 +11,9 @@ end
 
 -- Whether there is a worker for jobs of the slot, on the host `at` if one is given: for others nothing is kept, since they
 -- may wait for weeks.
-local attending = {}
 local function attended(slot, at)
   local there = slot .. '@' .. (at or '')
-  if attending[there] ~= nil then return attending[there] end
+  if here.attending[there] ~= nil then return here.attending[there] end
   local queue, found = string.match(slot, '^[^:]+'), false
   if not rq_suspended() and call('HEXISTS', P .. 'paused', queue) == 0 then
     local longest = math.max(SILENT, tonumber(call('HGET', P .. 'meta', 'lease') or 0))
@@ -26,6 +25,6 @@ local function attended(slot, at)
     end
     found = found or rq_attended(queue)
   end
-  attending[there] = found
+  here.attending[there] = found
   return found
 end

@@ -1,9 +1,10 @@
--- turn: who of those that wait for tokens and locks may have them now (one file: over 80 lines). Needs served, ready.
+-- turn: who of those that wait for tokens and locks may have them now (one file: over 80 lines). Needs served, abroad.
 -- Heads, the next of each group and each holder outside of a job, are looked at in the order in which they are served: by
 -- priority and turn. One that lacks something lets later ones pass, but for what it is first in line for: that is kept
 -- for it, so that a request for all of a token is served while small ones keep coming. One that was overtaken for PATIENCE
 -- goes first, and all that it needs is kept for it, so that a request for several is served while each of them is in use.
--- Nothing is kept for jobs that no worker could take now.
+-- Nothing is kept for jobs that no worker could take now. Of a token that several workspaces wait for, each head leaves to
+-- those that are before it in the lines (see abroad) what they keep.
 
 -- All that wait for what any of `members` waits for, for what those wait for, and so on.
 local function rivals(members)
@@ -63,9 +64,24 @@ end
 -- Of those that `members` contend with, in order and as a worker on `host` sees them: `may` one be served now, and if
 -- not, is that for something that all hosts share (`shut`)? What one that may be served needs is left to it if it is
 -- about to take it, which `coming` tells. `code` asks, not a worker: then no worker need be on the host, and without one
--- nothing that the host has for itself is kept for jobs.
+-- nothing that the host has for itself is kept for jobs. Also returns what is kept: {name, amount (true: all), place}.
 local function survey(members, host, coming, code)
-  local found, led, kept = heads(members), {}, {}
+  local found, led, kept, given = heads(members), {}, {}, {}
+  local abroad = kept_abroad(found, host, code, survey)
+  local function keep(name, amount, head)
+    kept[name] = amount == true or (kept[name] or 0) + amount
+    given[#given + 1] = { name = name, amount = amount, place = head.place }
+  end
+  -- What is kept from `head`: true, an amount, or nil.
+  local function kept_from(head, name)
+    local all = kept[name]
+    for _, one in ipairs(abroad) do
+      if one.name == name and one.place < head.place then
+        all = all == true or one.amount == true or (all or 0) + one.amount
+      end
+    end
+    return all
+  end
   for _, head in ipairs(found) do
     local at, lacks, blocked = head.host or host, {}, false
     local needs, possible = {}, true
@@ -80,8 +96,9 @@ local function survey(members, host, coming, code)
     end
     for _, need in ipairs(needs) do
       local name = name_of(need, at)
-      if kept[name] == true or not met(need, at, kept[name]) then
-        if kept[name] then blocked = true else lacks[#lacks + 1] = name end
+      local before = kept_from(head, name)
+      if before == true or not met(need, at, before) then
+        if before then blocked = true else lacks[#lacks + 1] = name end
         if not need.local_to then head.shut = true end
       end
     end
@@ -89,17 +106,17 @@ local function survey(members, host, coming, code)
     local heeded = head.outside and possible or not head.outside and attended(head.slot)
     local leads = not blocked
     for _, name in ipairs(lacks) do leads = leads and not led[name] end
-    for _, name in ipairs(heeded and leads and lacks or {}) do kept[name] = true end
+    for _, name in ipairs(heeded and leads and lacks or {}) do keep(name, true, head) end
     local takes = head.may and heeded and coming(head, host)
     for _, need in ipairs(heeded and needs or {}) do
       local name = name_of(need, at)
       led[name] = true
       if (takes or head.late and not head.may) and kept[name] ~= true then
-        kept[name] = met(need, at, kept[name]) and (kept[name] or 0) + need.amount or true
+        keep(name, met(need, at, kept_from(head, name)) and need.amount or true, head)
       end
     end
   end
-  return found
+  return found, given
 end
 
 -- `head` is served: those before it that lack what it takes were overtaken.
@@ -128,34 +145,25 @@ end
 -- Those who wait and are no jobs get what they may have, but for what jobs are about to take that go before them.
 local function serve_outside()
   local GRANTS = 20
-  local function coming(head, at)
-    if head.outside then return false end
-    for _, one in ipairs(call('SMEMBERS', key('coming', head.group))) do
-      if not at or call('HGET', key('w', one), 'host') == at then return true end
-    end
-    local j = load(head.id)
-    if not j or j.s ~= 'READY' or not idle_for(head.slot, head.needs, j.ah, at) then return false end
-    ring(head.group)  -- nobody may have rung lately, and all sleep on
-    return true
-  end
+  local function coming(head, at) return not head.outside and called(head, at) end
   -- The first that may be served, and among whom: as all hosts see it, and as its own does if that has some of it.
   local function first()
-    local found, there = survey(outside, nil, coming), {}
+    local found, there = survey(here.outside, nil, coming), {}
     for _, head in ipairs(found) do
       local at = string.find(head.needs, '^h%.') and head.host
       if head.outside and head.may and not at then return head, found end
       if head.outside and head.may then
-        there[at] = there[at] or survey(outside, at, coming, true)
+        there[at] = there[at] or survey(here.outside, at, coming, true)
         for _, one in ipairs(there[at]) do
           if one.id == head.id and one.may then return one, there[at] end
         end
       end
     end
   end
-  for _ = 1, outside[1] and GRANTS or 0 do
+  for _ = 1, here.outside[1] and GRANTS or 0 do
     local served, found = first()
     if not served or ungreeted() then  -- they ask again
-      outside = {}
+      here.outside = {}
       return
     end
     overtake(found, served)
@@ -169,6 +177,6 @@ local function serve_outside()
     call('RPUSH', key('bell', served.id), '1')
     call('PEXPIRE', key('bell', served.id), 60000)
   end
-  if outside[1] then call('RPUSH', P .. 'todo', 'A' .. outside[1] .. ':0') end
-  outside = {}
+  if here.outside[1] then call('RPUSH', P .. 'todo', 'A' .. here.outside[1] .. ':0') end
+  here.outside = {}
 end

@@ -1,0 +1,579 @@
+"""Workspaces that share a server share its tokens: never more than there is, in turns, and nobody is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import invariants
+import pytest
+from hands import SLOTS, Hands, entry, job
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from servers import Server
+from waiting import until
+
+from xpm.broker.broker import Broker, Entry, Reply
+from xpm.broker.expiry import Expiry
+from xpm.broker.ledger import Ledger
+from xpm.broker.views import Views
+from xpm.core.state import State
+from xpm.types import Namespace
+
+HERE, THERE = Namespace("0123456789ab"), Namespace("ba9876543210")
+
+
+def needing(name: str | int, needs: str, **fields: object) -> Entry:
+    return entry(name, wishes={"rs": needs} if needs else {}, **fields)
+
+
+class Space:
+    """One workspace, with its workers and one run."""
+
+    def __init__(self, server: Server, namespace: Namespace, budget: int = 250, lease: float = 30) -> None:
+        self.server, self.namespace, self.budget, self.lease = server, namespace, budget, lease
+        self.begin()
+
+    def begin(self) -> None:
+        """As when it was just made."""
+        self.client = self.server.client()
+        self.broker = Broker(self.client, self.namespace, lease=self.lease, budget=self.budget)
+        self.views = Views(self.broker)
+        self.broker.hello()
+        self.client.hset(f"{self.broker.prefix}meta", "grace", 0)
+        self.hands = Hands(self.broker)
+        self.run = self.broker.open("digits", "1", "code", {"workspace": f"/runs/{self.namespace}"})
+        self.running: dict[str, Reply] = {}
+        """By worker."""
+
+    def submit(self, *entries: Entry) -> None:
+        self.broker.submit(self.run, list(entries))
+
+    def claim(self, worker: str) -> str | None:
+        """What the worker gets, by the name in its label."""
+        reply = self.hands.claim(worker)
+        if reply.claim is None:
+            return None
+        self.running[worker] = reply
+        return reply.claim.label.removeprefix("Task ")
+
+    def starts(self) -> list[str]:
+        """All that start at once, each with a worker of its own."""
+        found: list[str] = []
+        while name := self.claim(f"w{len(self.hands.numbers)}"):
+            found.append(name)
+        return found
+
+    def finish(self, name: str, slots: str = "") -> str | None:
+        """The worker's next job, if it asks for one."""
+        worker = next(
+            worker
+            for worker, reply in self.running.items()
+            if reply.claim and reply.claim.label == f"Task {name}"
+        )
+        reply = self.hands.finish(self.running.pop(worker), worker, slots)
+        if reply.claim is None:
+            return None
+        self.running[worker] = reply
+        return reply.claim.label.removeprefix("Task ")
+
+    def graph(self) -> invariants.Graph:
+        return invariants.read(self.client, self.namespace)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def check(*spaces: Space) -> None:
+    graphs = [space.graph() for space in spaces]
+    for at, graph in enumerate(graphs):
+        others = graphs[:at] + graphs[at + 1 :]
+        graph.neighbours = [other.namespace for other in others]
+        invariants.check(graph, *others)
+
+
+@contextmanager
+def two(server: Server, lease: float) -> Iterator[tuple[Space, Space]]:
+    with server.client() as client:
+        client.flushall()
+        found = Space(server, HERE, lease=lease), Space(server, THERE, lease=lease)
+        found[0].broker.declare({"t.gpu": 2})
+        yield found
+        check(*found)
+        for space in found:
+            space.close()
+        client.flushall()
+
+
+@pytest.fixture
+def spaces(server: Server) -> Iterator[tuple[Space, Space]]:
+    with two(server, 30) as found:
+        yield found
+
+
+def test_a_token_is_counted_over_all_workspaces(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    assert there.broker.declare({"t.gpu": 5}) == {"t.gpu": 2}
+    here.submit(needing("a", "t.gpu=1"), needing("b", "t.gpu=1"))
+    there.submit(needing("c", "t.gpu=1"))
+    assert here.starts() == ["a", "b"]
+    assert there.starts() == []
+    here.finish("b")
+    assert there.starts() == ["c"]
+
+
+def test_a_lock_is_of_one_workspace(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    for space in spaces:
+        space.broker.declare({"l.index": 1_000_000})
+        space.submit(needing("writes", "l.index=1000000"))
+    assert here.starts() == there.starts() == ["writes"]
+
+
+def test_what_comes_free_wakes_who_waits_in_another_workspace(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    here.submit(needing("all", "t.gpu=2"))
+    assert here.starts() == ["all"]
+    there.submit(needing("c", "t.gpu=1"))
+    assert there.claim("idle") is None
+    assert not there.hands.woken()
+    here.finish("all")
+    assert there.hands.woken() == ["idle"]
+    assert there.claim("idle") == "c"
+
+
+def test_code_is_served_by_what_another_workspace_gives_back(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    assert here.broker.acquire("1", "t.gpu=2").fence
+    assert not there.broker.acquire("2", "t.gpu=1").fence
+    here.broker.free("1")
+    assert there.broker.wait("@2", 1)
+    assert there.broker.acquire("2", "t.gpu=1").fence
+
+
+def test_a_request_for_all_is_served_while_another_workspace_keeps_asking(
+    spaces: tuple[Space, Space],
+) -> None:
+    here, there = spaces
+    here.submit(*(needing(f"small {n}", "t.gpu=1") for n in range(20)))
+    assert here.starts() == ["small 0", "small 1"]
+    there.submit(needing("all", "t.gpu=2"))
+    assert there.claim("idle") is None
+    here.finish("small 0")
+    assert here.starts() == ["small 2"], "it stands in the line for longer"
+    for name in ("small 1", "small 2"):
+        here.finish(name)
+        assert here.starts() == [], "one is kept for who comes first in the line"
+    assert there.claim("idle") == "all"
+
+
+def test_workspaces_take_turns(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    here.broker.resize("t.gpu", 1)
+    for space in spaces:
+        space.submit(*(needing(n, "t.gpu=1") for n in range(6)))
+    served = [(here, here.claim("worker"))]
+    assert there.claim("worker") is None
+    while len(served) < 8:
+        space, name = served[-1]
+        assert name
+        assert space.finish(name, SLOTS) is None, "the other is woken, and this is left to it"
+        other = there if space is here else here
+        assert space.claim("worker") is None
+        served.append((other, other.claim("worker")))
+
+
+def test_two_that_are_first_in_line_for_what_both_need_do_not_wait_for_each_other(
+    spaces: tuple[Space, Space],
+) -> None:
+    here, there = spaces
+    here.broker.declare({"t.a": 1, "t.b": 1})
+    assert here.broker.acquire("holder", "t.a=1,t.b=1").fence
+    for space, token in (here, "t.a=1"), (there, "t.b=1"):
+        assert not space.broker.acquire("first", token).fence
+    for space in spaces:
+        assert not space.broker.acquire("both", "t.a=1,t.b=1").fence
+    for space in spaces:
+        space.broker.free("first")
+    here.broker.free("holder")
+    granted = [space for space in spaces if space.broker.acquire("both", "t.a=1,t.b=1").fence]
+    assert len(granted) == 1
+    granted[0].broker.free("both")
+    for space in spaces:
+        if space not in granted:
+            assert space.broker.acquire("both", "t.a=1,t.b=1").fence
+
+
+def test_nothing_is_kept_for_a_workspace_that_no_worker_serves(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    there.submit(needing("all", "t.gpu=2"))
+    here.submit(*(needing(n, "t.gpu=1") for n in range(3)))
+    assert here.starts() == ["0", "1"]
+    here.finish("0")
+    assert here.starts() == ["2"]
+
+
+def test_a_capacity_is_that_of_all_workspaces(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    there.submit(needing("all", "t.gpu=2"))
+    here.broker.resize("t.gpu", 1)
+    here.broker.settle()
+    held = there.views.job(job("all"))
+    assert held and held.state is State.HOLD and "capacity" in held.holds
+    assert Ledger(here.broker).held("t.gpu") == 1
+    assert there.claim("idle") is None
+    here.broker.resize("t.gpu", 3)
+    assert there.hands.woken() == ["idle"]
+    assert there.claim("idle") == "all"
+
+
+def test_who_holds_and_who_waits_is_told_of_all_workspaces(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    here.submit(needing("all", "t.gpu=2"))
+    assert here.starts() == ["all"]
+    there.submit(needing("c", "t.gpu=1"))
+    assert there.claim("idle") is None
+    here.submit(needing("d", "t.gpu=1"))
+    for asked in spaces:
+        ledger = Ledger(asked.broker)
+        (holder,) = ledger.holders("t.gpu")
+        waiters = ledger.waiters("t.gpu")
+        places = {"Task c": f"/runs/{THERE}", "Task d": f"/runs/{HERE}", "Task all": f"/runs/{HERE}"}
+        mine = f"/runs/{asked.namespace}"
+        assert [one.label for one in waiters] == ["Task c", "Task d"]
+        for one in (holder, *waiters):
+            assert one.workspace == ("" if places[one.label] == mine else places[one.label])
+
+
+def test_what_a_deleted_workspace_held_is_free(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    there.submit(needing("all", "t.gpu=2"), needing("more", "t.gpu=2"))
+    assert there.starts() == ["all"]
+    here.submit(needing("c", "t.gpu=1"))
+    assert here.claim("idle") is None
+    there.client.delete(*there.client.keys(f"{there.broker.prefix}*"))
+    assert here.broker.neglected() == {}
+    assert here.hands.woken() == ["idle"]
+    assert here.claim("idle") == "c"
+    there.close()
+    there.begin()
+
+
+def test_what_a_workspace_held_before_it_began_anew_is_free(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
+    there.submit(needing("all", "t.gpu=2"), needing("more", "t.gpu=2"))
+    assert there.starts() == ["all"]
+    there.client.delete(*there.client.keys(f"{there.broker.prefix}*"))
+    there.close()
+    there.begin()
+    there.broker.neglected()
+    here.submit(needing("c", "t.gpu=2"))
+    assert here.starts() == ["c"]
+
+
+@pytest.fixture
+def hasty(server: Server) -> Iterator[tuple[Space, Space]]:
+    """With short leases."""
+    with two(server, 0.5) as found:
+        yield found
+
+
+def test_a_neighbour_looks_after_those_that_nobody_else_looks_after(hasty: tuple[Space, Space]) -> None:
+    here, there = hasty
+    there.submit(needing("dies", "t.gpu=1"))
+    assert there.starts() == ["dies"]
+    assert there.broker.acquire("code", "t.gpu=1").fence
+    expiry = Expiry(here.broker)
+    told = list[str]()
+
+    def both() -> bool:
+        told.extend(expiry.look())
+        return len(told) == 2
+
+    until(both)
+    assert all(one.startswith(f"workspace {THERE}: ") for one in told)
+    until(
+        lambda: here.broker.acquire("all", "t.gpu=2").fence
+    )  # one is left to the worker there that was called
+
+
+# In whatever order
+
+NAMES = (HERE, THERE, Namespace("00000000aaaa"))
+WORKERS = {"h": ("h0", "h1"), "g": ("g0",)}
+NEEDS = (
+    "t.a=1",
+    "t.a=1",
+    "t.a=2",
+    "t.b=1",
+    "t.a=1,t.b=1",
+    "h.d=1",
+    "h.d=2",
+    "h.d=1,t.a=1",
+    "l.x=1000000,t.a=1",
+    "",
+)
+CAPACITIES = {"t.a": 2, "t.b": 1, "h.d": 2, "l.x": 1_000_000}
+
+which = st.integers(0, len(NAMES) - 1)
+hosts = st.sampled_from(sorted(WORKERS))
+
+
+class Farm(Space):
+    """A workspace with workers on two hosts, and code that acquires."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.broker.declare(CAPACITIES)
+        self.on = {host: Hands(self.broker, host) for host in WORKERS}
+        self.jobs = 0
+        self.wishes: dict[str, tuple[str, str]] = {}
+        """Needs and host of code that holds or waits, by name."""
+
+    def host_of(self, worker: str) -> Hands:
+        return self.on[worker[0]]
+
+    def next(self, worker: str) -> bool:
+        """The worker asks for a job, if it has none; whether it gets one."""
+        if worker in self.running:
+            return False
+        reply = self.host_of(worker).claim(worker)
+        if reply.claim:
+            self.running[worker] = reply
+        return reply.claim is not None
+
+    def end(self, worker: str, how: str, slots: str = "") -> None:
+        reply = self.running.pop(worker)
+        claim = reply.claim
+        assert claim
+        hands = self.host_of(worker)
+        if how == "finish":
+            reply = hands.finish(reply, worker, slots)
+        elif how == "fail":
+            reply = hands.fail(reply, worker, slots)
+        else:
+            reply = self.broker.hand_back(
+                worker, hands.number(worker), slots, claim.id, claim.execution, "told to"
+            )
+        if reply.claim:
+            self.running[worker] = reply
+
+    def acquire(self, name: str) -> bool:
+        needs, host = self.wishes[name]
+        grant = self.broker.acquire(name, needs, host=host)
+        if grant.resource:  # there is less than that, or none
+            del self.wishes[name]
+        return bool(grant.fence)
+
+    def free(self, name: str) -> None:
+        self.broker.free(name)
+        del self.wishes[name]
+
+
+class Neighbours(RuleBasedStateMachine):
+    """Three workspaces on one server. Each rule is a call of one of them; what holds for all is read from the raw keys."""
+
+    server: Server
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.server.client()
+        self.client.flushall()
+        self.used: dict[tuple[str, str], int] = {}
+
+    @initialize(budget=st.sampled_from((1, 2, 250)))
+    def begin(self, budget: int) -> None:
+        self.farms = [Farm(self.server, name, budget) for name in NAMES]
+
+    @rule(
+        at=which,
+        needs=st.lists(st.sampled_from(NEEDS), min_size=1, max_size=4),
+        priority=st.sampled_from((0, 0, 5)),
+    )
+    def submit(self, at: int, needs: list[str], priority: int) -> None:
+        farm = self.farms[at]
+        farm.submit(*(needing(farm.jobs + n, one, priority=priority) for n, one in enumerate(needs)))
+        farm.jobs += len(needs)
+
+    @rule(at=which, worker=st.sampled_from(("h0", "h1", "g0")))
+    def claim(self, at: int, worker: str) -> None:
+        self.farms[at].next(worker)
+
+    @rule(
+        at=which,
+        how=st.sampled_from(("finish", "finish", "fail", "hand_back")),
+        more=st.booleans(),
+        data=st.data(),
+    )
+    def end(self, at: int, how: str, more: bool, data: st.DataObject) -> None:
+        farm = self.farms[at]
+        if farm.running:
+            farm.end(data.draw(st.sampled_from(sorted(farm.running))), how, SLOTS if more else "")
+
+    @rule(at=which, host=hosts, needs=st.sampled_from(NEEDS[:-1]), data=st.data())
+    def acquire(self, at: int, host: str, needs: str, data: st.DataObject) -> None:
+        farm = self.farms[at]
+        name = data.draw(st.sampled_from(("1", "2")))
+        if name not in farm.wishes:
+            farm.wishes[name] = needs, host
+        farm.acquire(name)
+
+    @rule(at=which, data=st.data())
+    def free(self, at: int, data: st.DataObject) -> None:
+        farm = self.farms[at]
+        if farm.wishes:
+            farm.free(data.draw(st.sampled_from(sorted(farm.wishes))))
+
+    @rule(at=which, token=st.sampled_from(("t.a", "t.b", "h.d")), capacity=st.integers(0, 3), data=st.data())
+    def resize(self, at: int, token: str, capacity: int, data: st.DataObject) -> None:
+        host = data.draw(st.sampled_from(("", "h", "g"))) if token == "h.d" else ""
+        self.farms[at].broker.resize(token, capacity, host)
+
+    @rule(at=which, by=which)
+    def lose(self, at: int, by: int) -> None:
+        """All of a workspace dies; another one looks."""
+        lost, looks = self.farms[at], self.farms[by]
+        if lost is looks:
+            return
+        prefix = lost.broker.prefix
+        for leases in ("leases", "holds"):
+            ends = self.client.zrange(f"{prefix}{leases}", 0, -1)
+            if ends:
+                self.client.zadd(f"{prefix}{leases}", dict.fromkeys(ends, 1))
+        self.client.hset(f"{prefix}meta", "swept", 0)
+        graph = lost.graph()
+        uses = any(name.startswith(("held:", "wants:")) and ":l." not in name for name in graph.keys)
+        mortal = {"leases", "holds"} & graph.keys.keys()
+        assert (lost.namespace in looks.broker.neglected()) == bool(uses and mortal)
+        _, found = lost.broker.overdue()
+        assert lost.namespace not in looks.broker.neglected(), "somebody just looked"
+        for holder, execution, renewals in found:
+            if holder.startswith("@"):
+                assert lost.broker.lapse(holder[1:], renewals, 0)
+                lost.wishes.pop(holder[1:], None)
+            else:
+                assert lost.broker.expire(holder, execution, renewals, 0)
+        lost.running.clear()
+
+    @rule(at=which, by=which, late=st.booleans())
+    def delete(self, at: int, by: int, late: bool) -> None:
+        """A workspace's keys are deleted; another one looks, before or after it begins anew."""
+        gone, looks = self.farms[at], self.farms[by]
+        if gone is looks:
+            return
+        keys = [key for key in self.client.scan_iter() if gone.namespace.encode() in key]
+        self.client.delete(*keys)
+        gone.close()
+        if late:
+            gone.begin()
+        looks.broker.neglected()
+        if not late:
+            gone.begin()
+
+    @invariant()
+    def all_holds(self) -> None:
+        graphs = [farm.graph() for farm in self.farms]
+        for at, graph in enumerate(graphs):
+            others = graphs[:at] + graphs[at + 1 :]
+            graph.neighbours = [other.namespace for other in others]
+            invariants.check(graph, *others)
+        self.nothing_over_capacity(graphs[0])
+        self.nobody_sleeps(graphs)
+
+    def nothing_over_capacity(self, graph: invariants.Graph) -> None:
+        for token, fields in graph.stocks.items():
+            for name, value in fields.items():
+                if name[0] != "u":
+                    continue
+                host = name[1:]
+                capacity = int(fields.get(f"c{host}", fields.get("c", 0)))
+                before = self.used.get((token, name), 0)
+                assert int(value) <= max(capacity, before), f"{token}: {fields}"
+                self.used[token, name] = int(value)
+
+    def nobody_sleeps(self, graphs: list[invariants.Graph]) -> None:
+        """While nothing is in use, whoever could have something is woken, or another that goes before it."""
+        used = [v for fields in graphs[0].stocks.values() for name, v in fields.items() if name[0] == "u"]
+        if any(value != "0" for value in used) or any(graph.todo for graph in graphs):
+            return
+        workers = [fields for graph in graphs for fields in graph.hashes("w:").values()]
+        if any(fields.get("b") for fields in workers):
+            return
+        for farm, graph in zip(self.farms, graphs, strict=True):
+            idle = [name for name, fields in graph.hashes("w:").items() if fields.get("i")]
+            ready = [fields for fields in graph.jobs.values() if fields["s"] == "READY"]
+            for fields in ready:
+                for worker in idle:
+                    assert not self.fits(graph, fields.get("rs", ""), worker[0]), (
+                        f"{farm.namespace}: {worker} sleeps, {fields} could start"
+                    )
+            for name, (needs, host) in farm.wishes.items():
+                assert not self.fits(graph, needs, host), f"{farm.namespace}: {name} could have {needs}"
+
+    @staticmethod
+    def fits(graph: invariants.Graph, needs: str, host: str) -> bool:
+        for resource, amount in invariants.needs_of(needs).items() if needs else ():
+            fields = graph.stocks[resource]
+            if amount > int(fields.get(f"c@{host}", fields["c"])):
+                return False
+        return True
+
+    def teardown(self) -> None:
+        if hasattr(self, "farms"):
+            self.everybody_is_served()
+            for farm in self.farms:
+                farm.close()
+        self.client.close()
+
+    def everybody_is_served(self) -> None:
+        """When those that hold something end, all that could ever be had is had."""
+        for _ in range(200):
+            moved = False
+            for farm in self.farms:
+                while farm.broker.drain():
+                    pass
+                for worker in sorted(farm.running):
+                    farm.end(worker, "finish")
+                    moved = True
+                for name in sorted(farm.wishes):
+                    if farm.acquire(name):
+                        farm.free(name)
+                        moved = True
+                for worker in ("h0", "h1", "g0"):
+                    moved = farm.next(worker) or moved
+            if not moved:
+                break
+        graphs = [farm.graph() for farm in self.farms]
+        self.all_holds()
+        for farm, graph in zip(self.farms, graphs, strict=True):
+            for fields in graph.jobs.values():
+                on = [self.fits(graph, fields.get("rs", ""), host) for host in WORKERS]
+                assert fields["s"] in ("DONE", "ERROR") or not any(on), f"{farm.namespace}: {fields}"
+            for name, (needs, host) in farm.wishes.items():
+                assert not self.fits(graph, needs, host), f"{farm.namespace}: {name} waits for {needs}"
+
+
+def _run(server: Server, examples: int, steps: int, *, random: bool) -> None:
+    machine = type("Machine", (Neighbours,), {"server": server})
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=not random,
+                suppress_health_check=[HealthCheck.too_slow], print_blob=True,
+            ),
+        )  # fmt: skip
+    finally:
+        with server.client() as client:
+            client.flushall()
+
+
+def test_neighbours_share_what_there_is(server: Server) -> None:
+    _run(server, 25, 40, random=False)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_neighbours_share_what_there_is_for_long(server: Server) -> None:
+    _run(server, 2000, 60, random=True)
