@@ -123,3 +123,11 @@ def test_present_are_directories_and_finished_are_records(tmp_path):
     assert workspace.present({"m.T": [A, B, C], "m.Other": [A]}) == {A, B}
     assert workspace.finished({"m.T": [A, B, C], "m.Other": [A]}) == {B}
     assert workspace.finished({}) == set()
+
+
+def test_a_record_that_cannot_be_read_is_told_with_its_path(tmp_path):
+    workspace = Workspace.open(tmp_path)
+    # As little to be read as another user's; for root, too.
+    (workspace.jobpath("m.T", A) / ".xpm" / "result.json").mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match=f"cannot read the record in .*{A}.*: Is a directory"):
+        workspace.finished({"m.T": [A]})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm.errors import WorkspaceError
-from xpm.types import JobId, Namespace
+from xpm.types import Fence, JobId, Namespace
 from xpm.workspace.paths import MARKER, job_dir, task_dir
 from xpm.workspace.results import complete
 
@@ -93,6 +93,9 @@ class Workspace:
         """Those of `jobs` (by task) whose directory holds a complete record; what an empty broker asks.
 
         Opens the record of each, in threads, after a scan has told which can have one.
+
+        Raises:
+            WorkspaceError: one can't be read.
         """
         present = self.present(jobs)
         root = str(self.path)
@@ -102,7 +105,7 @@ class Workspace:
         if not candidates:
             return set()
         with ThreadPoolExecutor(_READERS) as pool:
-            fences = pool.map(complete, [path for _, path in candidates], chunksize=64)
+            fences = pool.map(_fence, [path for _, path in candidates], chunksize=64)
             return {job for (job, _), fence in zip(candidates, fences, strict=True) if fence is not None}
 
 
@@ -197,3 +200,10 @@ def _note_path(root: Path, namespace: Namespace) -> None:
         draft.replace(marker)
     except OSError as error:
         raise WorkspaceError(f"cannot note the new path in {marker}: {error.strerror}") from error
+
+
+def _fence(path: str) -> Fence | None:
+    try:
+        return complete(path)
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the record in {path}: {error.strerror or error}") from error
