@@ -521,6 +521,18 @@ if __name__ == "__main__":
 """
 
 
+def test_a_person_takes_the_brake_off_a_task_of_which_nothing_is_held(tmp_path: Path):
+    made = Lab()
+    try:
+        (made.project / "bug.py").write_text(BUG.replace("range(12)", "range(4)"))
+        assert made.run("run", "bug.py", str(tmp_path / "mended"), env={"XPM_BRAKE": "4"}).returncode == 1
+        released = made.run("release", "--task", "Bad", "--yes")
+        assert "the brake is off bug.py:Bad, of which no job was on hold" in released.stderr
+        assert "the brake is off" not in made.run("release", "--task", "Bad", "--yes").stderr
+    finally:
+        made.close()
+
+
 def test_a_script_takes_the_brake_off_a_task_of_which_nothing_is_held_yet(tmp_path: Path):
     made = Lab()
     try:

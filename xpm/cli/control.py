@@ -238,8 +238,8 @@ def release(context: click.Context, selected: Selection, dry_run: bool) -> int:
     status = perform(reach, selected, RELEASE, lambda ids: reach.broker.release(ids, person()), dry=dry_run)
     # What the brake has not come upon yet is not on hold: named by its task, it is let go, too.
     meant = [one.task for one in reach.views.brakes() if selected.task and of_task(one.task, selected.task)]
-    if meant and not dry_run:
-        reach.broker.lift(meant)
+    for task in reach.broker.lift(meant) if meant and not dry_run else ():
+        reach.say(f"the brake is off {task}, of which no job was on hold")
     return status
 
 
