@@ -393,6 +393,16 @@ def test_what_needs_more_than_a_lowered_capacity_is_held_until_it_is_raised(
     assert state(views, "later") is State.WAITING
 
 
+def test_a_run_is_told_of_the_tokens_that_its_own_jobs_are_short_of(gpu: Broker, run: Run) -> None:
+    other = gpu.open("other", "1", "code")
+    gpu.submit(run, [needing("both", "t.gpu=2")])
+    gpu.submit(other, [entry("plain")])
+    gpu.resize("t.gpu", 1)
+    drain(gpu)
+    assert Ledger(gpu).short(run.token) == [Need("t", "gpu", 2)]
+    assert Ledger(gpu).short(other.token) == []
+
+
 def test_what_waits_for_a_capacity_after_a_failed_input_says_so(
     gpu: Broker, run: Run, hands: Hands, views: Views
 ) -> None:

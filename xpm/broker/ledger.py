@@ -21,6 +21,9 @@ from xpm.types import short
 TURN = 1 << 40
 """What a priority counts in a place of a line, see `lua/lib/ready.lua`."""
 
+LOOKED_AT = 200
+"""Jobs on hold among which those of a run are looked for."""
+
 SHOWN = 20
 """Those that wait for a resource that are named, at most, for each group of jobs with equal needs."""
 
@@ -113,16 +116,16 @@ class Ledger:
         found: list[dict[bytes, bytes]] = self.broker.ask(pipe.execute)
         return [{name.decode(): int(value) for name, value in fields.items()} for fields in found]
 
-    def short(self) -> list[Need]:
-        """The tokens of which jobs on hold need more than there is, with the most that one of some such jobs needs."""
+    def short(self, run: str) -> list[Need]:
+        """The tokens of which jobs of a run on hold need more than there is, with the most that one of some such needs."""
         client: Any = self.broker.client
         found: set[bytes] = self.broker.ask(lambda: client.smembers(f"{self._prefix}resources"))
         lacking: list[Need] = []
         for resource in sorted(name.decode() for name in found):
             over = f"{self._prefix}over:{resource}"
-            ids: list[bytes] = self.broker.ask(lambda over=over: client.srandmember(over, SHOWN))
+            ids: list[bytes] = self.broker.ask(lambda over=over: client.srandmember(over, LOOKED_AT))
             jobs = Views(self.broker).jobs([job.decode() for job in ids])
-            held = [job for job in jobs if job is not None and "capacity" in job.holds]
+            held = [job for job in jobs if job is not None and "capacity" in job.holds and run in job.runs]
             needs = [need for job in held for need in needs_of(job.needs) if need.resource == resource]
             if needs:
                 lacking.append(max(needs, key=lambda need: need.amount))

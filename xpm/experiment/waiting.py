@@ -174,7 +174,7 @@ class Care:
 
     def _tell_held(self) -> None:
         """Says once what has to be done for jobs that somebody is to let go."""
-        short = Ledger(self.link.broker).short()
+        short = Ledger(self.link.broker).short(self.run.token)
         for need in short:
             told = self.link.commands.xpm("token", "set", need.name, str(need.amount))
             self.voice.once(
