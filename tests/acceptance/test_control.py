@@ -17,7 +17,7 @@ from waiting import until
 
 from xpm.broker.broker import Broker
 from xpm.broker.connect import open_client
-from xpm.types import Namespace
+from xpm.workspace.layout import Workspace
 
 TASKS = '''
 import subprocess, sys, time
@@ -442,8 +442,8 @@ def test_a_drained_worker_finishes_its_job_and_is_not_replaced(lab: Lab, gate: P
 def test_workers_that_are_not_heard_of_are_told_apart_when_they_are_drained(lab: Lab):
     lab.run("run", "plan.py", "silent", "1")
     with open_client(lab.ok("broker", "url").strip()) as client:
-        (namespace,) = {key.decode().split(":")[1] for key in client.scan_iter("xpm:*:meta")}
-        broker = Broker(client, Namespace(namespace))
+        namespace = Workspace.open(lab.workspace).namespace
+        broker = Broker(client, namespace)
         broker.enrol(
             f"{namespace}.elsewhere.7-ab", {"host": "elsewhere", "pid": 7, "pool": "p", "slots": "default:1"}
         )
