@@ -38,7 +38,7 @@ WARM = 10
 RARE = 4
 """Calls in each third of a lease that have nothing to do with jobs, beside a sweep: RQ's heartbeat."""
 
-SWEEP = {digest(name) for name in ("overdue", "expire", "lapse", "revisit", "refill", "repair")}
+SWEEP = {digest(name) for name in ("overdue", "neglected", "expire", "lapse", "revisit", "refill", "repair")}
 """A sweep's calls, which come by page, not by job; a server that does not know them gets each a second time, as a text."""
 
 
