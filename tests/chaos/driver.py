@@ -39,12 +39,12 @@ def storm(grounds: Grounds, faults: list[Fault], seed: int) -> Figures:
     finally:
         lasted = time.monotonic() - began
         scripts.enough()
-        neighbour.enough()
+        neighbour.finish()
         strikes.close()
 
     def done() -> bool:
         grounds.tend()
-        assert scripts.is_alive(), scripts.trouble
+        assert scripts.is_alive() and not neighbour.trouble, scripts.trouble or neighbour.trouble
         ended = scripts.idle and scripts.watch.counts[State.DONE] == len(scripts.nodes)
         return ended and neighbour.gone()
 

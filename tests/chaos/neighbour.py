@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 
 from grounds import LEASE, Grounds
-from patience import patiently
+from person import Person
 
 from xpm.broker.broker import Broker
 from xpm.broker.connect import open_client
@@ -21,7 +20,7 @@ WORK, REST = 0.3, 1.0
 """Seconds that something is held, and that lie between two, at most."""
 
 
-class Neighbour(threading.Thread):
+class Neighbour(Person):
     """One that acquires at a time; what the dead held is left to whoever looks.
 
     Args:
@@ -30,30 +29,19 @@ class Neighbour(threading.Thread):
     """
 
     def __init__(self, grounds: Grounds, seed: int) -> None:
-        super().__init__(name="neighbour")
+        super().__init__("neighbour")
         self._grounds = grounds
         self._chance = random.Random(f"neighbour {seed}")
-        self._ending = threading.Event()
         self.broker = Broker(
             open_client(grounds.server.url, timeout=2.0, patience=0.0), NAMESPACE, lease=LEASE
         )
-        self.served = self.died = 0
-        self.trouble: Exception | None = None
+        self.served = 0
 
-    def run(self) -> None:
-        try:
-            number = 0
-            while not self._ending.wait(self._chance.uniform(0, REST)):
-                self._acquire(f"n{number}", self._chance.choice(NEEDS))
-                number += 1
-        except Exception as error:  # told by the driver, which fails
-            self.trouble = error
-
-    def enough(self) -> None:
-        """Nothing is acquired from here on."""
-        self._ending.set()
-        self.join()
-        assert self.trouble is None, self.trouble
+    def _live(self) -> None:
+        number = 0
+        while not self._ending.wait(self._chance.uniform(0, REST)):
+            self._acquire(f"n{number}", self._chance.choice(NEEDS))
+            number += 1
 
     def gone(self) -> bool:
         """Whether nothing is held or waited for any more."""
@@ -67,22 +55,19 @@ class Neighbour(threading.Thread):
         """Asks until it is granted, as `xpm` does; notes what it has, and whether it had it to the end."""
         facts = {"user": "neighbour", "pid": 1, "workspace": "/neighbour"}
         while not self._ending.is_set():
-            grant = patiently(lambda: self.broker.acquire(name, needs, facts=facts), self._ending)
+            grant = self._patiently(lambda: self.broker.acquire(name, needs, facts=facts))
             if grant is not None and grant.fence:
                 break
             if grant is not None and grant.resource:  # its capacity was lowered
                 return
             if self._chance.random() < DIES_WAITING:
-                self.died += 1
                 return
-            patiently(lambda: self.broker.wait(f"@{name}", LEASE / 4), self._ending)
+            self._patiently(lambda: self.broker.wait(f"@{name}", LEASE / 4))
         else:
             return
         self._grounds.note(f"has {name} {needs}")
         self._ending.wait(self._chance.uniform(0, WORK))
         self._grounds.note(f"gives {name}")
-        if self._chance.random() < DIES:
-            self.died += 1
-        elif patiently(lambda: self.broker.free(name), self._ending):
+        if self._chance.random() >= DIES and self._patiently(lambda: self.broker.free(name)):
             self._grounds.note(f"gave {name}")
             self.served += 1

@@ -5,12 +5,10 @@ from __future__ import annotations
 import queue
 import random
 import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from figures import PERSON, Watch
 from grounds import Grounds
-from patience import LOOK, patiently
+from person import LOOK, Person
 from sessions import Recorder
 from shapes import CAPACITIES, Node, crowd, graph
 
@@ -18,8 +16,6 @@ from xpm.broker.broker import Entry, Run
 from xpm.broker.scripts import BUDGET
 from xpm.core.state import State
 from xpm.types import JobId
-
-T = TypeVar("T")
 
 BACKLOG = 30
 """Jobs that are to wait or run at any time while the faults go on."""
@@ -36,7 +32,7 @@ RERUN = 8
 ENDED = (State.ERROR, State.CANCELLED)
 
 
-class Scripts(threading.Thread):
+class Scripts(Person):
     """The users, in a thread of their own: they wait for a broker that is away.
 
     Args:
@@ -45,10 +41,9 @@ class Scripts(threading.Thread):
     """
 
     def __init__(self, grounds: Grounds, seed: int) -> None:
-        super().__init__(name="scripts")
+        super().__init__("scripts")
         self._grounds = grounds
         self._chance = random.Random(f"graphs {seed}")
-        self._ending = threading.Event()
         self._full = threading.Event()
         self._run: Run | None = None
         self.nodes: dict[JobId, Node] = {}
@@ -56,8 +51,6 @@ class Scripts(threading.Thread):
         self.graphs = 0
         self.again = 0
         """Jobs that were submitted again."""
-        self.trouble: Exception | None = None
-        """What no user should ever see."""
         self._entries: dict[JobId, Entry] = {}
         self._ids: dict[str, JobId] = {}
         self._tasks: dict[str, object] = {}
@@ -86,17 +79,6 @@ class Scripts(threading.Thread):
         """No new graphs from here on."""
         self._full.set()
 
-    def finish(self) -> None:
-        """End, when what is under way is answered."""
-        self._ending.set()
-        self.join()
-
-    def run(self) -> None:
-        try:
-            self._live()
-        except Exception as error:  # told by the driver, which fails
-            self.trouble = error
-
     def _live(self) -> None:
         self._patiently(lambda: self._grounds.broker.declare(CAPACITIES))
         rounds = 0
@@ -112,9 +94,6 @@ class Scripts(threading.Thread):
                 self._submit_again()
             if not self._full.is_set() and self.watch.open < BACKLOG:
                 self._submit(self._new_graph())
-
-    def _patiently(self, call: Callable[[], T]) -> T | None:
-        return patiently(call, self._ending)
 
     def _open(self, name: str) -> Run | None:
         return self._patiently(lambda: self._grounds.farm.run(name))

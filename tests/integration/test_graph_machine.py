@@ -13,7 +13,6 @@ from typing import Any
 import invariants
 import lines
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,8 +20,8 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
+from machines import run_machine
 from model import FAR, Job, Model, each_has, needs_of
 from servers import Server
 
@@ -938,32 +937,14 @@ class Engine(RuleBasedStateMachine):
                     assert group in rung, f"{worker} could have {job}, and nobody was woken"
 
 
-QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-
-
-def _run(server: Server, examples: int, steps: int, *, random: bool) -> None:
-    machine = type("Machine", (Engine,), {"server": server})
-    try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=not random,
-                suppress_health_check=QUIET, print_blob=True,
-            ),
-        )  # fmt: skip
-    finally:
-        with server.client() as client:
-            client.flushall()
-
-
 def test_the_engine_does_what_the_model_says(server: Server) -> None:
-    _run(server, 60, 40, random=False)
+    run_machine(Engine, server, 60, 40, random=False)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_the_engine_does_what_the_model_says_for_long(server: Server) -> None:
-    _run(server, 3000, 60, random=True)
+    run_machine(Engine, server, 3000, 60, random=True)
 
 
 def test_fences_are_texts_in_order() -> None:

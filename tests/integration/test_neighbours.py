@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import invariants
 import pytest
 from hands import SLOTS, Hands, entry, job
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from machines import run_machine
 from servers import Server
 from waiting import until
 
@@ -93,10 +92,12 @@ def check(*spaces: Space) -> None:
         invariants.check(graph, *others)
 
 
-@contextmanager
-def two(server: Server, lease: float) -> Iterator[tuple[Space, Space]]:
+@pytest.fixture
+def spaces(server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[Space, Space]]:
+    """Two workspaces; the parameter is how long leases last, in seconds."""
     with server.client() as client:
         client.flushall()
+        lease = getattr(request, "param", 30)
         found = Space(server, HERE, lease=lease), Space(server, THERE, lease=lease)
         found[0].broker.declare({"t.gpu": 2})
         yield found
@@ -104,12 +105,6 @@ def two(server: Server, lease: float) -> Iterator[tuple[Space, Space]]:
         for space in found:
             space.close()
         client.flushall()
-
-
-@pytest.fixture
-def spaces(server: Server) -> Iterator[tuple[Space, Space]]:
-    with two(server, 30) as found:
-        yield found
 
 
 def test_a_token_is_counted_over_all_workspaces(spaces: tuple[Space, Space]) -> None:
@@ -272,15 +267,9 @@ def test_what_a_workspace_held_before_it_began_anew_is_free(spaces: tuple[Space,
     assert here.starts() == ["c"]
 
 
-@pytest.fixture
-def hasty(server: Server) -> Iterator[tuple[Space, Space]]:
-    """With short leases."""
-    with two(server, 0.5) as found:
-        yield found
-
-
-def test_a_neighbour_looks_after_those_that_nobody_else_looks_after(hasty: tuple[Space, Space]) -> None:
-    here, there = hasty
+@pytest.mark.parametrize("spaces", [0.5], indirect=True)
+def test_a_neighbour_looks_after_those_that_nobody_else_looks_after(spaces: tuple[Space, Space]) -> None:
+    here, there = spaces
     there.submit(needing("dies", "t.gpu=1"))
     assert there.starts() == ["dies"]
     assert there.broker.acquire("code", "t.gpu=1").fence
@@ -554,26 +543,11 @@ class Neighbours(RuleBasedStateMachine):
                 assert not self.fits(graph, needs, host), f"{farm.namespace}: {name} waits for {needs}"
 
 
-def _run(server: Server, examples: int, steps: int, *, random: bool) -> None:
-    machine = type("Machine", (Neighbours,), {"server": server})
-    try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=not random,
-                suppress_health_check=[HealthCheck.too_slow], print_blob=True,
-            ),
-        )  # fmt: skip
-    finally:
-        with server.client() as client:
-            client.flushall()
-
-
 def test_neighbours_share_what_there_is(server: Server) -> None:
-    _run(server, 25, 40, random=False)
+    run_machine(Neighbours, server, 25, 40, random=False)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_neighbours_share_what_there_is_for_long(server: Server) -> None:
-    _run(server, 2000, 60, random=True)
+    run_machine(Neighbours, server, 2000, 60, random=True)

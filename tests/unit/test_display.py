@@ -126,14 +126,16 @@ def test_a_log_gets_a_line_now_and_then_and_the_first_failure(
 
 
 def test_the_live_display_draws_bar_counts_and_jobs():
-    console = Console(file=io.StringIO(), width=100, height=20, force_terminal=True, color_system=None)
+    console = Console(
+        file=(screen := io.StringIO()), width=100, height=20, force_terminal=True, color_system=None
+    )
     voice = Voice()
     live = Live("digits", voice, console)
     live.show(view(DONE=2, RUNNING=2, ERROR=1), RUNNING)
     voice.say("said above")
     live.close()
     live.close()
-    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    drawn = screen.getvalue()
     for text in (
         "digits",
         "3/5",
@@ -150,31 +152,37 @@ def test_the_live_display_draws_bar_counts_and_jobs():
 
 
 def test_what_is_said_above_the_live_display_is_written_as_it_is():
-    console = Console(file=io.StringIO(), width=40, height=20, force_terminal=True, color_system=None)
+    console = Console(
+        file=(screen := io.StringIO()), width=40, height=20, force_terminal=True, color_system=None
+    )
     voice = Voice()
     live = Live("digits", voice, console)
     live.show(view(RUNNING=2), RUNNING)
     told = "jobs that a person holds are waited for; to let them go:\n    xpm release -e 'all [lr] of [/tmp]' -w /a/long/way/to/the/runs"
     voice.say(told)
     live.close()
-    assert told in console.file.getvalue()  # type: ignore[attr-defined]
+    assert told in screen.getvalue()
 
 
 def test_what_others_write_while_the_live_display_is_closed_stays_on_the_screen():
-    console = Console(file=io.StringIO(), width=60, height=20, force_terminal=True, color_system=None)
+    console = Console(
+        file=(screen := io.StringIO()), width=60, height=20, force_terminal=True, color_system=None
+    )
     live = Live("digits", Voice(), console)
     live.show(view(RUNNING=2), RUNNING)
     live.close()
     console.file.write("by a callback\n")
     live.show(view(RUNNING=1, DONE=1), RUNNING[:1])
     live.close()
-    before_the_next, again, _ = console.file.getvalue().partition("by a callback\n")[2].partition("digits")  # type: ignore[attr-defined]
+    before_the_next, again, _ = screen.getvalue().partition("by a callback\n")[2].partition("digits")
     assert again and "\x1b[1A" not in before_the_next, "a step upwards would erase it"
 
 
 def test_the_live_display_fits_the_screen():
-    console = Console(file=io.StringIO(), width=60, height=8, force_terminal=True, color_system=None)
+    console = Console(
+        file=(screen := io.StringIO()), width=60, height=8, force_terminal=True, color_system=None
+    )
     live = Live("digits", Voice(), console)
     live.show(view(RUNNING=40), RUNNING * 20)
     live.close()
-    assert "and 37 more" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "and 37 more" in screen.getvalue()
