@@ -369,7 +369,7 @@ def test_copy() -> None:
     copied.names["a"].append(4)
     assert (made.lr, made.model.layers, made.names) == (0.1, 2, {"a": [1]})
     assert (copied.lr, copied.model.layers, copied.names) == (0.5, 4, {"a": [1, 4]})
-    assert dict(copied.tags) == {"lr": 0.1}
+    assert dict(copied.tags) == {"lr": 0.5}
     with Recorder():
         assert copied.submit() is copied
 

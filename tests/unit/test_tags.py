@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,32 @@ def test_a_tag_is_the_stored_value() -> None:
     made.lr = tag(0.5)
     assert made.tag("seed", 3) is made
     assert (made.tags["lr"], made.tags["seed"]) == (0.5, 3)
+
+
+def test_a_parameter_under_study_stays_so_with_another_value() -> None:
+    task = Train.C(lr=tag(0.1)).tag("run", "a")
+    assert dict(task.copy(lr=5).tags) == {"lr": 5.0, "run": "a"}
+    again = task.copy()
+    again.lr = 7.0
+    assert dict(again.tags) == {"lr": 7.0, "run": "a"}
+    assert dict(task.tags) == {"lr": 0.1, "run": "a"}
+    del again.lr
+    assert dict(again.tags) == {"run": "a"}
+    again.lr = 0.2
+    assert dict(again.tags) == {"run": "a"}
+
+
+def test_a_tag_of_one_s_own_does_not_follow_the_parameter_of_its_name() -> None:
+    task = Train.C(lr=tag(0.1))
+    task.tag("lr", "low")
+    assert dict(task.copy(lr=5).tags) == {"lr": "low"}
+
+
+def test_tags_survive_pickling() -> None:
+    task = pickle.loads(pickle.dumps(Train.C(lr=tag(0.1), model=Model.C(layers=tag(3)))))
+    assert dict(task.tags) == {"lr": 0.1, "layers": 3}
+    task.lr = 0.2
+    assert task.tags["lr"] == 0.2
 
 
 def test_tags_are_not_in_the_identifier() -> None:

@@ -37,7 +37,8 @@ class _Copies:
                 copy.__dict__[name] = self(value)
         info = info_of(config)
         if info is not None and info.tags:
-            own_info(copy).tags = dict(info.tags)
+            hidden = own_info(copy)
+            hidden.tags, hidden.studied = dict(info.tags), info.studied
         return copy
 
 

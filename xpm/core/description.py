@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 from xpm.core.copying import copy_of
 from xpm.core.fields import Role
-from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of
+from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of, own_info
 from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.schema import SCHEMA, Schema, schema_of
-from xpm.core.tags import Tagged, note_tag
+from xpm.core.tags import Tagged, follow_tag, note_tag
 from xpm.errors import ConfigError, SealedError
+from xpm.types import Scalar
 
 _MAKER = "__xpm_maker__"
 
@@ -37,13 +38,16 @@ class _Behaviour(Description):
         tagged = type(value) is Tagged
         self.__dict__[name] = stored = schema.admit(name, value.value if tagged else value)
         if tagged:
-            note_tag(self, name, stored)
+            note_tag(self, name, stored, studied=True)
+        else:
+            follow_tag(self, name, stored)
 
     def __delattr__(self, name: str) -> None:
         schema = _open(self, name)
         if name not in schema.fields or schema.fields[name].role is Role.CONSTANT:
             raise ConfigError(f"{schema.label}.{name}: can't be deleted")
         self.__dict__.pop(name, None)
+        follow_tag(self, name)
 
     def __getattr__(self, name: str) -> Any:
         schema = schema_of(type(self))
@@ -67,7 +71,8 @@ class _Behaviour(Description):
         if info is not None and info.producer is not None:
             raise ConfigError(f"{schema_of(type(self)).label}: what a task gives out can't be pickled")
         values = {name: value for name, value in self.__dict__.items() if name != HIDDEN}
-        return (_restored, (schema_of(type(self)).cls, values))
+        tags = () if info is None or info.tags is None else (info.tags, info.studied)
+        return (_restored, (schema_of(type(self)).cls, values, *tags))
 
 
 def _open(config: Any, name: str) -> Schema:
@@ -79,9 +84,17 @@ def _open(config: Any, name: str) -> Schema:
     return schema
 
 
-def _restored(cls: type[Any], values: dict[str, Any]) -> Any:
+def _restored(
+    cls: type[Any],
+    values: dict[str, Any],
+    tags: dict[str, Scalar] | None = None,
+    studied: frozenset[str] = frozenset(),
+) -> Any:
     config = allocate(described_class(cls))
     config.__dict__.update(values)
+    if tags:
+        info = own_info(config)
+        info.tags, info.studied = tags, studied
     return config
 
 
@@ -171,7 +184,7 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
                 stored[name] = factory()
         if tagged:
             for name in tagged:
-                note_tag(config, name, stored[name])
+                note_tag(config, name, stored[name], studied=True)
         return config
 
     return make

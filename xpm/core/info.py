@@ -61,6 +61,8 @@ class Info:
     """The identifier's 32 bytes; only of a sealed description."""
     tags: dict[str, Scalar] | None = None
     """Its own tags."""
+    studied: frozenset[str] = frozenset()
+    """Those of them that follow the parameter of their name."""
     total: dict[str, Scalar] | None = None
     """All its tags, those of its parameters included; only of a sealed description."""
     ref: JobRef | None = None

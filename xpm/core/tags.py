@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 from xpm.core.canonical import PLAIN
+from xpm.core.fields import UNSET
 from xpm.core.info import HIDDEN, Description, info_of, own_info
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SealedError
@@ -31,7 +32,8 @@ class Tagged:
 def tag(value: T) -> T:
     """Marks `value` as under study: `Train.C(lr=tag(0.1))` gives the job the tag `lr=0.1`.
 
-    What comes back stands for `value` in `.C(...)` and in setting an attribute, nowhere else.
+    What comes back stands for `value` in `.C(...)` and in setting an attribute, nowhere else. The parameter stays under
+    study: given another value, or copied with one, its tag says that.
     """
     return cast("T", Tagged(value))
 
@@ -53,8 +55,14 @@ def plain_tag(place: str, value: Any) -> Scalar:
     )
 
 
-def note_tag(config: Any, name: str, value: Any) -> None:
+def note_tag(config: Any, name: str, value: Any, *, studied: bool = False) -> None:
     """Gives the description `config` the tag `name`.
+
+    Args:
+        config: the description.
+        name: of the tag.
+        value: what it shows.
+        studied: it is that of the parameter `name`, and follows its value from now on.
 
     Raises:
         SealedError: it was submitted, with the tags that it had.
@@ -67,6 +75,20 @@ def note_tag(config: Any, name: str, value: Any) -> None:
     if info.tags is None:
         info.tags = {}
     info.tags[name] = plain_tag(f"{label}.{name}", value)
+    if studied != (name in info.studied):
+        info.studied = info.studied ^ {name}
+
+
+def follow_tag(config: Any, name: str, value: Any = UNSET) -> None:
+    """Has the tag that `tag` gave the parameter `name` say its new value; it goes with what can be no tag, or nothing."""
+    info = info_of(config)
+    if info is None or info.tags is None or name not in info.studied:
+        return
+    try:
+        info.tags[name] = plain_tag(name, value)
+    except ConfigError:
+        del info.tags[name]
+        info.studied = info.studied - {name}
 
 
 def tags_of(config: Any) -> dict[str, Scalar]:
