@@ -62,6 +62,12 @@ class Value(Config):
     ]
 
 
+class Sets(Config):
+    __xpmid__ = "golden.Sets"
+
+    x: Param[set[Level | Real | tuple[Real, int]] | frozenset[Real]]
+
+
 class Real(Config):
     __xpmid__ = "golden.Real"
 
@@ -184,6 +190,10 @@ def cases() -> Iterator[tuple[str, Any]]:
         yield name, Value.C(x=value)
     yield "float from int", Real.C(x=1)
     yield "float minus zero", Real.C(x=-0.0)
+    yield "set of configs", Sets.C(x={Real.C(x=1), Real.C(x=2)})
+    yield "set of equal configs", Sets.C(x={Real.C(x=2), Real.C(x=1), Real.C(x=2.0)})
+    yield "set of tuples of configs", Sets.C(x={(Real.C(x=1), 1), (Real.C(x=1), 1), (Real.C(x=1), 2)})
+    yield "frozenset of configs", Sets.C(x=frozenset({Real.C(x=1), Real.C(x=1)}))
     yield "literal text", Choice.C(x="a")
     yield "literal int", Choice.C(x=1)
     yield "function", Calling.C(x=called)

@@ -30,6 +30,7 @@ EQUAL = [
     {"enum", "enum alias"},
     {"float from int"},
     {"rules", "rules, default given", "rules, meta changed"},
+    {"set of configs", "set of equal configs"},
 ]
 """The golden cases that are the same experiment."""
 
@@ -45,6 +46,20 @@ class Many(Config):
 
     a: Param[dict[str, int]] = field(default_factory=dict)
     b: Param[set[str]] = field(default_factory=set)
+
+
+class Bag(Config):
+    __xpmid__ = "Bag"
+
+    x: Param[list[set[Many]]]
+    y: Param[frozenset[tuple[Many, int]]]
+
+
+class Bags(Config):
+    __xpmid__ = "Bags"
+
+    bag: Param[Bag]
+    holder: Param[Holder]
 
 
 class Pair(Config):
@@ -158,6 +173,23 @@ def test_order_of_dicts_and_sets_is_nothing() -> None:
     one = Many.C(a={"x": 1, "y": 2}, b={"p", "q", "r"})
     two = Many.C(b={"r", "q", "p"}, a={"y": 2, "x": 1})
     assert identifier(one) == identifier(two)
+
+
+def test_of_equal_descriptions_in_a_set_one_is_left() -> None:
+    bag = Bag.C(x=[{Many.C(b={"a"}), Many.C(b={"a"}), Many.C()}], y=frozenset({(Many.C(), 1), (Many.C(), 1)}))
+    before = identifier(bag)
+    assert before == identifier(Bag.C(x=[{Many.C(b={"a"}), Many.C()}], y=frozenset({(Many.C(), 1)})))
+    bag.seal()
+    assert ([len(each) for each in bag.x], len(bag.y)) == ([2], 1)
+    live = bag.instance()
+    assert ([len(each) for each in live.x], len(live.y)) == ([2], 1)
+
+
+def test_a_sealing_that_fails_leaves_the_sets_as_they_were() -> None:
+    bag = Bag.C(x=[{Many.C(), Many.C()}], y=frozenset())
+    with pytest.raises(ConfigError, match=r"Bags.holder.x: is missing"):
+        Bags.C(bag=bag, holder=Holder.C()).seal()
+    assert [len(each) for each in bag.x] == [2]
 
 
 def test_sharing_is_nothing() -> None:

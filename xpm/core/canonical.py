@@ -85,7 +85,9 @@ def _tuple(value: tuple[Any, ...], digest: Digest) -> list[Any]:
 
 
 def _set(value: set[Any], digest: Digest) -> list[Any]:
-    return [SET, *sorted((canonical(each, digest) for each in value), key=pack_bin)]
+    # Descriptions are in a set by what they are to Python, one each; equal ones count once.
+    forms = {pack_bin(form): form for form in (canonical(each, digest) for each in value)}
+    return [SET, *(forms[packed] for packed in sorted(forms))]
 
 
 def _dict(value: dict[Any, Any], digest: Digest) -> list[Any]:

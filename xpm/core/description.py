@@ -26,6 +26,10 @@ _MAKER = "__xpm_maker__"
 class _Behaviour(Description):
     """The methods of all descriptions; goes before the author's class in the generated one."""
 
+    # An author's `__eq__` is about live objects; a description is what it is, also in a set.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __init_subclass__(cls) -> None:
         # Deliberately not passed on: the author's own hooks must not meet the generated class.
         pass

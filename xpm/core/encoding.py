@@ -12,17 +12,17 @@ The row of a config that a job gave out ends with a mark more: `[PRODUCED, place
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
-from xpm.core.canonical import PLAIN
+from xpm.core.canonical import PLAIN, canonical
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
-from xpm.core.identifier import identifier
+from xpm.core.identifier import digest
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, info_of
-from xpm.core.pack import pack_raw
+from xpm.core.pack import pack_bin, pack_raw
 from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, function_info, type_info
 from xpm.errors import SubmissionError
@@ -173,11 +173,9 @@ _SEQUENCES: dict[type, int] = {FrozenList: LIST, tuple: TUPLE, FrozenSet: SET, f
 _SETS = (FrozenSet, frozenset)
 
 
-def _in_order(elements: Collection[Any]) -> Iterable[Any]:
-    """A set's elements, its descriptions in the order of their identifiers: else each process would have its own."""
-    if not any(isinstance(each, Description) for each in elements):
-        return elements
-    return sorted(elements, key=lambda each: identifier(each) if isinstance(each, Description) else "")
+def _in_order(elements: Collection[Any]) -> list[Any]:
+    """A set's elements in the order of their canonical forms: Python's own differs from process to process."""
+    return sorted(elements, key=lambda each: pack_bin(canonical(each, digest)))
 
 
 def _ref(task: Any) -> JobRef:

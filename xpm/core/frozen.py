@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from xpm.errors import SealedError
@@ -52,6 +52,18 @@ def freeze(value: Any) -> Any:
     """`value` with all its lists, dicts and sets frozen."""
     make = _FREEZE.get(value.__class__)
     return value if make is None else make(value)
+
+
+def united(value: Any, same: Callable[[Any], object]) -> Any:
+    """The frozen `value` with one element left in its sets of those that `same` gives one answer for."""
+    make: Callable[[Iterable[Any]], Any] = value.__class__
+    if make is FrozenSet or make is frozenset:
+        return make({same(each): each for each in (united(each, same) for each in value)}.values())
+    if make is FrozenList or make is tuple:
+        return make(united(each, same) for each in value)
+    if make is FrozenDict:
+        return FrozenDict((key, united(each, same)) for key, each in value.items())
+    return value
 
 
 def thaw(value: Any, leaf: Callable[[Any], Any]) -> Any:

@@ -10,15 +10,16 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
 
-from xpm.core.canonical import PLAIN
+from xpm.core.canonical import PLAIN, canonical
 from xpm.core.cycles import Step, way_back
 from xpm.core.fields import Role
-from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze
-from xpm.core.identifier import identifier
+from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze, united
+from xpm.core.identifier import digest, identifier
 from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, own_info
 from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
 from xpm.core.naming import last_name
+from xpm.core.pack import pack_bin
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
 
@@ -83,7 +84,7 @@ _Place = tuple["_Place | None", object, bool]
 class Sealing:
     """The sealing of one description and of all that is below it."""
 
-    __slots__ = ("changed", "folder", "homed", "label", "open", "paths", "producers", "task")
+    __slots__ = ("alike", "changed", "folder", "homed", "label", "open", "paths", "producers", "task")
 
     def __init__(self, config: Any, owner: Any = None, folder: str = "") -> None:
         """Seals `config`; its paths lie in `folder` of the job of `owner`, by default of its own job."""
@@ -99,6 +100,8 @@ class Sealing:
         """Paths in jobs' directories: where, which, and whether the parameter is a `Meta`."""
         self.changed: list[tuple[Any, Info, dict[str, Any]]] = []
         self.homed: list[Info] = []
+        self.alike: set[int] = set()
+        """Those in `open` whose parameter that is looked at has a set in it that may have equal elements."""
         done = False
         try:
             self._config(config, None)
@@ -142,6 +145,9 @@ class Sealing:
                 before[name] = value
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
+            if id(config) in self.alike:
+                values[name] = united(value, lambda each: pack_bin(canonical(each, digest)))
+                self.alike.discard(id(config))
         del self.open[id(config)]
         if info.producer is not None:
             self.producers.pop()
@@ -173,6 +179,8 @@ class Sealing:
         for key, each in _elements(value):
             if type(each) not in PLAIN:
                 generates |= self._value(each, (place, key, False))
+                if isinstance(value, (FrozenSet, frozenset)):
+                    self.alike.add(next(reversed(self.open)))
         return generates
 
     def _not_submitted(self, task: Any, place: _Place) -> str:
