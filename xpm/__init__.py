@@ -14,7 +14,10 @@ if sys.platform == "win32":
 
 if TYPE_CHECKING:
     from xpm.core.config import Config, Task
+    from xpm.core.counting import setmeta
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+    from xpm.core.identifier import identifier
+    from xpm.core.instances import InstanceConfig
     from xpm.core.outputs import Dependent
     from xpm.core.resumable import ResumableTask
     from xpm.core.retries import Retries
@@ -63,6 +66,7 @@ __all__ = [
     "ExperimentCancelled",
     "ExperimentFailed",
     "GracefulTimeout",
+    "InstanceConfig",
     "JobCancelled",
     "JobError",
     "JobFailed",
@@ -90,8 +94,10 @@ __all__ = [
     "acquire",
     "experiment",
     "field",
+    "identifier",
     "lock",
     "progress",
+    "setmeta",
     "tag",
     "token",
 ]
@@ -109,9 +115,12 @@ _HOMES = {
     "acquire": "xpm.experiment.tokens",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
+    "identifier": "xpm.core.identifier",
+    "InstanceConfig": "xpm.core.instances",
     "lock": "xpm.experiment.tokens",
     "State": "xpm.core.state",
     "progress": "xpm.core.session",
+    "setmeta": "xpm.core.counting",
     "tag": "xpm.core.tags",
     "token": "xpm.experiment.tokens",
 }

@@ -18,7 +18,9 @@ from typing import Any, Literal
 from sessions import Recorder
 
 from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field
+from xpm.core.counting import setmeta
 from xpm.core.identifier import identifier
+from xpm.core.instances import InstanceConfig
 
 
 class Kind(Enum):
@@ -110,6 +112,34 @@ class Inherited(Rules):
     beta: Param[str] = "b"
 
 
+class Part(InstanceConfig):
+    __xpmid__ = "golden.Part"
+
+    x: Param[int]
+
+
+class Between(Config):
+    __xpmid__ = "golden.Between"
+
+    part: Param[Part]
+
+
+class Parts(Config):
+    __xpmid__ = "golden.Parts"
+
+    one: Param[Part | Between]
+    two: Param[Part | Between]
+    more: Param[list[Part]] = field(default_factory=list)
+
+
+class Counted(Config):
+    __xpmid__ = "golden.Counted"
+
+    a: Param[Real | None] = None
+    b: Param[list[Real] | dict[str, Real] | tuple[Real, ...]] = field(default_factory=list)
+    c: Meta[Real | None] = None
+
+
 class Source(Task):
     __xpmid__ = "golden.Source"
 
@@ -194,6 +224,27 @@ def cases() -> Iterator[tuple[str, Any]]:
     yield "set of equal configs", Sets.C(x={Real.C(x=2), Real.C(x=1), Real.C(x=2.0)})
     yield "set of tuples of configs", Sets.C(x={(Real.C(x=1), 1), (Real.C(x=1), 1), (Real.C(x=1), 2)})
     yield "frozenset of configs", Sets.C(x=frozenset({Real.C(x=1), Real.C(x=1)}))
+    part, other, third = Part.C(x=1), Part.C(x=1), Part.C(x=2)
+    yield "instances, one", Parts.C(one=part, two=part)
+    yield "instances, two", Parts.C(one=part, two=other)
+    yield "instances, two again", Parts.C(one=other, two=part)
+    yield "instances, unlike", Parts.C(one=part, two=third)
+    yield "instances, one below", Parts.C(one=part, two=Between.C(part=part))
+    yield "instances, two below", Parts.C(one=part, two=Between.C(part=other))
+    yield "instances, shared above", Parts.C(one=(between := Between.C(part=part)), two=between)
+    yield "instances, shared below", Parts.C(one=Between.C(part=part), two=Between.C(part=part))
+    yield "instances, in a list", Parts.C(one=part, two=third, more=[part, other, third, other])
+    plain, left, put = Real.C(x=1), setmeta(Real.C(x=1), True), setmeta(Real.C(x=1), False)
+    yield "counted", Counted.C(a=plain)
+    yield "counted, set to", Counted.C(a=put)
+    yield "counted, meta", Counted.C(a=plain, c=plain)
+    yield "counted, meta set to", Counted.C(a=plain, c=put)
+    yield "not counted", Counted.C(a=left)
+    yield "not counted, in a list", Counted.C(a=plain, b=[left])
+    yield "not counted, in a list of two", Counted.C(a=plain, b=[left, plain])
+    yield "counted, in a list", Counted.C(a=plain, b=[plain])
+    yield "not counted, in a dict", Counted.C(a=plain, b={"x": left})
+    yield "not counted, in a tuple", Counted.C(a=plain, b=(left,))
     yield "literal text", Choice.C(x="a")
     yield "literal int", Choice.C(x=1)
     yield "function", Calling.C(x=called)

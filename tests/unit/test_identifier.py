@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from sessions import Recorder
 
 from xpm.core.canonical import Mark
-from xpm.core.config import Config, Param, Task, field
+from xpm.core.config import Config, Meta, Param, Task, field
+from xpm.core.counting import setmeta
 from xpm.core.identifier import digest, identifier
-from xpm.errors import ConfigError
+from xpm.core.instances import InstanceConfig
+from xpm.errors import ConfigError, SealedError
 
 GOLDEN = Path(__file__).with_name("golden_identifiers.json")
 ROOT = Path(__file__).parents[2]
@@ -31,6 +34,10 @@ EQUAL = [
     {"float from int"},
     {"rules", "rules, default given", "rules, meta changed"},
     {"set of configs", "set of equal configs"},
+    {"instances, two", "instances, two again"},
+    {"instances, shared above", "instances, shared below"},
+    {"counted", "counted, set to", "counted, meta", "not counted, in a list"},
+    {"counted, in a list", "not counted, in a list of two"},
 ]
 """The golden cases that are the same experiment."""
 
@@ -190,6 +197,107 @@ def test_a_sealing_that_fails_leaves_the_sets_as_they_were() -> None:
     with pytest.raises(ConfigError, match=r"Bags.holder.x: is missing"):
         Bags.C(bag=bag, holder=Holder.C()).seal()
     assert [len(each) for each in bag.x] == [2]
+
+
+class Part(InstanceConfig):
+    __xpmid__ = "Part"
+
+    x: Param[int] = 1
+
+
+class Plain(Config):
+    __xpmid__ = "Part"
+
+    x: Param[int] = 1
+
+
+class Two(Config):
+    __xpmid__ = "Two"
+
+    one: Param[Part | Plain]
+    rest: Param[list[Part | Plain]] = field(default_factory=list)
+    loose: Meta[Part | None] = None
+
+
+class Use(Task):
+    __xpmid__ = "Use"
+
+    one: Param[Part]
+    two: Param[Two | Part]
+    after: Param[Work | None] = None
+
+    def execute(self) -> None: ...
+
+
+def test_one_instance_counts_like_a_config() -> None:
+    part, plain = Part.C(), Plain.C()
+    assert identifier(Two.C(one=part, rest=[part, part])) == identifier(Two.C(one=plain, rest=[plain] * 2))
+    assert identifier(Two.C(one=part, rest=[Part.C()])) != identifier(Two.C(one=plain, rest=[plain]))
+
+
+def test_which_of_two_instances_is_which_is_nothing() -> None:
+    one, two = Part.C(), Part.C()
+    first, second = Two.C(one=one, rest=[two, one]), Two.C(one=two, rest=[one, two])
+    other = Two.C(one=one, rest=[one, two])
+    assert identifier(first) == identifier(second) == identifier(first.copy()) != identifier(other)
+    assert identifier(first.seal()) == identifier(second)
+    assert digest(first) == digest(other)
+
+
+def test_instances_that_do_not_count_are_not_told_apart() -> None:
+    one, two = Part.C(), Part.C()
+    assert identifier(Two.C(one=one, loose=one)) == identifier(Two.C(one=one, loose=two))
+    left = setmeta(Part.C(), True)
+    assert identifier(Two.C(one=one, rest=[one, left])) == identifier(Two.C(one=one, rest=[one]))
+
+
+def test_a_task_with_instances_keeps_its_identifier_in_what_depends_on_it() -> None:
+    one, two = Part.C(), Part.C()
+    with Recorder() as session:
+        shared = Use.C(one=one, two=Two.C(one=one)).submit()
+        first = session.last
+        apart = Use.C(one=one, two=Two.C(one=two)).submit()
+    assert first.id == identifier(shared) == digest(shared).hex()
+    assert identifier(apart) == session.last.id != first.id
+
+
+def test_a_set_does_not_tell_equal_instances_apart() -> None:
+    class Held(Config):
+        __xpmid__ = "Held"
+
+        parts: Param[list[set[Part]]]
+
+    assert len(Held.C(parts=[{Part.C(), Part.C(x=2)}]).seal().parts[0]) == 2
+    with pytest.raises(
+        ConfigError, match=r"Held.parts: a set can't tell two equal descriptions of Part apart"
+    ):
+        Held.C(parts=[{Part.C(), Part.C()}]).seal()
+
+
+def test_too_many_places_of_instances() -> None:
+    class Doubled(Config):
+        __xpmid__ = "Doubled"
+
+        left: Param[Doubled | Part]
+        right: Param[Doubled | Part]
+
+    made: Any = Part.C()
+    for _ in range(14):
+        made = Doubled.C(left=made, right=made)
+    with pytest.raises(ConfigError, match=r"more than 10,000 places of InstanceConfig"):
+        identifier(made)
+
+
+def test_what_setmeta_refuses() -> None:
+    with pytest.raises(ConfigError, match=r"setmeta: expected a description, got int"):
+        setmeta(3, True)
+    part = Part.C().seal()
+    with pytest.raises(SealedError, match=r"setmeta: the Part is sealed"):
+        setmeta(part, True)
+    again = setmeta(part.copy(), True)
+    assert identifier(
+        Two.C(one=Part.C(), rest=[again.copy(), pickle.loads(pickle.dumps(again))])
+    ) == identifier(Two.C(one=Part.C()))
 
 
 def test_sharing_is_nothing() -> None:

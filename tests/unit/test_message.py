@@ -11,7 +11,10 @@ import pytest
 from sessions import Recorder
 
 from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field, reference
+from xpm.core.counting import setmeta
+from xpm.core.identifier import identifier
 from xpm.core.info import own_info
+from xpm.core.instances import InstanceConfig
 from xpm.core.live import bind
 from xpm.core.message import JobRef, TypeInfo, build, describe, later, parameters, references, type_keys
 from xpm.core.outputs import Output, describe_output, places
@@ -102,12 +105,26 @@ class Maybe(Config):
     function: Param[FunctionType | None]
 
 
+class Encoder(InstanceConfig):
+    size: Param[int] = 8
+
+
+class Encode(Task):
+    left: Param[Encoder]
+    right: Param[Encoder]
+    logger: Param[Model | None] = None
+    checked: Meta[Encoder | None] = None
+
+    def execute(self) -> None: ...
+
+
 def called() -> int:
     return 3
 
 
 CLASSES = {
-    cls.__name__: cls for cls in (Kind, Model, Source, Everything, Given, Produce, Consume, Call, called)
+    cls.__name__: cls
+    for cls in (Kind, Model, Source, Everything, Given, Produce, Consume, Call, Encoder, Encode, called)
 }
 
 
@@ -335,6 +352,25 @@ def test_the_description_of_a_payload_is_the_submitted_one():
     assert again.weights == session.root / prepared.id / "sub/w.npz"
     own_info(again).digest = None  # it is computed from the values now
     assert prepare(again) == prepared
+
+
+def test_what_is_told_apart_or_set_not_to_count_is_so_after_a_journey():
+    left, right = Encoder.C(), Encoder.C()
+    with Recorder() as session:
+        Encode.C(
+            left=left, right=right, logger=setmeta(Model.C(), True), checked=setmeta(Encoder.C(), False)
+        ).submit()
+    prepared = session.last
+    live = build(prepared.payload, prepared.types, find_class, lambda ref: ref, lambda ref: "/j")
+    assert live.left is not live.right
+    ref = JobRef(prepared.id, prepared.task)
+    again = describe(prepared.payload, prepared.types, find_class, lambda ref: ref, ref)
+    assert identifier(again.copy()) == prepared.id
+    copy = again.copy()
+    copy.right = copy.left
+    assert identifier(copy) != prepared.id
+    assert identifier(again.copy(logger=None)) != prepared.id
+    assert parameters(prepared.payload, prepared.types)["left"] == {"$type": f"{__name__}.Encoder", "size": 8}
 
 
 def test_a_config_that_a_running_job_gave_out_is_no_dependency():

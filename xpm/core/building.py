@@ -99,7 +99,7 @@ class _Descriptions(_Values):
         config.__dict__.update({name: freeze(value) for name, value in values.items()})
         self.generates = self.generates or bool(schema.generated)  # of it, or of one that may be below it
         hidden.sealed, hidden.generates = True, self.generates
-        hidden.producer, hidden.loose = origin.producer, origin.loose
+        hidden.producer, hidden.loose, hidden.meta = origin.producer, origin.loose, origin.meta
         return config
 
     def job(self, ref: JobRef) -> Any:

@@ -5,14 +5,14 @@ None, bool, int, float and str stand for themselves; all else is a list that beg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, IntEnum
 from pathlib import PurePath
 from typing import Any
 
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
-from xpm.core.info import Description
+from xpm.core.info import Description, left_out
 from xpm.core.naming import class_name
 from xpm.core.pack import pack_bin
 
@@ -44,7 +44,7 @@ class Mark(IntEnum):
 
 
 LIST, TUPLE, SET, DICT, ENUM, PATH = 1, 2, 3, 4, 5, 6
-REFERENCE, CONFIG, OUTPUT, FUNCTION = 7, 8, 11, 18
+REFERENCE, CONFIG, OUTPUT, INSTANCE, FUNCTION = 7, 8, 11, 12, 18
 
 Digest = Callable[[Any], bytes]
 
@@ -77,22 +77,31 @@ def canonical(value: Any, digest: Digest) -> Any:
 
 
 def _list(value: list[Any], digest: Digest) -> list[Any]:
-    return [LIST, *(each if type(each) in PLAIN else canonical(each, digest) for each in value)]
+    return [LIST, *_elements(value, digest)]
 
 
 def _tuple(value: tuple[Any, ...], digest: Digest) -> list[Any]:
-    return [TUPLE, *(canonical(each, digest) for each in value)]
+    return [TUPLE, *_elements(value, digest)]
+
+
+def _elements(value: Iterable[Any], digest: Digest) -> Iterator[Any]:
+    for each in value:
+        if type(each) in PLAIN:
+            yield each
+        elif not left_out(each):
+            yield canonical(each, digest)
 
 
 def _set(value: set[Any], digest: Digest) -> list[Any]:
     # Descriptions are in a set by what they are to Python, one each; equal ones count once.
-    forms = {pack_bin(form): form for form in (canonical(each, digest) for each in value)}
+    forms = {pack_bin(form): form for form in _elements(value, digest)}
     return [SET, *(forms[packed] for packed in sorted(forms))]
 
 
 def _dict(value: dict[Any, Any], digest: Digest) -> list[Any]:
     pairs = sorted(
-        ((canonical(key, digest), each) for key, each in value.items()), key=lambda pair: pack_bin(pair[0])
+        ((canonical(key, digest), each) for key, each in value.items() if not left_out(each)),
+        key=lambda pair: pack_bin(pair[0]),
     )
     return [DICT, *(part for key, each in pairs for part in (key, canonical(each, digest)))]
 

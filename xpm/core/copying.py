@@ -36,9 +36,9 @@ class _Copies:
             if name != HIDDEN:
                 copy.__dict__[name] = self(value)
         info = info_of(config)
-        if info is not None and info.tags:
+        if info is not None and (info.tags or info.meta is not None):
             hidden = own_info(copy)
-            hidden.tags, hidden.studied = dict(info.tags), info.studied
+            hidden.tags, hidden.studied, hidden.meta = dict(info.tags or {}), info.studied, info.meta
         return copy
 
 
@@ -62,6 +62,6 @@ def _copy_of_output(config: Any, given: Info) -> Any:
         if name != HIDDEN:
             copy.__dict__[name] = thaw(value, lambda part: part)
     info = own_info(copy)
-    info.producer, info.loose, info.home = given.producer, given.loose, given.home
+    info.producer, info.loose, info.home, info.meta = given.producer, given.loose, given.home, given.meta
     info.tags = dict(given.total or given.tags or {})
     return copy

@@ -16,6 +16,7 @@ from xpm.core.encoding import (
     JOB_PATH,
     LIST,
     LOOSE_PATH,
+    META,
     PATH,
     PAYLOAD_VERSION,
     PRODUCED,
@@ -86,6 +87,8 @@ class Origin(NamedTuple):
     """The job that gave it out."""
     loose: bool = False
     """That job isn't waited for."""
+    meta: bool | None = None
+    """Whether it was set to count in identifiers, or not to."""
 
 
 class Maker(Protocol):
@@ -157,12 +160,16 @@ class Reader:
 
     def _origin(self, forms: list[Any], last: bool) -> Origin:
         """Takes what says so off the end of a row."""
-        if not forms or type(forms[-1]) is not list or forms[-1][0] != PRODUCED:
-            return Origin(last)
-        _, *named = forms.pop()
-        if len(named) == 1:
-            return Origin(last, self._ref(*named))
-        return Origin(last, JobRef(JobId(named[1]), named[0]), loose=True)
+        origin = Origin(last)
+        while forms and type(forms[-1]) is list and forms[-1][0] in (PRODUCED, META):
+            mark, *parts = forms.pop()
+            if mark == META:
+                origin = origin._replace(meta=parts[0])
+            elif len(parts) == 1:
+                origin = origin._replace(producer=self._ref(*parts))
+            else:
+                origin = origin._replace(producer=JobRef(JobId(parts[1]), parts[0]), loose=True)
+        return origin
 
     def _values(self, info: TypeInfo, forms: list[Any]) -> dict[str, Any]:
         try:

@@ -18,7 +18,6 @@ from xpm.core.kinds import Mismatch, shown
 from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, follow_tag, note_tag
 from xpm.errors import ConfigError, SealedError
-from xpm.types import Scalar
 
 _MAKER = "__xpm_maker__"
 
@@ -75,8 +74,8 @@ class _Behaviour(Description):
         if info is not None and info.producer is not None:
             raise ConfigError(f"{schema_of(type(self)).label}: what a task gives out can't be pickled")
         values = {name: value for name, value in self.__dict__.items() if name != HIDDEN}
-        tags = () if info is None or info.tags is None else (info.tags, info.studied)
-        return (_restored, (schema_of(type(self)).cls, values, *tags))
+        hidden = {} if info is None else {name: vars(info)[name] for name in _KEPT if name in vars(info)}
+        return (_restored, (schema_of(type(self)).cls, values, hidden))
 
 
 def _open(config: Any, name: str) -> Schema:
@@ -88,17 +87,15 @@ def _open(config: Any, name: str) -> Schema:
     return schema
 
 
-def _restored(
-    cls: type[Any],
-    values: dict[str, Any],
-    tags: dict[str, Scalar] | None = None,
-    studied: frozenset[str] = frozenset(),
-) -> Any:
+_KEPT = ("tags", "studied", "meta")
+"""What of the hidden part of a description goes with it to another process."""
+
+
+def _restored(cls: type[Any], values: dict[str, Any], hidden: dict[str, Any]) -> Any:
     config = allocate(described_class(cls))
     config.__dict__.update(values)
-    if tags:
-        info = own_info(config)
-        info.tags, info.studied = tags, studied
+    if hidden:
+        vars(own_info(config)).update(hidden)
     return config
 
 

@@ -7,7 +7,7 @@ to first and the task last. A value is a plain scalar, or a list that begins wit
 field names and no MessagePack `bin` (Redis' cmsgpack reads none).
 
 The row of a config that a job gave out ends with a mark more: `[PRODUCED, place]` for a dependency, or
-`[PRODUCED, task, id]` for a job that isn't waited for.
+`[PRODUCED, task, id]` for a job that isn't waited for; that of one whose place in identifiers was set with `[META, flag]`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_PAYLOAD = 1 << 20
 """The largest payload, in bytes."""
 
 LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG = 1, 2, 3, 4, 5, 6, 7, 8
-JOB, GENERATED, JOB_PATH, FUNCTION, PRODUCED, LOOSE_PATH = 10, 11, 12, 13, 14, 15
+JOB, GENERATED, JOB_PATH, FUNCTION, PRODUCED, LOOSE_PATH, META = 10, 11, 12, 13, 14, 15, 16
 
 
 def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
@@ -131,6 +131,8 @@ class _Encoder:
             row.append([PRODUCED, info.producer.task, info.producer.id])
         elif info.producer is not None:
             row.append([PRODUCED, self.job(info.producer)])
+        if info.meta is not None:
+            row.append([META, info.meta])
         place = self.places[id(config)] = len(self.rows)
         self.rows.append(row)
         return place

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
-from xpm.core.canonical import CONFIG, OUTPUT, PLAIN, REFERENCE, VERSION, Digest, canonical
-from xpm.core.info import HIDDEN, Description, Info, JobRef, info_of
+from xpm.core.canonical import CONFIG, INSTANCE, OUTPUT, PLAIN, REFERENCE, VERSION, Digest, canonical
+from xpm.core.fields import Role
+from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin
 from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError
@@ -19,11 +21,14 @@ def identifier(config: Any) -> JobId:
     Raises:
         ConfigError: a parameter is missing, or `config` contains itself.
     """
-    return JobId(digest(config).hex())
+    found = digest(config)
+    if Instanced.known and not isinstance(config, Submittable):
+        found = _told_apart(config, found, _Digests())
+    return JobId(found.hex())
 
 
 def digest(config: Any) -> bytes:
-    """The 32 bytes of the identifier of `config`; remembered once it is sealed."""
+    """The 32 bytes by which others refer to `config`: a task's identifier; remembered once it is sealed."""
     info = info_of(config)
     if info is None or not info.sealed:
         return _Digests()(config)
@@ -52,6 +57,8 @@ class _Digests:
 
 def _digest(config: Any, info: Info | None, nested: Digest) -> bytes:
     found = _hash(_document(config, nested))
+    if Instanced.known and isinstance(config, Submittable):
+        found = _told_apart(config, found, nested)
     return found if info is None or info.producer is None else produced(found, info.producer)
 
 
@@ -62,9 +69,9 @@ def _document(config: Any, nested: Digest) -> list[Any]:
         pairs[1::2] = schema.identified(config.__dict__)
     except KeyError:
         raise ConfigError(f"{schema.label}.{schema.missing(config.__dict__)[0]}: is missing") from None
-    ignored: list[int] = []
+    dropped: list[int] = []
     if schema.ignorable:
-        ignored = [
+        dropped = [
             place for place, each in schema.ignorable if _is_default(schema, each, pairs[place], nested)
         ]
     for place in schema.rich_places:
@@ -73,11 +80,26 @@ def _document(config: Any, nested: Digest) -> list[Any]:
             info = value.__dict__.get(HIDDEN)
             known = None if info is None else info.digest
             pairs[place] = [REFERENCE, known or nested(value)]
+            if info is not None and info.meta and schema.fields[pairs[place - 1]].role is not Role.CONSTANT:
+                dropped.append(place)
         elif type(value) not in PLAIN:
             pairs[place] = canonical(value, nested)
-    for place in ignored:
+    for place in sorted(set(dropped), reverse=True):
         del pairs[place - 1 : place + 1]
+    if schema.may_count:
+        pairs = _with_counting(config, schema, pairs, nested)
     return [CONFIG, schema.name, pairs]
+
+
+def _with_counting(config: Any, schema: Schema, pairs: list[Any], nested: Digest) -> list[Any]:
+    """`pairs` with the `Meta` parameters whose description was set to count."""
+    found = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    for name in schema.may_count:
+        value = config.__dict__.get(name)
+        info = info_of(value) if isinstance(value, Description) else None
+        if info is not None and info.meta is False:
+            found[name] = [REFERENCE, nested(value)]
+    return [part for name in sorted(found) for part in (name, found[name])]
 
 
 def _is_default(schema: Schema, declared: Declared, value: Any, nested: Digest) -> bool:
@@ -94,3 +116,60 @@ def produced(config: bytes, producer: JobRef) -> bytes:
 
 def _hash(document: list[Any]) -> bytes:
     return sha256(VERSION + pack_bin(document)).digest()
+
+
+MAX_INSTANCES = 10_000
+"""The most places of `InstanceConfig` descriptions in one description."""
+
+
+def _told_apart(config: Any, found: bytes, nested: Digest) -> bytes:
+    """The digest of `config` with the places of its `InstanceConfig` descriptions, from the plain one `found`.
+
+    Each place has the number of its description among the equal ones, in the order of their first places.
+    """
+    peers: dict[bytes, dict[int, int]] = {}
+    numbers: list[int] = []
+    for each in _instances(config, nested):
+        known = peers.setdefault(nested(each), {})
+        numbers.append(known.setdefault(id(each), len(known)))
+    return _hash([INSTANCE, found, *numbers]) if any(numbers) else found
+
+
+def _instances(config: Any, nested: Digest) -> tuple[Any, ...]:
+    """The `InstanceConfig` descriptions below `config`, those of what is shared as often as it is used."""
+    info = info_of(config)
+    if info is not None and info.instances is not None:
+        return info.instances
+    names: list[str] = _document(config, nested)[2][::2]
+    found: list[Any] = []
+    for name in names:
+        found.extend(_instances_in(config.__dict__[name], nested))
+        if len(found) > MAX_INSTANCES:
+            raise ConfigError(
+                f"{config.__xpm_schema__.label}.{name}: more than {MAX_INSTANCES:,} places of InstanceConfig "
+                "descriptions; have fewer configs use them, or derive them from Config"
+            )
+    instances = tuple(found)
+    if info is not None and info.sealed:
+        info.instances = instances
+    return instances
+
+
+def _instances_in(value: Any, nested: Digest) -> Iterator[Any]:
+    """Those in the value of one parameter, in the order of its canonical form."""
+    if isinstance(value, Description):
+        if isinstance(value, Submittable) or left_out(value):
+            return
+        if isinstance(value, Instanced):
+            yield value
+        yield from _instances(value, nested)
+    elif isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value).items()
+        for _, each in sorted(pairs, key=lambda pair: pack_bin(canonical(pair[0], nested))):
+            yield from _instances_in(each, nested)
+    elif isinstance(value, (list, tuple)):
+        for each in cast("list[Any]", value):
+            yield from _instances_in(each, nested)
+    elif isinstance(value, (set, frozenset)):
+        for each in sorted(cast("set[Any]", value), key=lambda each: pack_bin(canonical(each, nested))):
+            yield from _instances_in(each, nested)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import BuiltinMethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from xpm.types import JobId, Scalar
 
@@ -46,6 +46,16 @@ class Resumable(Submittable):
     """Marks those whose directory is kept between attempts."""
 
 
+class Instanced(Described):
+    """Marks the config classes whose equal descriptions are not the same thing."""
+
+    known: ClassVar[bool] = False
+    """Whether there is any: in most processes none is, and then nobody looks for them."""
+
+    def __init_subclass__(cls) -> None:
+        Instanced.known = True
+
+
 class Description:
     """Marks the generated classes whose instances are descriptions, not live objects."""
 
@@ -58,7 +68,9 @@ class Info:
     generates: bool = False
     """Sealed, and it or a config below it has generated paths."""
     digest: bytes | None = None
-    """The identifier's 32 bytes; only of a sealed description."""
+    """The identifier's 32 bytes, as others refer to it; only of a sealed description."""
+    instances: tuple[Any, ...] | None = None
+    """The descriptions below it that are told apart though equal, in the document's order; once it is sealed."""
     tags: dict[str, Scalar] | None = None
     """Its own tags."""
     studied: frozenset[str] = frozenset()
@@ -73,6 +85,8 @@ class Info:
     """The task, and the folder in its job's directory, that its generated paths lie in."""
     producer: JobRef | None = None
     """The job that gave it out."""
+    meta: bool | None = None
+    """Whether it counts in the identifier of what holds it: True, no; False, yes, also for a `Meta`; None, as declared."""
     loose: bool = False
     """Whoever uses it doesn't wait for the end of that job."""
     callbacks: tuple[Callable[[Session], Callable[[], None]], ...] = ()
@@ -103,6 +117,14 @@ def own_info(config: Any) -> Info:
     if info is None:
         info = values[HIDDEN] = Info()
     return info
+
+
+def left_out(value: Any) -> bool:
+    """Whether `value` is a description that was set to count nowhere."""
+    if not isinstance(value, Description):
+        return False
+    info = value.__dict__.get(HIDDEN)
+    return info is not None and info.meta is True
 
 
 def allocator(cls: type[Any]) -> Callable[[type[Any]], Any]:

@@ -133,12 +133,16 @@ class Schema:
         places = {name: 2 * at + 1 for at, name in enumerate(names)}
         self.rich_places = tuple(place for name, place in places.items() if not self.fields[name].kind.plain)
         """The places of values that can be more than a plain scalar."""
-        self.ignorable = tuple(
-            (place, self.fields[name])
-            for name, place in reversed(places.items())
-            if self.fields[name].ignore_default
+        self.may_count = tuple(
+            name
+            for name, each in self.fields.items()
+            if each.role is Role.META and each.generator is None and not each.kind.plain
         )
-        """The places whose value may be left out, the last first, so that they can be deleted in turn."""
+        """The `Meta` parameters whose value may be a description that was set to count."""
+        self.ignorable = tuple(
+            (place, self.fields[name]) for name, place in places.items() if self.fields[name].ignore_default
+        )
+        """The places whose value may be left out."""
 
     def default(self, declared: Declared) -> Any:
         """The value that a description gets when none is given for the parameter `declared`."""

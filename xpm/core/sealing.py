@@ -5,7 +5,7 @@ All or nothing: when something below it is wrong, nothing has been sealed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, cast
@@ -15,7 +15,7 @@ from xpm.core.cycles import Step, way_back
 from xpm.core.fields import Role
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze, united
 from xpm.core.identifier import digest, identifier
-from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, own_info
+from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, own_info
 from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
 from xpm.core.naming import last_name
@@ -53,7 +53,7 @@ def unseal(config: Any, sealing: Sealing | None) -> None:
 
 def _open(info: Info) -> None:
     info.sealed = info.generates = False
-    info.digest = info.total = info.ref = None
+    info.digest = info.total = info.ref = info.instances = None
 
 
 def _flat(config: Any) -> bool:
@@ -146,7 +146,7 @@ class Sealing:
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
             if id(config) in self.alike:
-                values[name] = united(value, lambda each: pack_bin(canonical(each, digest)))
+                values[name] = united(value, self._one_of_each((place, name, True)))
                 self.alike.discard(id(config))
         del self.open[id(config)]
         if info.producer is not None:
@@ -182,6 +182,21 @@ class Sealing:
                 if isinstance(value, (FrozenSet, frozenset)):
                     self.alike.add(next(reversed(self.open)))
         return generates
+
+    def _one_of_each(self, place: _Place) -> Callable[[Any], bytes]:
+        """What is the same for elements of which a set keeps one."""
+        seen: dict[bytes, Any] = {}
+
+        def same(each: Any) -> bytes:
+            form = pack_bin(canonical(each, digest))
+            if isinstance(each, Instanced) and seen.setdefault(form, each) is not each:
+                raise ConfigError(
+                    f"{_text(self.label, place)}: a set can't tell two equal descriptions of "
+                    f"{last_name(type(each).__qualname__)} apart; put them in a list"
+                )
+            return form
+
+        return same
 
     def _not_submitted(self, task: Any, place: _Place) -> str:
         name = type(task).__name__
