@@ -134,7 +134,17 @@ def __getattr__(name: str) -> object:
 
     found = getattr(import_module(_HOMES.get(name, "xpm.errors")), name)
     globals()[name] = found
+    if "xpm.core.naming" in sys.modules:
+        from xpm.core import naming
+
+        naming.name_main = _name_main
     return found
+
+
+def _name_main() -> None:
+    from xpm.experiment.script import name_script
+
+    name_script()
 
 
 def __dir__() -> list[str]:

@@ -43,7 +43,34 @@ def test_own_name_is_not_inherited() -> None:
     assert class_name(Child) == f"{__name__}.Child"
 
 
-@pytest.mark.parametrize("given", [3, ""])
+class Versioned(Config):
+    @classmethod
+    def __xpmid__(cls) -> str:
+        return f"lab.{cls.__name__}.v2"
+
+
+class Later(Versioned):
+    pass
+
+
+class Apart(Later):
+    __xpmid__ = "apart"
+
+
+class Beyond(Apart):
+    pass
+
+
+def test_a_method_that_gives_the_name_is_inherited() -> None:
+    assert [class_name(each) for each in (Versioned, Later, Apart, Beyond)] == [
+        "lab.Versioned.v2",
+        "lab.Later.v2",
+        "apart",
+        f"{__name__}.Beyond",
+    ]
+
+
+@pytest.mark.parametrize("given", [3, "", classmethod(lambda cls: 3)])
 def test_own_name_must_be_a_name(given: object) -> None:
     with pytest.raises(ConfigError, match="__xpmid__: expected a name"):
         class_name(type("Bad", (Config,), {"__xpmid__": given}))
@@ -78,11 +105,24 @@ def nameless(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return main
 
 
-def test_a_script_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    nameless(monkeypatch).__file__ = "s.py"
-    say = type("Say", (Config,), {"__module__": "__main__", "__qualname__": "Say"})
-    with pytest.raises(ConfigError, match="open 'with experiment"):
-        class_name(say)
+def test_a_script_has_its_name_before_it_opens_an_experiment(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/said.py").write_text(
+        "from xpm import Config, Param, identifier\n"
+        "class Say(Config):\n    word: Param[str]\n"
+        "class Other(Config):\n    __xpmid__ = 'sub/said.py:Say'\n    word: Param[str]\n"
+        "print(identifier(Say.C(word='a')) == identifier(Other.C(word='a')))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "sub/said.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "True\n"
 
 
 def test_what_was_typed_at_a_prompt_belongs_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

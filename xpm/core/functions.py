@@ -31,7 +31,7 @@ def function_of(function: FunctionType) -> Function:
     """The function `function` as a value.
 
     Raises:
-        ConfigError: it has no name yet, being a function of a script that has not opened its experiment.
+        ConfigError: it was typed at a prompt.
     """
     found: Any = function  # it has all that naming asks of a class
     return Function(class_name(found), module_of(found), function.__qualname__, script_of(found), function)

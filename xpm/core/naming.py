@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from xpm.errors import ConfigError
@@ -14,9 +15,16 @@ ABOVE = "__xpm_above__"
 """The attribute of the main module that holds what it had defined, by name, when it first opened an experiment."""
 
 
+name_main: Callable[[], object] | None = None
+"""Gives the running script its name, which takes a look at the disk; the package sets it."""
+
+
 def script_of(cls: type[Any]) -> str | None:
     """The script that defines `cls`, relative to its project; None for a class of an importable module."""
-    return getattr(sys.modules.get(cls.__module__), SCRIPT, None)
+    module = sys.modules.get(cls.__module__)
+    if cls.__module__ == "__main__" and not hasattr(module, SCRIPT) and name_main is not None:
+        name_main()
+    return getattr(module, SCRIPT, None)
 
 
 def module_of(cls: type[Any]) -> str:
@@ -53,26 +61,28 @@ def importable(cls: type[Any]) -> None:
         )
 
 
-def _nameless() -> str:
-    """Why a class of the running program has no name."""
-    if getattr(sys.modules.get("__main__"), "__file__", None) is None:
-        return "was typed at a prompt, where no worker can find it; put the classes in a file and import them"
-    return (
-        "a class of a script has no name yet; open 'with experiment(...)' first, "
-        "or put the classes in a file of their own"
-    )
+def _own_name(cls: Any) -> Any:
+    """What `cls` says of its name; None if it says nothing."""
+    classes: tuple[type[Any], ...] = getattr(cls, "__mro__", (cls,))  # a function has a name, too
+    for each in classes:
+        found = each.__dict__.get("__xpmid__")
+        if isinstance(found, classmethod):
+            return cls.__xpmid__()
+        if found is not None:
+            return found if each is cls else None
+    return None
 
 
 def class_name(cls: type[Any]) -> str:
     """The name of `cls` in identifiers.
 
-    `__xpmid__` of the class itself (a subclass doesn't inherit it); `examples/digits.py:Train` in a
-    script; else module and qualified name.
+    `__xpmid__` of the class itself (a subclass doesn't inherit it, but inherits a classmethod of that name, which
+    is then called with it); `examples/digits.py:Train` in a script; else module and qualified name.
 
     Raises:
-        ConfigError: the class is defined in a function, or in a script that has no name yet.
+        ConfigError: the class is defined in a function, or was typed at a prompt.
     """
-    given = cls.__dict__.get("__xpmid__")
+    given = _own_name(cls)
     if given is not None:
         if not isinstance(given, str) or not given:
             raise ConfigError(f"{cls.__qualname__}.__xpmid__: expected a name, got {given!r}")
@@ -83,7 +93,10 @@ def class_name(cls: type[Any]) -> str:
         return f"{script}:{cls.__qualname__}"
     module = module_of(cls)
     if module == "__main__":
-        raise ConfigError(f"{cls.__qualname__}: {_nameless()}")
+        raise ConfigError(
+            f"{cls.__qualname__}: was typed at a prompt, where no worker can find it; "
+            "put the classes in a file and import them"
+        )
     return f"{module}.{cls.__qualname__}"
 
 
