@@ -13,7 +13,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
-    from xpm.core.config import Config, Task
+    from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
     from xpm.core.identifier import identifier
@@ -71,6 +71,7 @@ __all__ = [
     "JobError",
     "JobFailed",
     "JobHeld",
+    "LightweightTask",
     "MessageError",
     "Meta",
     "NoExperiment",
@@ -106,6 +107,7 @@ _HOMES = {
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
     "Dependent": "xpm.core.outputs",
+    "LightweightTask": "xpm.core.config",
     "Meta": "xpm.core.fields",
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from enum import Enum, IntEnum
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from sessions import Recorder
 
-from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field
+from xpm.core.config import Config, Constant, LightweightTask, Meta, Param, PathGenerator, Task, field
 from xpm.core.counting import setmeta
 from xpm.core.identifier import identifier
 from xpm.core.instances import InstanceConfig
@@ -161,6 +162,14 @@ class Sink(Task):
     def execute(self) -> None: ...
 
 
+class Load(LightweightTask):
+    __xpmid__ = "golden.Load"
+
+    what: Param[Source | Empty | Part]
+
+    def execute(self) -> None: ...
+
+
 VALUES: dict[str, Any] = {
     "none": None,
     "true": True,
@@ -214,6 +223,20 @@ VALUES: dict[str, Any] = {
 }
 
 
+class Own(Task):
+    __xpmid__ = "golden.Own"
+
+    part: Param[Part]
+
+    def execute(self) -> None: ...
+
+
+def initial(task: Any, *init_tasks: Any) -> Any:
+    with warnings.catch_warnings(action="ignore"):
+        task.submit(init_tasks=init_tasks)
+    return task
+
+
 def cases() -> Iterator[tuple[str, Any]]:
     yield "no parameters", Empty.C()
     for name, value in VALUES.items():
@@ -257,6 +280,11 @@ def cases() -> Iterator[tuple[str, Any]]:
     yield "inherited", Inherited.C(zeta=1)
     source, output = Source.C(seed=1).submit()
     yield "task", source
+    yield "init task", initial(Source.C(seed=1), Load.C(what=Empty.C()))
+    yield "init tasks", initial(Source.C(seed=1), Load.C(what=source), Load.C(what=Empty.C()))
+    yield "init tasks, other order", initial(Source.C(seed=1), Load.C(what=Empty.C()), Load.C(what=source))
+    yield "init task, one instance", initial(Own.C(part=part), Load.C(what=part))
+    yield "init task, two instances", initial(Own.C(part=part), Load.C(what=other))
     yield "dependency", Sink.C(source=source)
     yield "dependency in a list", Sink.C(sources=[source])
     yield "task output", Sink.C(output=output)

@@ -17,6 +17,7 @@ from xpm import (
     Config,
     Constant,
     Dependent,
+    LightweightTask,
     Meta,
     Param,
     PathGenerator,
@@ -24,9 +25,12 @@ from xpm import (
     Retries,
     Task,
     field,
+    identifier,
     progress,
+    setmeta,
     tag,
 )
+from xpm.types import JobId
 
 
 class Optimiser(Enum):
@@ -80,6 +84,13 @@ class Pretrain(Task):
     def execute(self) -> None: ...
 
 
+class Load(LightweightTask):
+    model: Param[Model]
+
+    def execute(self) -> None:
+        self.model.layers += 1
+
+
 class Long(ResumableTask):
     steps: Param[int]
 
@@ -114,6 +125,9 @@ def right() -> None:
     assert_type(train.submit(retries=3, timeout="2h", not_before=datetime.now()), Train)
     policy = Retries(3, on=(OSError, "oom"), delay=timedelta(minutes=1))
     assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
+    assert_type(train.submit(init_tasks=[Load.C(model=model)]), Train)
+    assert_type(setmeta(model, True), Model)
+    assert_type(identifier(model), JobId)
     Train.C(model=Deep.C(depth=1), lr=1)
     train.lr = 0.3
     assert_type(train.on_completed(follow).submit(), Train)
@@ -156,6 +170,10 @@ def wrong() -> None:
     train.on_completed(look)  # pyright: ignore[reportArgumentType]
     train.on_completed(3)  # pyright: ignore[reportArgumentType]
     Long.C(steps=1).watch_output(Long.C(steps=1).saved, follow)  # pyright: ignore[reportArgumentType]
+    train.submit(init_tasks=[model])  # pyright: ignore[reportArgumentType]
+    train.submit(init_tasks=Load.C(model=model))  # pyright: ignore[reportArgumentType]
+    Load.C(model=model).submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    setmeta(model, "yes")  # pyright: ignore[reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from xpm.core import session
+from xpm.core.initial import perform
 from xpm.core.message import JobRef
 from xpm.errors import JobError
 from xpm.workspace.code import read_code
@@ -67,7 +68,7 @@ def _run(request: Request, folder: Path) -> int:
     try:
         types = {key: loader.type(key, packed) for key, packed in request.types.items()}
         task = here.task = here.own(JobRef(request.job, request.task), request.payload, types)
-        value = task.execute()
+        value = perform(task)
     except Exception as error:  # whatever the task raises is what the user wants to look at
         traceback.print_exc()
         pdb.post_mortem(error.__traceback__)

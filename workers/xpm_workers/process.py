@@ -25,6 +25,7 @@ from typing import Any, NoReturn, cast
 
 from xpm.core import session
 from xpm.core.info import Resumable
+from xpm.core.initial import perform
 from xpm.core.message import JobRef
 from xpm.errors import GracefulTimeout, JobError, ResultError, TaskCancelled
 from xpm.workspace.attempts import Failure
@@ -234,7 +235,7 @@ class Execution:
             task = self._task = self._session.task = self._task or self._build()
             gc.enable()
             self._at_work = True
-            value = task.execute()
+            value = perform(task)
             self._at_work = False
             return value, None
         except _Unloadable as error:

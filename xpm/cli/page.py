@@ -33,7 +33,8 @@ def show(screen: Screen, sheet: Sheet) -> None:
         screen.line((f"  the files of {what} are in {STALE}", "dim"))
     if sheet.parameters:
         screen.title("Parameters")
-        screen.pairs([(name, _value(value)) for name, value in sheet.parameters.items()], indent="  ")
+        pairs = [(name.replace("$init", "init tasks"), _value(of)) for name, of in sheet.parameters.items()]
+        screen.pairs(pairs, indent="  ")
     if sheet.inputs:
         _show_relatives(screen, "Depends on", sheet.inputs)
     if sheet.dependents:

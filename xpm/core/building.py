@@ -131,7 +131,15 @@ def build(
     Raises:
         MessageError: the payload is damaged, or newer than this xpm.
     """
-    return Reader(payload, types, _Live(find_class, dependency, folder)).read()
+    return _with_initial(Reader(payload, types, _Live(find_class, dependency, folder)))
+
+
+def _with_initial(reader: Reader) -> Any:
+    task = reader.read()
+    initial = reader.initial()
+    if initial:
+        own_info(task).init = tuple(initial)
+    return task
 
 
 def later(
@@ -172,4 +180,4 @@ def describe(
     task = allocate(described_class(find_class(root)))
     info = own_info(task)
     info.ref, info.digest = ref, bytes.fromhex(ref.id)
-    return Reader(payload, types, _Descriptions(find_class, stand_in, task)).read()
+    return _with_initial(Reader(payload, types, _Descriptions(find_class, stand_in, task)))

@@ -17,12 +17,14 @@ from xpm.core.info import (
     Description,
     Info,
     JobRef,
+    Lightweight,
     Resumable,
     Submittable,
     allocate,
     info_of,
     own_info,
 )
+from xpm.core.initial import same_initial, set_initial
 from xpm.core.jobpath import in_directory
 from xpm.core.lengths import Wait, seconds
 from xpm.core.live import author_class, instance_of
@@ -37,7 +39,18 @@ from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError
 from xpm.types import Scalar
 
-__all__ = ["Config", "Constant", "Dependent", "Meta", "Param", "PathGenerator", "Task", "field", "reference"]
+__all__ = [
+    "Config",
+    "Constant",
+    "Dependent",
+    "LightweightTask",
+    "Meta",
+    "Param",
+    "PathGenerator",
+    "Task",
+    "field",
+    "reference",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -144,6 +157,26 @@ class Config(Described):
         return None if session is None else session.describe(self)
 
 
+class LightweightTask(Config, Lightweight):
+    """A config whose `execute` is called in the process of a job, before the job's own task: an *init task*.
+
+    It works on the objects of the task: it loads parameters into a model that the task has, too. It has no job and no
+    result; what it needs of other tasks makes the job depend on them.
+
+    Example:
+        ```python
+        class Load(LightweightTask):
+            model: Param[Model]
+            path: Meta[Path]
+
+            def execute(self) -> None:
+                self.model.load(self.path)
+
+        Evaluate.C(model=model).submit(init_tasks=[Load.C(model=model, path=path)])
+        ```
+    """
+
+
 class _Executes(Protocol[T_co]):
     def execute(self) -> T_co: ...
 
@@ -177,6 +210,7 @@ class Task(Config, Submittable):
         retries: int | Retries | None = None,
         timeout: float | str | timedelta | None = None,
         not_before: datetime | timedelta | float | str | None = None,
+        init_tasks: Sequence[LightweightTask] = (),
     ) -> T: ...
     @overload
     def submit(
@@ -188,6 +222,7 @@ class Task(Config, Submittable):
         retries: int | Retries | None = None,
         timeout: float | str | timedelta | None = None,
         not_before: datetime | timedelta | float | str | None = None,
+        init_tasks: Sequence[LightweightTask] = (),
     ) -> Self: ...
     def submit(
         self,
@@ -198,6 +233,7 @@ class Task(Config, Submittable):
         retries: int | Retries | None = None,
         timeout: float | str | timedelta | None = None,
         not_before: datetime | timedelta | float | str | None = None,
+        init_tasks: Sequence[LightweightTask] = (),
         **unknown: Any,
     ) -> Any:
         """Hands the task to the open experiment, without waiting; a second call changes nothing.
@@ -210,6 +246,7 @@ class Task(Config, Submittable):
             retries: further attempts after a failure: how many, or `Retries(...)`; none by default.
             timeout: how long an attempt may take: seconds, a text like `"2h"`, or a timedelta.
             not_before: when it may start at the earliest: a moment, or seconds (a text, a timedelta) from now.
+            init_tasks: what is executed before it in its process, in this order; they count in its identifier.
             unknown: what else was given: a mistake, which is told.
 
         Returns:
@@ -222,6 +259,7 @@ class Task(Config, Submittable):
         """
         info = own_info(_description(self, "submit"))
         if info.session is not None:
+            _refuse_others(self, init_tasks)
             return _given_out(self, info)
         session = active()
         if session is None:
@@ -230,7 +268,13 @@ class Task(Config, Submittable):
         options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
         # A wrong callback is told before anything is submitted.
         calls = [check(session) for check in info.callbacks] if info.callbacks else ()
-        session.submit(self, options)
+        if init_tasks:
+            set_initial(self, init_tasks)
+        try:
+            session.submit(self, options)
+        except BaseException:
+            info.init = ()
+            raise
         info.session = session
         if calls:
             info.callbacks = ()
@@ -335,6 +379,13 @@ def _given_out(task: Task, info: Info) -> Any:
     if info.output is None:
         info.output = outputs_of(task)
     return info.output
+
+
+def _refuse_others(task: Any, init_tasks: Sequence[LightweightTask]) -> None:
+    if init_tasks and not same_initial(task, init_tasks):
+        raise SubmissionError(
+            f"{task.__xpm_schema__.label}.submit: it was submitted with other init tasks; submit a .copy() of it"
+        )
 
 
 def _options(task: Any, given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:

@@ -36,11 +36,13 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 class _Payload:
     """A payload, read as far as needs no types."""
 
-    __slots__ = ("body", "keys", "refs")
+    __slots__ = ("body", "initial", "keys", "refs")
 
     body: bytes
     keys: tuple[str, ...]
     refs: tuple[JobRef, ...]
+    initial: list[int]
+    """The rows of the init tasks."""
 
     def __init__(self, payload: bytes) -> None:
         try:
@@ -49,7 +51,8 @@ class _Payload:
                 raise MessageError(
                     f"the payload has version {version}, this xpm reads {PAYLOAD_VERSION}: upgrade it"
                 )
-            keys, names, places, digests, self.body = rest
+            keys, names, places, digests, self.body, *initial = rest
+            self.initial = initial[0] if initial else []
             self.keys = tuple(key.decode() for key in keys)
             tasks = [name.decode("utf-8", "surrogatepass") for name in names]
             self.refs = tuple(
@@ -158,6 +161,10 @@ class Reader:
             self._made.append(self._maker.config(info, self._values(info, forms), origin))
         return self._made[-1]
 
+    def initial(self) -> list[Any]:
+        """What the rows of the init tasks have become, once all were read."""
+        return [self._made[at] for at in self._payload.initial]
+
     def _origin(self, forms: list[Any], last: bool) -> Origin:
         """Takes what says so off the end of a row."""
         origin = Origin(last)
@@ -251,9 +258,13 @@ def root_of(payload: bytes, types: Mapping[str, TypeInfo]) -> TypeInfo:
 def parameters(payload: bytes, types: Mapping[str, TypeInfo]) -> dict[str, JSON]:
     """The parameters of a job as plain values, without the user's code.
 
-    A dependency is `{"$job": id, "$task": name}`, a config `{"$type": name, ...}`, an enum its member's name.
+    A dependency is `{"$job": id, "$task": name}`, a config `{"$type": name, ...}`, an enum its member's name. Init
+    tasks, if there are any, are a list under `$init`.
 
     Raises:
         MessageError: the payload is damaged, or newer than this xpm.
     """
-    return Reader(payload, types, _Readable()).read()
+    reader = Reader(payload, types, _Readable())
+    found = reader.read()
+    initial = reader.initial()
+    return {**found, "$init": initial} if initial else found

@@ -1,9 +1,10 @@
 """Writing the payload of a job: its task as bytes that a worker turns into the live object.
 
-    [version, type keys, names of dependencies' tasks, a name's index per dependency, their digests, rows]
+    [version, type keys, names of dependencies' tasks, a name's index per dependency, their digests, rows,
+     indices of the init tasks' rows]
 
 `rows` is MessagePack inside MessagePack: one row per config, `[type, value, ...]`, those that others refer
-to first and the task last. A value is a plain scalar, or a list that begins with a mark. There are no
+to first and the task last; the list of init tasks is left out when there are none. A value is a plain scalar, or a list that begins with a mark. There are no
 field names and no MessagePack `bin` (Redis' cmsgpack reads none).
 
 The row of a config that a job gave out ends with a mark more: `[PRODUCED, place]` for a dependency, or
@@ -63,7 +64,7 @@ def _too_large(task: Any, row: list[Any], size: int) -> str:
 class _Encoder:
     """One payload under way."""
 
-    __slots__ = ("digests", "keys", "loose", "places", "refs", "rows", "task", "types")
+    __slots__ = ("digests", "initial", "keys", "loose", "places", "refs", "rows", "task", "types")
 
     def __init__(self, task: Any) -> None:
         self.task = task
@@ -75,13 +76,25 @@ class _Encoder:
         self.places: dict[int, int] = {}
         self.loose: list[JobRef] = []
         """The jobs that gave out the configs on the way here, and aren't waited for."""
+        self.initial = [self.config(each) for each in task.__dict__[HIDDEN].init]
         self.config(task)
 
     def payload(self) -> bytes:
         names: dict[str, int] = {}
         places = [names.setdefault(ref.task, len(names)) for ref in self.refs]
         digests = b"".join(self.digests)
-        return pack_raw([PAYLOAD_VERSION, self.keys, list(names), places, digests, pack_raw(self.rows)])
+        rows = pack_raw(self.rows)
+        return pack_raw(
+            [
+                PAYLOAD_VERSION,
+                self.keys,
+                list(names),
+                places,
+                digests,
+                rows,
+                *([self.initial] * bool(self.initial)),
+            ]
+        )
 
     def type(self, cls: type[Any]) -> int:
         return self.named(*type_info(cls))

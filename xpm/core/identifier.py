@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, cast
 
-from xpm.core.canonical import CONFIG, INSTANCE, OUTPUT, PLAIN, REFERENCE, VERSION, Digest, canonical
+from xpm.core.canonical import (
+    CONFIG,
+    INIT_TASKS,
+    INSTANCE,
+    OUTPUT,
+    PLAIN,
+    REFERENCE,
+    VERSION,
+    Digest,
+    canonical,
+)
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin
@@ -57,6 +67,8 @@ class _Digests:
 
 def _digest(config: Any, info: Info | None, nested: Digest) -> bytes:
     found = _hash(_document(config, nested))
+    if info is not None and info.init:
+        found = _hash([INIT_TASKS, found, *map(nested, info.init)])
     if Instanced.known and isinstance(config, Submittable):
         found = _told_apart(config, found, nested)
     return found if info is None or info.producer is None else produced(found, info.producer)
@@ -149,6 +161,8 @@ def _instances(config: Any, nested: Digest) -> tuple[Any, ...]:
                 f"{config.__xpm_schema__.label}.{name}: more than {MAX_INSTANCES:,} places of InstanceConfig "
                 "descriptions; have fewer configs use them, or derive them from Config"
             )
+    for each in () if info is None else info.init:
+        found.extend(_instances_in(each, nested))
     instances = tuple(found)
     if info is not None and info.sealed:
         info.instances = instances

@@ -56,6 +56,10 @@ class Instanced(Described):
         Instanced.known = True
 
 
+class Lightweight(Described):
+    """Marks the config classes that do something in the process of a job, before it."""
+
+
 class Description:
     """Marks the generated classes whose instances are descriptions, not live objects."""
 
@@ -87,6 +91,8 @@ class Info:
     """The job that gave it out."""
     meta: bool | None = None
     """Whether it counts in the identifier of what holds it: True, no; False, yes, also for a `Meta`; None, as declared."""
+    init: tuple[Any, ...] = ()
+    """What is executed before it in its process, in this order: of a description that is submitted, or a live object."""
     loose: bool = False
     """Whoever uses it doesn't wait for the end of that job."""
     callbacks: tuple[Callable[[Session], Callable[[], None]], ...] = ()

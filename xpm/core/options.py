@@ -28,7 +28,7 @@ def options_of(given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
     """
     for name in unknown:
         raise SubmissionError(
-            f"no option {name!r}{nearest(name, NAMES) or '; there are ' + ', '.join(NAMES)}"
+            f"no option {name!r}{nearest(name, (*NAMES, 'init_tasks')) or '; there are ' + ', '.join((*NAMES, 'init_tasks'))}"
         )
     queue, priority, requires, retries, timeout, not_before = given
     policy = None if retries is None else Retries.of(retries)

@@ -25,6 +25,7 @@ RESERVED = frozenset(
         "C",
         "copy",
         "execute",
+        "init_tasks",
         "instance",
         "job",
         "jobpath",

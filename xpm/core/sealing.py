@@ -37,7 +37,7 @@ def seal(config: Any) -> Sealing | None:
         SubmissionError: a task below it wasn't submitted.
     """
     info = own_info(config)
-    if not info.sealed and _flat(config):
+    if not info.sealed and not info.init and _flat(config):
         info.sealed = True
         return None
     return Sealing(config)
@@ -105,6 +105,8 @@ class Sealing:
         done = False
         try:
             self._config(config, None)
+            for at, each in enumerate(own_info(config).init):
+                self._config(each, ((None, "init_tasks", True), at, False))
             done = True
         finally:
             if not done:
@@ -210,7 +212,7 @@ class Sealing:
         names = [str(key) for key, parameter in _path(place) if parameter]
         meta = any(
             schema.fields[name].role is Role.META
-            for schema, name in zip(self.open.values(), names, strict=True)
+            for schema, name in zip(self.open.values(), names[-len(self.open) :], strict=True)
         )
         if not self.folder and path.job not in self.producers:
             self.paths.append((_text(self.label, place), path, meta))

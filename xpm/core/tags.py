@@ -116,6 +116,9 @@ def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
             tags = _brought(value)
             if tags:
                 brought.append((name, tags))
+    info = info_of(config)
+    if info is not None and info.init:
+        brought.append(("init_tasks", _brought(info.init)))
     if not brought:
         return own or {}
     found: dict[str, Scalar] = {}
