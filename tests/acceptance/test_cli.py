@@ -86,7 +86,7 @@ def test_help_loads_nothing_heavy(lab: Lab):
         (["cancel", "-e", ""], "-e: expected a name, got ''"),
         (["show"], "which jobs? give the first digits of their identifiers"),
         (["cancel"], "which jobs? give the first digits"),
-        (["cancel", "one", "-e", "two"], "give JOBs, or -e, --state, --task; not both"),
+        (["cancel", "one", "-e", "two"], "give JOBs, or -e, --state, --task, --where; not both"),
         (["run"], "which script? xpm run [OPTIONS] SCRIPT [ARGS]"),
         (["run", "nothing.py"], "no script nothing.py"),
         (["run", "."], "no script .: it is a directory"),

@@ -76,9 +76,66 @@ def test_jobs_by_state_task_experiment_and_limit(lab: Lab):
     assert labels("--task", "Total") == ["Total", "Total"] == labels("--task", "plan.py:Total", "-e", "demo")
     assert labels("--task", "Nothing") == []
     assert len(labels("--limit", "3")) == 3
-    assert "4 more: --limit N, --state, --task, -e" in lab.ok("jobs", "--limit", "3")
+    assert "4 more: --limit N, -e, --state, --task, --where" in lab.ok("jobs", "--limit", "3")
     wrong = lab.run("jobs", "-e", "dmo")
     assert wrong.returncode == 2 and "no experiment 'dmo'; did you mean 'demo'?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("filter", "labels"),
+    [
+        ("n = 3", ["Slow n=3"]),
+        ("n >= 2 and state = done", ["Slow n=2", "Slow n=4"]),
+        ("task = Total and experiment = demo", ["Total", "Total"]),
+        ("state = error and seconds < 1h and started > 2020 and host ~ .", ["Slow n=3"]),
+        ("n and n not in (0, 1, 2, 3)", ["Slow n=4"]),
+        ("not n", ["Total", "Total"]),
+        ("n > 7", []),
+    ],
+)
+def test_jobs_by_a_filter(lab: Lab, filter: str, labels: list[str]):
+    found = lab.json("jobs", "--where", filter)["jobs"]
+    assert sorted(one["label"] for one in found) == labels
+    assert all(one["tags"] == {"demo": {"n": int(one["label"][-1])}} for one in found if "=" in one["label"])
+    assert len(lab.json("jobs", "--where", filter, "-e", "demo", "--limit", "1")["jobs"]) == bool(labels)
+    kept = lab.json("jobs", "--where", filter, "--state", "done")["jobs"]
+    assert [one["label"] for one in kept] == [one["label"] for one in found if one["state"] == "DONE"]
+
+
+def test_all_that_choose_jobs_take_a_filter(lab: Lab):
+    for verb, filter in (
+        ("retry", "state = error"),
+        ("rerun", "n < 2"),
+        ("show", "n = 1"),
+        ("logs", "n = 1"),
+    ):
+        more = ["--dry-run"] if verb in ("retry", "rerun") else []
+        assert lab.run(verb, "--where", filter, *more).returncode == 0, verb
+    for verb in ("kill", "hold", "release", "priority 3", "cancel"):
+        said = lab.run(*verb.split(), "--where", "n = 1", "--dry-run")
+        assert (said.returncode, said.stdout.startswith(("no job to", "nothing to cancel"))) == (0, True), (
+            verb
+        )
+    assert lab.ok("rerun", "--where", "n in (0, 1)", "--dry-run").startswith("rerun 2 jobs: 2 DONE\n")
+
+
+@pytest.mark.parametrize("verb", ["jobs", "show", "logs", "hold", "cancel", "cancel -e demo", "rerun"])
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ("not m = 3", "no job has a tag 'm'; there are n"),
+        ("n =", "the filter 'n =': expected a value at its end"),
+        ("state = dun", "no state 'dun'; did you mean 'DONE'?"),
+    ],
+)
+def test_a_wrong_filter_chooses_nothing(lab: Lab, verb: str, filter: str, said: str):
+    wrong = lab.run(*verb.split(), "-q", "--where", filter)
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", f"xpm: error: {said}\n")
+
+
+def test_a_filter_that_leaves_no_job(lab: Lab):
+    wrong = lab.run("show", "-q", "--where", "n = 7")
+    assert (wrong.returncode, wrong.stderr) == (1, "xpm: error: no job fits: n = 7\n")
 
 
 def test_a_small_window_has_some_of_each_state(lab: Lab):
@@ -248,11 +305,11 @@ def test_a_selection_is_what_jobs_lists(lab: Lab, words: tuple[str, ...], labels
 @pytest.mark.parametrize("command", ["show", "logs"])
 def test_a_selection_that_is_none_is_said_so(lab: Lab, command: str):
     for words, status, said in (
-        ((), 2, "which jobs? give the first digits of their identifiers, or -e, --state, --task\n"),
+        ((), 2, "which jobs? give the first digits of their identifiers, or -e, --state, --task, --where\n"),
         (("-e", "demo", "--state", "LOST"), 1, "no job in the experiment demo is LOST\n"),
         (("--task", "Totl"), 1, "there is no task 'Totl'; did you mean 'Total'?"),
         (("-e", "dmo"), 2, "no experiment 'dmo'; did you mean 'demo'?"),
-        (("abcd", "-e", "demo"), 2, "give JOBs, or -e, --state, --task; not both"),
+        (("abcd", "-e", "demo"), 2, "give JOBs, or -e, --state, --task, --where; not both"),
         (("--state", "LOST", "--broker", "unix:///nowhere.sock"), 3, "no broker at unix:///nowhere.sock"),
     ):
         done = lab.run(command, *words)

@@ -81,6 +81,36 @@ if __name__ == "__main__":
     print(sorted((job.label, job.state.value, job.reason) for job in xp.failed))
 """
 
+WHERE = """
+import sys
+from pathlib import Path
+from plan import Size, Slow, Total
+from xpm import UsageError, experiment, tag
+
+def wrong(call, text):
+    try:
+        call(where=text)
+    except UsageError as error:
+        print(error)
+
+if __name__ == "__main__":
+    gate = sys.argv[1]
+    with experiment("where", check=False) as xp:
+        slow = [Slow.C(n=tag(n), size=Size.C(layers=2), kind="where", until=gate).submit() for n in range(6)]
+        xp.hold(Slow)
+        print(xp.release(where="n in (4, 5)"), xp.hold(where="n = 4"), xp.priority(3, Slow, where="not n < 3"))
+        print(xp.touches(where="state = hold and n <= 1"), xp.cancel(where="n = 0"), xp.release(where="priority = 0"))
+        for text in ("m = 3", "n <"):
+            wrong(xp.rows, text)
+            wrong(xp.kill, text)
+        wrong(xp.rows, "queue = default")
+        Path(gate).touch()
+        xp.release()
+        xp.wait()
+        print([row["n"] for row in xp.rows(where="n in (1, 3) or not task = Slow")])
+        print(len(xp.frame(where="state = done and seconds < 1h and started > 2020 and attempt = 1")))
+"""
+
 BUSY = """
 import sys, time
 from plan import Size, Slow
@@ -125,6 +155,7 @@ def lab() -> Iterator[Lab]:
     (made.project / "trees.py").write_text(TASKS)
     (made.project / "steer.py").write_text(STEER)
     (made.project / "busy.py").write_text(BUSY)
+    (made.project / "where.py").write_text(WHERE)
     (made.project / "stopped.py").write_text(STOPPED)
     yield made
     made.close()
@@ -266,6 +297,22 @@ def test_a_script_has_the_same_verbs(lab: Lab, gate: Path):
     assert re.fullmatch(
         r"\[\('Slow n=\d kind=steer', 'ERROR', 'killed by \S+@\S+'\), \('Total', 'HOLD', '.*'\)\]", failed
     ), failed
+
+
+def test_filters_in_python(lab: Lab, gate: Path):
+    done = lab.run("run", "where.py", str(gate))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "2 1 3",
+        "Touch(dependents=0, experiments={'where': 2}) 1 2",
+        "no job has a tag 'm'; there are n",
+        "no job has a tag 'm'; there are n",
+        "the filter 'n <': expected a value at its end",
+        "the filter 'n <': expected a value at its end",
+        "where: queue: rows don't have it; xpm jobs --where does",
+        "[1, 3]",
+        "5",
+    ]
 
 
 def test_a_paused_queue_starts_nothing_until_it_is_resumed(lab: Lab, gate: Path):

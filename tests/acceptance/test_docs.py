@@ -33,7 +33,16 @@ RUN = [
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("tutorial", "configs", "experiments", "growing", "tokens", "control", "failures")
+        for name in (
+            "tutorial",
+            "configs",
+            "experiments",
+            "filters",
+            "growing",
+            "tokens",
+            "control",
+            "failures",
+        )
     ),
 ]
 """The pages whose blocks are run."""

@@ -173,7 +173,7 @@ def test_views_of_a_running_job(broker: Broker, run: Run, hands: Hands, views: V
         job("a"), State.RUNNING, "w", "Task a", "Task", (run.token,),
     )  # fmt: skip
     assert a.submitted <= a.started
-    assert views.tags(a) == {run.token: {"lr": 0.1}}
+    assert views.tags([a]) == [{run.token: {"lr": 0.1}}]
     assert dict(views.members(run.token)) == {short(job("a")): {"lr": 0.1}, short(job("b")): {}}
     assert views.successors(job("a")) == [short(job("b"))]
     assert [one.id for one in views.successors_of(job("a"), "Task")] == [job("b")]

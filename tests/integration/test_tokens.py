@@ -9,7 +9,7 @@ from xpm.broker import rq
 from xpm.broker.broker import Broker, Entry, Reply, Run
 from xpm.broker.keys import SHARED
 from xpm.broker.ledger import Ledger, declare
-from xpm.broker.silence import clock
+from xpm.broker.reader import clock
 from xpm.broker.views import Views
 from xpm.core.requirement import Need
 from xpm.core.state import State

@@ -90,7 +90,7 @@ class Offspring:
         """
         views, needs = Views(broker), [Need(*each) for each in asked.needs]
         entry = self._entry(broker, parent, asked, needs)
-        tags, workspace = views.tags(parent), Workspace.open(self._path, create=False)
+        tags, workspace = views.tags([parent])[0], Workspace.open(self._path, create=False)
         by = Execution(claim.id, claim.execution)
         outcome: Outcome | None = None
         for run in self._runs(views, parent):

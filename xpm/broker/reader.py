@@ -103,3 +103,9 @@ def refuse_newer(schema: int) -> None:
     """
     if schema > SCHEMA:
         raise BrokerError(f"the broker's data has schema {schema}, this xpm knows {SCHEMA}: upgrade xpm")
+
+
+def clock(broker: Reader) -> float:
+    """The broker's time, by which workers were seen; a host's own may be another."""
+    found: Any = broker.ask(broker.client.time)
+    return found[0] + found[1] / 1e6

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from xpm.broker.reader import Reader
 from xpm.broker.views import WorkerView
 
 LEAST = 30.0
 """Seconds that a worker may be silent at least: an idle one asks for jobs every ten."""
-
-
-def clock(broker: Reader) -> float:
-    """The broker's time, by which workers were seen; a host's own may be another."""
-    found: Any = broker.ask(broker.client.time)
-    return found[0] + found[1] / 1e6
 
 
 def silent(worker: WorkerView, now: float, lease: float) -> bool:

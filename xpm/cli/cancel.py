@@ -68,11 +68,11 @@ class _Found(NamedTuple):
 def _of_experiment(reach: Reach, experiment: str, selected: Selection, *, dry: bool) -> None:
     run = newest_run(reach.views, experiment)
     serial = run.token.partition(".")[0]
-    look = partial(_wished, reach.views, experiment, serial, Filter(selected.states, selected.task))
+    look = partial(_wished, reach.views, experiment, serial, selected.filter(reach.views, selected.states))
     found = look()
 
     def settled() -> _Found:
-        if selected.states or selected.task:
+        if selected.states or selected.task or selected.where:
             return found
         reach.broker.call_off(
             experiment, person()
@@ -159,8 +159,10 @@ def _open_jobs(views: Views, experiment: str, wanted: Filter) -> list[JobView]:
         run: RunView | None = views.run(token)
         if run is not None and any(run.counts.get(state, 0) for state in OPEN):
             ids.update(dict.fromkeys(job for job, _ in views.members(token)))
-    found = views.jobs([*ids])
-    return [job for job in found if job is not None and job.state in OPEN and wanted.keeps(job)]
+    found = [job for job in wanted.of(views, [*ids]) if job.state in OPEN]
+    if wanted.sieve is not None:
+        wanted.sieve.refuse_unknown(views.runs(experiment))
+    return found
 
 
 def _report(

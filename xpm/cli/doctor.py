@@ -253,7 +253,8 @@ def _clock(reach: Reach) -> Finding:
 
 
 def _workers(reach: Reach) -> Iterator[Finding]:
-    from xpm.broker.silence import clock, silent
+    from xpm.broker.reader import clock
+    from xpm.broker.silence import silent
     from xpm.broker.standing import served, struck, unserved
     from xpm.core.state import State
 

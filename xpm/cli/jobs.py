@@ -18,6 +18,7 @@ from xpm.core.naming import last_name
 from xpm.core.state import ENDED, State
 from xpm.core.words import plural
 from xpm.errors import UsageError
+from xpm.types import Scalar
 
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView
@@ -39,7 +40,7 @@ LIMIT = 40
 def jobs(context: click.Context, selected: Selection, limit: int) -> None:
     """List jobs: running, failed and newest first.
 
-    All of them, or those that are named, or chosen by -e, --state and --task.
+    All of them, or those that are named, or chosen by -e, --state, --task and --where.
     """
     reach = Reach(options_of(context))
     reach.say_where()
@@ -57,17 +58,18 @@ def jobs(context: click.Context, selected: Selection, limit: int) -> None:
     shown = rows(reach.reader, views, chosen)
     if reach.options.json:
         names = experiments_of(views, chosen)
+        tags = views.tags(chosen)
         print_json(
             workspace=str(reach.workspace.path),
             counts={state.value: counts.get(state, 0) for state in State},
-            jobs=[as_json(row, names) for row in shown],
+            jobs=[as_json(row, names, its) for row, its in zip(shown, tags, strict=True)],
         )
         return
     _print(
         Screen(no_color=reach.settings.no_color),
         counts,
         shown,
-        narrowed=bool(selected.states or selected.task),
+        narrowed=bool(selected.states or selected.task or selected.where),
     )
 
 
@@ -94,7 +96,7 @@ def _print(screen: Screen, counts: Mapping[State, int], shown: Sequence[Row], *,
         screen.line("no job fits")
     rest = total - len(shown)
     if rest > 0 and shown and not narrowed:
-        screen.line((f"{rest:,} more: --limit N, --state, --task, -e", "dim"))
+        screen.line((f"{rest:,} more: --limit N, -e, --state, --task, --where", "dim"))
 
 
 def counts_line(counts: Mapping[State, int]) -> list[Cell]:
@@ -113,8 +115,8 @@ def _cells(row: Row) -> list[Cell]:
     return [state_cell(job.state), (brief(job.id), "dim"), job.label, (ago(since), "dim"), (row.note, style)]
 
 
-def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
-    """A job in the list, for programs."""
+def as_json(row: Row, names: Mapping[str, str], tags: Mapping[str, Mapping[str, Scalar]]) -> dict[str, Any]:
+    """A job in the list, for programs; `names` and `tags` are by the tokens of runs."""
     job = row.job
     return {
         "id": job.id,
@@ -124,6 +126,7 @@ def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
         "note": row.note,
         "startable": not row.blocked if job.state is State.READY else None,
         "experiments": sorted({names[token] for token in job.runs if token in names}),
+        "tags": {names[token]: its for token, its in tags.items() if token in names},
         "queue": job.queue,
         "priority": job.priority,
         "attempt": job.attempt,
@@ -148,7 +151,7 @@ def as_json(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
 def show(context: click.Context, selected: Selection) -> None:
     """Show all there is to know about jobs.
 
-    Name JOBs, or choose them by -e, --state and --task.
+    Name JOBs, or choose them by -e, --state, --task and --where.
     """
     from xpm.cli import page, sheet
 

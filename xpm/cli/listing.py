@@ -17,6 +17,7 @@ from xpm.types import short
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView
     from xpm.broker.reader import Reader
+    from xpm.broker.sieve import Sieve
     from xpm.broker.views import Progress, RunView, Views, WorkerView
 
 PAGE = 5000
@@ -43,10 +44,16 @@ class Filter:
     task: str = ""
     members: Collection[str] | None = None
     """The jobs of an experiment; None when it does not matter."""
+    sieve: Sieve | None = None
 
     def keeps(self, job: JobView) -> bool:
-        """Whether a job is one of them."""
+        """Whether a job may be one of them, as far as that can be told without its tags."""
         return of_task(job.task, self.task) and (not self.states or job.state in self.states)
+
+    def of(self, views: Views, ids: Sequence[str]) -> list[JobView]:
+        """Those of `ids` that are wanted."""
+        jobs = [job for job in views.jobs(ids) if job is not None and self.keeps(job)]
+        return jobs if self.sieve is None else self.sieve.kept(jobs)
 
 
 def newest_run(views: Views, experiment: str) -> RunView:
@@ -97,7 +104,7 @@ def _shares(counts: Sequence[int], room: int) -> list[int]:
 def _of_state(views: Views, wanted: Filter, state: State, room: int) -> list[JobView]:
     jobs: list[JobView] = []
     for ids in pages(views, wanted, state, room):
-        jobs += [job for job in views.jobs(ids) if job is not None and wanted.keeps(job)]
+        jobs += wanted.of(views, ids)
         if len(jobs) >= room:
             break
     return jobs[:room]
@@ -105,7 +112,7 @@ def _of_state(views: Views, wanted: Filter, state: State, room: int) -> list[Job
 
 def pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[list[str]]:
     """The short identifiers of the jobs in a state, some at a time; of an experiment, only its own."""
-    narrow = wanted.members is not None or bool(wanted.task)
+    narrow = wanted.members is not None or bool(wanted.task) or wanted.sieve is not None
     size = PAGE if narrow else min(PAGE, room)
     offset = 0
     while ids := views.listing(state, size, offset):
@@ -120,7 +127,7 @@ def pages(views: Views, wanted: Filter, state: State, room: int) -> Iterator[lis
 
 def rows(broker: Reader, views: Views, jobs: Sequence[JobView]) -> list[Row]:
     """The jobs with what is to be said of each."""
-    from xpm.broker.silence import clock
+    from xpm.broker.reader import clock
     from xpm.broker.standing import lacking, served, struck
 
     now = clock(broker)

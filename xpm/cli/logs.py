@@ -46,7 +46,7 @@ CHUNK = 1 << 16
 def logs(context: click.Context, selected: Selection, follow: bool, only: str | None) -> int:
     """Print what jobs wrote.
 
-    Name JOBs, or choose them by -e, --state and --task.
+    Name JOBs, or choose them by -e, --state, --task and --where.
     """
     reach = Reach(options_of(context))
     if follow and reach.options.json:

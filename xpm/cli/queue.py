@@ -48,7 +48,8 @@ def queue(context: click.Context) -> None:
 
 def queues_of(reach: Reach) -> list[Queue]:
     """The queues that have, or had, jobs or a pause."""
-    from xpm.broker.silence import clock, silent
+    from xpm.broker.reader import clock
+    from xpm.broker.silence import silent
 
     views = reach.views
     slots = reach.reader.slots()

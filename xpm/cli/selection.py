@@ -1,4 +1,4 @@
-"""The jobs that a command is about: those that were named, or those that `-e`, `--state` and `--task` leave."""
+"""The jobs that a command is about: those that were named, or that `-e`, `--state`, `--task` and `--where` leave."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from xpm.errors import BrokerError, UsageError, XpmError
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView
     from xpm.broker.views import RunView, Views
+    from xpm.core.filter import Filter as Wanted
 
-BOTH = "give JOBs, or -e, --state, --task; not both"
-NEITHER = "which jobs? give the first digits of their identifiers, or -e, --state, --task"
+BOTH = "give JOBs, or -e, --state, --task, --where; not both"
+NEITHER = "which jobs? give the first digits of their identifiers, or -e, --state, --task, --where"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ class Selection:
     experiment: str | None = None
     states: tuple[State, ...] = ()
     task: str = ""
+    where: Wanted | None = None
 
     def __post_init__(self) -> None:
-        if self.names and (self.experiment or self.states or self.task):
+        if self.names and (self.experiment or self.states or self.task or self.where):
             raise UsageError(BOTH)
 
     @property
@@ -46,7 +48,16 @@ class Selection:
     @property
     def empty(self) -> bool:
         """Whether nothing was said."""
-        return not (self.names or self.experiment or self.states or self.task)
+        return not (self.names or self.experiment or self.states or self.task or self.where)
+
+    def filter(self, views: Views, states: tuple[State, ...], run: RunView | None = None) -> Filter:
+        """Which jobs of those states are meant, and of the run if there is one."""
+        sieve = None
+        if self.where is not None:
+            from xpm.broker.sieve import Sieve
+
+            sieve = Sieve(views, self.where)
+        return Filter(states, self.task, members(views, run) if run else None, sieve)
 
     def need(self) -> None:
         """Refuses to mean all jobs.
@@ -62,11 +73,12 @@ class Selection:
         parts = [f"of {self.task}"] if self.task else []
         parts += [f"in the experiment {self.experiment}"] if self.experiment else []
         parts += [f"is {' or '.join(self.states)}"] if self.states else []
+        parts += [f"fits: {self.where}"] if self.where else []
         return " ".join(parts)
 
 
 def selection(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command `JOB...`, `-e`, `--state` and `--task`; it gets them as its argument `selected`."""
+    """Gives a command `JOB...`, `-e`, `--state`, `--task` and `--where`; it gets them as its argument `selected`."""
 
     @functools.wraps(function)
     def call(
@@ -75,9 +87,10 @@ def selection(function: Callable[..., Any]) -> Callable[..., Any]:
         experiment: str | None,
         states: tuple[State, ...],
         task: str | None,
+        where: Wanted | None,
         **more: Any,
     ) -> Any:
-        return function(selected=Selection(job, experiment, states, task or ""), **more)
+        return function(selected=Selection(job, experiment, states, task or "", where), **more)
 
     given: Callable[..., Any] = call
     for one in reversed(_parameters()):
@@ -109,6 +122,12 @@ def _parameters() -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]
             metavar="TASK",
             help="Only the jobs of a task, as Train or module.Train.",
         ),
+        click.option(
+            "--where",
+            callback=_where,
+            metavar="FILTER",
+            help="Only those that fit, as 'lr <= 0.01 and host in (a, b)'.",
+        ),
     )
 
 
@@ -124,6 +143,14 @@ def _state(
     return tuple(State(value.upper()) for value in values)
 
 
+def _where(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Wanted | None:
+    if text is None:
+        return None
+    from xpm.core.filter import parse
+
+    return parse(text)
+
+
 def listed(views: Views, selected: Selection, limit: int) -> tuple[list[JobView], Mapping[State, int], str]:
     """The jobs that were not named but selected, at most `limit` of them (0: all).
 
@@ -135,8 +162,11 @@ def listed(views: Views, selected: Selection, limit: int) -> tuple[list[JobView]
     counts = run.counts if run else views.counts()
     if selected.task and (why := unknown(views, selected.task)):
         return [], counts, why
-    wanted = Filter(selected.states, selected.task, members(views, run) if run else None)
-    return window(views, wanted, limit), counts, ""
+    wanted = selected.filter(views, selected.states, run)
+    jobs = window(views, wanted, limit)
+    if wanted.sieve is not None:
+        wanted.sieve.refuse_unknown([run.token] if run else views.all_runs())
+    return jobs, counts, ""
 
 
 def found(reach: Reach, selected: Selection, views: Views | None) -> list[Found]:

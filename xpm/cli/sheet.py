@@ -192,7 +192,7 @@ def _tags(view: JobView | None, views: Views | None) -> dict[str, Mapping[str, S
     if view is None or views is None:
         return {}
     names = experiments_of(views, [view])
-    tags = views.tags(view)
+    tags = views.tags([view])[0]
     return {name: tags.get(token, {}) for token, name in names.items()}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xpm.cli.listing import Filter, members, newest_run, pages, unknown
+from xpm.cli.listing import Filter, newest_run, pages, unknown
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen
 from xpm.cli.select import find
@@ -81,9 +81,11 @@ def gather(reach: Reach, selected: Selection, acts_on: frozenset[State]) -> Touc
     run = newest_run(views, selected.experiment) if selected.experiment else None
     if selected.task and (why := unknown(views, selected.task)):
         raise UsageError(why)
-    wanted = Filter(tuple(states), selected.task, members(views, run) if run else None)
+    wanted = selected.filter(views, tuple(states), run)
     for page in _selected(views, wanted):
         touched.add(page)
+    if wanted.sieve is not None:
+        wanted.sieve.refuse_unknown([run.token] if run else views.all_runs())
     return touched
 
 
@@ -94,7 +96,7 @@ def _only(acts_on: frozenset[State]) -> str:
 def _selected(views: Views, wanted: Filter) -> Iterator[list[JobView]]:
     for state in wanted.states:
         for ids in pages(views, wanted, state, 1 << 30):
-            yield [job for job in views.jobs(ids) if job is not None and wanted.keeps(job)]
+            yield wanted.of(views, ids)
 
 
 def _known(reach: Reach, text: str) -> JobView:

@@ -40,7 +40,8 @@ def worker(context: click.Context) -> None:
 
 def _list(reach: Reach) -> None:
     reach.say_where()
-    from xpm.broker.silence import clock, silent
+    from xpm.broker.reader import clock
+    from xpm.broker.silence import silent
 
     workers = reach.views.workers()
     now = clock(reach.reader)
@@ -182,7 +183,8 @@ def drain(context: click.Context, names: tuple[str, ...], everyone: bool, dry_ru
         raise UsageError("which workers? name them or their hosts, or say --all; xpm worker lists them")
     reach = Reach(options_of(context))
     reach.say_where()
-    from xpm.broker.silence import clock, silent
+    from xpm.broker.reader import clock
+    from xpm.broker.silence import silent
 
     chosen = reach.views.enrolled() if everyone else reach.views.named(names)
     now = clock(reach.reader)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.script import mark_opening, name_script
 from xpm.experiment.session import ScriptSession
 from xpm.experiment.sharing import Sharing
-from xpm.experiment.steering import OF, Steering
+from xpm.experiment.steering import IN, OF, Steering
 from xpm.experiment.voice import Voice, jobs, nothing_to_do
 from xpm.settings import Settings, load
 from xpm.standard import open_missing
@@ -221,7 +221,9 @@ class Experiment(Steering, Sharing):
         if self._outgoing.begun is not None:
             self._outgoing.begun.wait(self._session.calling)
 
-    def rows(self, task: type[Task] | str | None = None, params: bool = False) -> list[dict[str, Any]]:
+    def rows(
+        self, task: type[Task] | str | None = None, params: bool = False, where: str | None = None
+    ) -> list[dict[str, Any]]:
         """The results: one dict per job, with tags, `state`, `result`, `job`, `task` and times.
 
         The keys of a result that is a dict become `result.<key>`.
@@ -229,21 +231,27 @@ class Experiment(Steering, Sharing):
         Args:
             task: only the jobs of this task: the class or its name.
             params: also the parameters, as `params.<name>`.
-        """
-        return self._jobs.rows(task, params=params)
+            where: only the jobs that this filter keeps, as `"lr <= 0.01 and state = done"`.
 
-    def frame(self, task: type[Task] | str | None = None, params: bool = False) -> Any:
+        Raises:
+            UsageError: it is no filter, or asks for a tag that no job has.
+        """
+        return self._jobs.rows(task, params=params, where=where)
+
+    def frame(
+        self, task: type[Task] | str | None = None, params: bool = False, where: str | None = None
+    ) -> Any:
         """The same as `rows`, as a pandas data frame.
 
         Raises:
             UsageError: pandas isn't installed; the message holds the line that installs it.
         """
-        return rows.frame(self.rows(task, params))
+        return rows.frame(self.rows(task, params, where))
 
     # What users do to jobs
 
-    def _chosen(self, task: OF, state: str | Collection[str] | None) -> Sequence[JobId]:
-        return self._jobs.chosen(task, state)
+    def _chosen(self, task: OF, state: IN, where: str | None) -> Sequence[JobId]:
+        return self._jobs.chosen(task, state, where)
 
     def _steer(self, verb: Verb, jobs: Sequence[JobId], value: int = 0) -> int:
         return self._jobs.steer(verb, jobs, value)

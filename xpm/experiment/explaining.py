@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from xpm.broker.jobview import JobView
 from xpm.broker.ledger import Ledger
-from xpm.broker.reader import Reader
-from xpm.broker.silence import clock, silent
+from xpm.broker.reader import Reader, clock
+from xpm.broker.silence import silent
 from xpm.broker.standing import first_in_line, hosts_for, note, served, struck, unserved
 from xpm.broker.views import Views
 from xpm.core.explain import SHOWN, Facts, Hold, Line, Near, Need, Other, differences, explain

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -13,7 +14,7 @@ from xpm.errors import UsageError
 from xpm.experiment import rows
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.outgoing import Outgoing
-from xpm.experiment.steering import OF
+from xpm.experiment.steering import IN, OF
 from xpm.statuses import DONE
 from xpm.types import JobId, Namespace
 from xpm.workspace.results import complete
@@ -42,10 +43,15 @@ class Jobs:
 
     # Asked
 
-    def chosen(self, task: OF, state: str | Collection[str] | None) -> Sequence[JobId]:
-        """The jobs of a task, in some states."""
+    def chosen(self, task: OF, state: IN, where: str | None) -> Sequence[JobId]:
+        """The jobs of a task, in some states, that a filter keeps."""
         self._outgoing.flush()
         ids = [job.id for job in rows.selected(self._outgoing.jobs.values(), task)]
+        if where is not None:
+            self._reach()
+            module: Any = importlib.import_module("xpm.experiment.where")
+            name, all_of_task = self._under.experiment, ids
+            ids = self._outgoing.remote.act(lambda link: module.at_broker(link, name, all_of_task, where))
         if state is None:
             return ids
         given: Any = state
@@ -74,13 +80,17 @@ class Jobs:
         left = remote.left() if remote is not None else []
         return [job for job in left if job.state in ENDED or job.state is State.HOLD]
 
-    def rows(self, task: OF, *, params: bool) -> list[dict[str, Any]]:
+    def rows(self, task: OF, *, params: bool, where: str | None) -> list[dict[str, Any]]:
         """The results, see `Experiment.rows`."""
         self._outgoing.flush()
         workspace = self._under.workspace
         chosen = rows.selected(self._outgoing.jobs.values(), task)
         records = {job.id: rows.record_of(job, workspace) for job in chosen}
         states = self._outgoing.states([job.id for job in chosen if records[job.id] is None])
+        if where is not None:
+            module: Any = importlib.import_module("xpm.experiment.where")
+            known = [(job, states.get(job.id, State.DONE), records[job.id]) for job in chosen]
+            chosen = module.on_rows(where, self._under.experiment, known)
         return [
             rows.row(job, records[job.id], states.get(job.id, State.DONE), workspace, params=params)
             for job in chosen

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from xpm.broker.keys import slot_of
 from xpm.broker.ledger import Ledger
-from xpm.broker.silence import clock, silent
+from xpm.broker.reader import clock
+from xpm.broker.silence import silent
 from xpm.broker.views import WorkerView
 from xpm.core.requirement import needs_of
 from xpm.core.stock import Lack, lack_of

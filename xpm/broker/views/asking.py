@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from xpm.broker.reader import Reader
+from xpm.broker.reader import Reader, clock
 
 CHUNK = 500
 """Keys that one call asks for."""
@@ -22,6 +22,10 @@ class Asking:
     def close(self) -> None:
         """Closes the connections; a later question opens them again."""
         self._client.close()
+
+    def now(self) -> float:
+        """The broker's time."""
+        return clock(self._broker)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         return self._broker.ask(question)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -74,6 +74,11 @@ class RunViews(Asking):
         found = self._ask(lambda: self._client.lrange(f"{self._prefix}runs:{serial.decode()}", 0, -1))
         return [token.decode() for token in found]
 
+    def all_runs(self) -> Iterator[str]:
+        """The tokens of the runs of all experiments."""
+        for name in self._ask(lambda: self._client.hkeys(f"{self._prefix}experiments")):
+            yield from self.runs(name.decode())
+
     def run(self, token: str) -> RunView | None:
         """A run and its counts."""
         pipe = self._client.pipeline(transaction=False)
@@ -100,13 +105,21 @@ class RunViews(Asking):
             for job, packed in page.items():
                 yield ShortId(job.decode()), cast(dict[str, Scalar], unpack(packed))
 
-    def tags(self, job: JobView) -> dict[str, dict[str, Scalar]]:
-        """The tags of a job in each run that lists it, by the run's token."""
-        found: dict[str, dict[str, Scalar]] = {}
-        for token in job.runs:
-            packed = self._ask(
-                lambda token=token: self._client.hget(f"{self._prefix}tags:{token}", short(job.id))
-            )
-            if packed:
-                found[token] = unpack(packed)
-        return found
+    def tags(self, jobs: Sequence[JobView]) -> list[dict[str, dict[str, Scalar]]]:
+        """For each of `jobs` its tags in each run that lists it, by the run's token."""
+        listed: dict[str, list[JobView]] = {}
+        for job in jobs:
+            for token in job.runs:
+                listed.setdefault(token, []).append(job)
+        if not listed:
+            return [{} for _ in jobs]
+        pipe = self._client.pipeline(transaction=False)
+        for token, its in listed.items():
+            pipe.hmget(f"{self._prefix}tags:{token}", [short(job.id) for job in its])
+        answers = cast(list[list[bytes | None]], self._ask(pipe.execute))
+        found: dict[str, dict[str, dict[str, Scalar]]] = {job.id: {} for job in jobs}
+        for (token, its), answer in zip(listed.items(), answers, strict=True):
+            for job, packed in zip(its, answer, strict=True):
+                if packed:
+                    found[job.id][token] = cast(dict[str, Scalar], unpack(packed))
+        return [found[job.id] for job in jobs]
