@@ -364,6 +364,30 @@ def test_that_no_host_with_workers_has_enough_is_said(lab: Lab) -> None:
     assert script.returncode == 0 and "disk" not in rest, rest
 
 
+def test_a_script_that_holds_what_its_jobs_wait_for_is_told(lab: Lab) -> None:
+    write(
+        lab,
+        "own.py",
+        "with experiment('own'):\n"
+        "    with gpu.acquire(1), lock('index').read():\n"
+        "        Use.C(n=1, room=room).submit(requires=gpu(1)).result()\n"
+        "        late = [Use.C(n=tag(n), room=room).submit(requires=gpu(2)) for n in (2, 3)]\n"
+        "        Use.C(n=4, room=room).submit(requires=[gpu(1), lock('index').write()])\n"
+        "        try: late[0].result(timeout=7)\n"
+        "        except TimeoutError: print('over')\n",
+    )
+    done = lab.run("run", "own.py", env={"XPM_WORKERS": "1"})
+    assert done.returncode == 0 and done.stdout == "over\n", done.stderr
+    told, instead = (
+        "which this script holds while it waits for",
+        "wait after that block, or let the jobs alone hold it",
+    )
+    assert sorted(line for line in done.stderr.splitlines() if told in line) == [
+        f"1 job waits for lock('index').read(), {told} it: {instead}",
+        f"2 jobs wait for gpu(1), {told} them: {instead}",
+    ]
+
+
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:
     lab.env["XPM_LEASE"] = "1"
     body = """

@@ -171,6 +171,10 @@ class Grip:
         silent = self._heard.at.age >= self._broker.lease
         return self._gone or (self._lost_at_end if self._freed.is_set() else silent)
 
+    def of(self, broker: Broker) -> bool:
+        """Whether it was granted in the workspace of `broker`."""
+        return self._broker.prefix == broker.prefix
+
     def _keep(self) -> None:
         while not self._freed.wait(self._broker.lease / SHARE):
             try:

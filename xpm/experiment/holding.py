@@ -205,6 +205,12 @@ def leave(block: object) -> None:
         grip.free()
 
 
+def held_here() -> list[tuple[Need, Grip]]:
+    """What the blocks hold that this thread has entered, in whichever coroutine; a grip that several share, once."""
+    found = {id(grip): (need, grip) for each in tuple(_entered) if each.here for need, grip in each.held}
+    return list(found.values())
+
+
 def _again(wanted: Need, held: Iterable[tuple[Need, Grip]]) -> Grip | None:
     """The grip on a lock that is held already, to read or to write."""
     for need, grip in held:

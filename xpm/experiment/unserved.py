@@ -1,11 +1,11 @@
-"""What jobs of a run wait for that nobody brings: a queue that nobody serves, or that somebody has stopped, and more than
-any host with workers has. Each is told once.
+"""What jobs of a run wait for that nobody brings: a queue that nobody serves, or that somebody has stopped, more than any
+host with workers has, and what the script itself holds while it waits for them. Each is told once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -14,11 +14,14 @@ from xpm.broker.ledger import Ledger
 from xpm.broker.reader import clock
 from xpm.broker.silence import silent
 from xpm.broker.views import WorkerView
-from xpm.core.requirement import needs_of
-from xpm.core.stock import Lack, lack_of
+from xpm.core.requirement import Need, needs_of
+from xpm.core.stock import Lack, Supply, lack_of
+from xpm.experiment.grasp import Grip
+from xpm.experiment.holding import held_here
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.voice import Voice, agree, jobs
+from xpm.here import this_host
 
 PATIENCE = 5.0
 """Seconds after which ready jobs that nobody serves are worth a word: workers take a while to start."""
@@ -50,7 +53,7 @@ class Unserved:
         self._voice = voice
         self._since: dict[str, float] = {}
         self._told: set[str] = set()
-        """Slots, pauses, pools that get no more, what no host has, and `SUSPENDED`."""
+        """Slots, pauses, pools that get no more, what no host has, what is held here, and `SUSPENDED`."""
         self._looked = float("-inf")
 
     @property
@@ -81,7 +84,7 @@ class Unserved:
         unserved = {
             slot: Stuck([slot], partial(self._tell, slot, workers)) for slot in nobodys if slot not in struck
         }
-        self._await(unserved | self._lacking(workers), now)
+        self._await(unserved | self._lacking(workers) | self._withheld(workers), now)
 
     def _await(self, found: Mapping[str, Stuck], now: float) -> None:
         """Tells of what was so for a while, and for which jobs of the run wait."""
@@ -115,6 +118,26 @@ class Unserved:
             if lack := lack_of(needs, supplies, hosts):
                 stuck = found.setdefault(lack.wanted, Stuck([], partial(self._tell_lack, lack)))
                 stuck.lines.append(group)
+        return found
+
+    def _withheld(self, workers: Sequence[WorkerView]) -> dict[str, Stuck]:
+        """What jobs need, and blocks hold that this thread leaves only after the wait for these jobs."""
+        broker = self._link.broker
+        held: dict[str, list[Need]] = {}
+        for need, grip in held_here():
+            if isinstance(grip, Grip) and grip.of(broker):
+                held.setdefault(need.resource, []).append(need)
+        if not held:
+            return {}
+        supplies = Ledger(broker).supplies(held)
+        found: dict[str, Stuck] = {}
+        for group in self._link.views.groups():
+            hosts = {worker.host for worker in workers if _serves(worker, slot_of(group))}
+            for need in needs_of(group.split(":", 2)[2]):
+                mine = held.get(need.resource, [])
+                if mine and _all_taken(need, mine, supplies[need.resource], hosts):
+                    stuck = found.setdefault(need.resource, Stuck([], partial(self._tell_withheld, mine)))
+                    stuck.lines.append(group)
         return found
 
     def _tell_stopped(self) -> None:
@@ -173,6 +196,13 @@ class Unserved:
             f"    {self._link.commands.xpm(*lack.command)}"
         )
 
+    def _tell_withheld(self, mine: Sequence[Need], count: int) -> None:
+        what = " and ".join(map(str, mine))
+        self._voice.say(
+            f"{_waiting(count)} for {what}, which this script holds while it waits for {'it' if count == 1 else 'them'}: "
+            "wait after that block, or let the jobs alone hold it"
+        )
+
     def _tell_struck(self, slot: str, struck: Sequence[WorkerView]) -> None:
         """Says once of each pool, by its jobs, that it gets no more."""
         queue = slot.rpartition(":")[0]
@@ -192,6 +222,14 @@ class Unserved:
             f"{_waiting(count)} in the queue '{queue}', and the workers on {', '.join(hosts)} get no jobs, since {died} died "
             f"there as soon as they had begun: {cure}\n    " + "\n    ".join(commands)
         )
+
+
+def _all_taken(need: Need, mine: Sequence[Need], supply: Supply, hosts: Set[str]) -> bool:
+    """Whether what this script holds leaves too little for a job; it has enough of what each host has for itself elsewhere."""
+    if need.kind == "h" and hosts - {this_host()}:
+        return False
+    capacity = supply.on(this_host()).capacity
+    return need.amount <= capacity < need.amount + sum(one.amount for one in mine)
 
 
 def _waiting(count: int) -> str:
