@@ -619,6 +619,30 @@ def test_why_tells_how_to_raise_what_running_code_has_too_little_of(lab: Lab) ->
     lab.ok("attach", "raise")
 
 
+def test_the_job_is_named_whose_code_holds_something_or_waits(lab: Lab) -> None:
+    go = lab.project / "go"
+    write(
+        lab,
+        "named.py",
+        "class Keep(Use):\n    def execute(self):\n        with gpu.acquire(2): super().execute()\n\n"
+        "with experiment('named'):\n"
+        f"    for n in range(2): Keep.C(n=tag(n), room=room, until={str(go)!r}).submit()\n"
+        "    while not list(room.iterdir()): time.sleep(0.01)\n"
+        "    Use.C(n=tag(2), room=room).submit(requires=[gpu(1)])\n",
+    )
+    lab.ok("run", "--detach", "named.py")
+    until(lambda: len(lab.json("token", "show", "gpu")["waiters"]) == 2)
+    shown = lab.json("token", "show", "gpu")
+    (holder,), waiters = shown["holders"], shown["waiters"]
+    ids = {one["label"]: one["id"] for one in lab.json("jobs")["jobs"]}
+    assert {one["label"]: one["job"] for one in (holder, *waiters)} == ids
+    said = lab.ok("token", "show", "gpu")
+    assert all(id[:8] in said for id in ids.values()), said
+    assert f"\n  {holder['label']} {holder['job'][:8]} has 2 for " in lab.ok("why", ids["Use n=2"])
+    go.touch()
+    lab.ok("attach", "named")
+
+
 def test_it_is_said_who_is_served_next_and_what_running_code_waits_for(lab: Lab) -> None:
     go = lab.project / "go"
     write(

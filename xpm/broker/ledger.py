@@ -33,7 +33,7 @@ class Holding:
     """One that holds a resource, or waits for it."""
 
     id: str
-    """A job's short id, or `@<name>` for code that is no job."""
+    """A job's short id, or `@<name>` for code that acquires, also in a job."""
     label: str
     amount: int
     """Of the resource that was asked about; 0 when none was."""
@@ -45,7 +45,7 @@ class Holding:
     slot: str = ""
     """Who may take it, 'queue:version', of a job that waits."""
     job: str = ""
-    """The whole identifier of a job."""
+    """The whole identifier of a job; of code in a job, of that one."""
     workspace: str = ""
     """The path, or else the namespace, of its workspace if that is another than the one that was asked."""
     forlorn: bool = False
@@ -289,20 +289,27 @@ class _Space:
         if member.startswith("@"):
             name = f"{self._prefix}a:{member[1:]}"
             values: list[bytes | None] = self.broker.ask(
-                lambda: client.hmget(name, "needs", "host", "facts", "t0")
+                lambda: client.hmget(name, "needs", "host", "facts", "t0", "j")
             )
-            needs, host, facts, since = (value or b"" for value in values)
+            needs, host, facts, since, within = (value or b"" for value in values)
             about: dict[str, Any] = unpack(facts) if facts else {}
             label = str(about.get("what", "code"))
             if "pid" in about:  # else it is the code of a job
                 label += f" (pid {about['pid']}, {about.get('user', '?')})"
-            return Holding(member, label, 0, int(since or 0) / 1000, host.decode(), needs.decode())
+            job = self._whole(within.decode()) if within else ""
+            return Holding(member, label, 0, int(since or 0) / 1000, host.decode(), needs.decode(), job=job)
         name = f"{self._prefix}j:{member}"
         values = self.broker.ask(lambda: client.hmget(name, "l", "rs", "tw", "d"))
         label, needs, since, rest = (value or b"" for value in values)
         shown = label.decode("utf-8", "surrogateescape")
         job = member + rest.decode()
         return Holding(member, shown, 0, int(since or 0) / 1000, "", needs.decode(), job=job)
+
+    def _whole(self, job: str) -> str:
+        """The whole identifier of the job with a short id."""
+        client: Any = self.broker.client
+        rest: bytes | None = self.broker.ask(lambda: client.hget(f"{self._prefix}j:{job}", "d"))
+        return job + (rest or b"").decode()
 
 
 def _shared(resource: str) -> bool:

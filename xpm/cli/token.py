@@ -219,7 +219,7 @@ def _people(screen: Screen, title: str, people: list[Holding], resource: str) ->
         (*columns, Column("WORKSPACE")) if others else columns,
         [
             [
-                ("" if one.id.startswith("@") else brief(one.id), "dim"),
+                (brief(one.job), "dim"),
                 _amount(one, resource),
                 ago(one.since),
                 one.host,

@@ -154,7 +154,7 @@ def _needs(reader: Reader, views: Views, job: JobView, now: float) -> list[Need]
 
 def _holders(ledger: Ledger, resource: str, kind: str, now: float) -> list[str]:
     return [
-        f"{one.label}{'' if one.id.startswith('@') else f' {one.id[:8]}'}"
+        f"{one.label}{f' {one.job[:8]}' if one.job else ''}"
         f"{f' of {one.workspace}' if one.workspace else ''} {_use(kind, one.amount)} "
         f"for {duration(now - one.since)}"
         for one in ledger.holders(resource)[:SHOWN]

@@ -16,7 +16,7 @@ class User:
     """A job or running code that holds a token or lock, or waits for it."""
 
     job: str | None
-    """The job's identifier; None of code that is no job."""
+    """The job's identifier, also of what its code acquires; None of code in no job."""
     label: str
     amount: int
     """How much of a token it holds or wants; 1 of a lock."""
