@@ -256,11 +256,10 @@ def _tell_inherited(wanted: Iterable[Need]) -> None:
 
 def _task() -> object:
     """The task of asyncio that runs in this thread; None outside of tasks."""
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None:
-        return None
+    # Where another thread is just importing asyncio, it has not all of its names yet, and runs no task.
+    current: Any = getattr(sys.modules.get("asyncio"), "current_task", None)
     try:
-        return asyncio.current_task()
+        return None if current is None else current()
     except RuntimeError:  # this thread runs no event loop
         return None
 
