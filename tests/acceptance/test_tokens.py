@@ -446,6 +446,13 @@ def test_waiting_ends_with_its_time_though_the_broker_is_gone(
     lab.env["XPM_BROKER"] = server.url
     (said,) = two_steps(lab, server.kill)
     assert said.startswith("gpu(1): not free within 2 s: the broker does not answer")
+    path = write(lab, "never.py", "with gpu.acquire(1, timeout=0.5): pass\n")
+    done = lab.python(str(path), check=False)
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("TimeoutError: gpu(1): not free within 0.5 s: "), done.stderr
+    assert [line.split(",")[0] for line in lines if "File" in line] == [f'  File "{path}"'], (
+        "none of xpm's lines"
+    )
 
 
 def test_a_script_that_stood_still_is_told_that_it_lost_what_it_held(lab: Lab) -> None:

@@ -92,7 +92,8 @@ class Grasp:
         except BrokerUnreachable as error:
             # Nor could it be given back now: the lease of the wish ends by itself.
             if end is not None and time.monotonic() >= end:
-                raise TimeoutError(f"{not_free(needs, timeout)}: {error}") from error
+                cause = error if self._settings.verbose else None  # all of a client's lines, for nothing new
+                raise TimeoutError(f"{not_free(needs, timeout)}: {error}") from cause
             raise
         except BaseException:
             self._give_up(name)
