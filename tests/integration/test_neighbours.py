@@ -4,92 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import invariants
 import pytest
-from hands import SLOTS, Hands, entry, job
+from hands import SLOTS, Hands, job
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from machines import run_machine
 from servers import Server
+from spaces import Overseer, Space, needing, there_is
 from waiting import until
 
-from xpm.broker.broker import Broker, Entry, Reply
 from xpm.broker.expiry import Expiry
 from xpm.broker.ledger import Ledger
-from xpm.broker.views import Views
 from xpm.core.state import State
 from xpm.types import Namespace
 
 HERE, THERE = Namespace("0123456789ab"), Namespace("ba9876543210")
-
-
-def needing(name: str | int, needs: str, **fields: object) -> Entry:
-    return entry(name, wishes={"rs": needs} if needs else {}, **fields)
-
-
-class Space:
-    """One workspace, with its workers and one run."""
-
-    def __init__(self, server: Server, namespace: Namespace, budget: int = 250, lease: float = 30) -> None:
-        self.server, self.namespace, self.budget, self.lease = server, namespace, budget, lease
-        self.begin()
-
-    def begin(self) -> None:
-        """As when it was just made."""
-        self.client = self.server.client()
-        self.broker = Broker(self.client, self.namespace, lease=self.lease, budget=self.budget)
-        self.views = Views(self.broker)
-        self.broker.hello()
-        self.client.hset(f"{self.broker.prefix}meta", "grace", 0)
-        self.hands = Hands(self.broker)
-        self.run = self.broker.open("digits", "1", "code", {"workspace": f"/runs/{self.namespace}"})
-        self.running: dict[str, Reply] = {}
-        """By worker."""
-
-    def submit(self, *entries: Entry) -> None:
-        self.broker.submit(self.run, list(entries))
-
-    def claim(self, worker: str) -> str | None:
-        """What the worker gets, by the name in its label."""
-        reply = self.hands.claim(worker)
-        if reply.claim is None:
-            return None
-        self.running[worker] = reply
-        return reply.claim.label.removeprefix("Task ")
-
-    def starts(self) -> list[str]:
-        """All that start at once, each with a worker of its own."""
-        found: list[str] = []
-        while name := self.claim(f"w{len(self.hands.numbers)}"):
-            found.append(name)
-        return found
-
-    def finish(self, name: str, slots: str = "") -> str | None:
-        """The worker's next job, if it asks for one."""
-        worker = next(
-            worker
-            for worker, reply in self.running.items()
-            if reply.claim and reply.claim.label == f"Task {name}"
-        )
-        reply = self.hands.finish(self.running.pop(worker), worker, slots)
-        if reply.claim is None:
-            return None
-        self.running[worker] = reply
-        return reply.claim.label.removeprefix("Task ")
-
-    def graph(self) -> invariants.Graph:
-        return invariants.read(self.client, self.namespace)
-
-    def close(self) -> None:
-        self.client.close()
-
-
-def check(*spaces: Space) -> None:
-    graphs = [space.graph() for space in spaces]
-    for at, graph in enumerate(graphs):
-        others = graphs[:at] + graphs[at + 1 :]
-        graph.neighbours = [other.namespace for other in others]
-        invariants.check(graph, *others)
 
 
 @pytest.fixture
@@ -101,7 +30,7 @@ def spaces(server: Server, request: pytest.FixtureRequest) -> Iterator[tuple[Spa
         found = Space(server, HERE, lease=lease), Space(server, THERE, lease=lease)
         found[0].broker.declare({"t.gpu": 2})
         yield found
-        check(*found)
+        Overseer(client, HERE, THERE).check()
         for space in found:
             space.close()
         client.flushall()
@@ -369,7 +298,7 @@ class Neighbours(RuleBasedStateMachine):
         super().__init__()
         self.client = self.server.client()
         self.client.flushall()
-        self.used: dict[tuple[str, str], int] = {}
+        self.overseer = Overseer(self.client, *NAMES)
 
     @initialize(budget=st.sampled_from((1, 2, 250)))
     def begin(self, budget: int) -> None:
@@ -462,51 +391,7 @@ class Neighbours(RuleBasedStateMachine):
 
     @invariant()
     def all_holds(self) -> None:
-        graphs = [farm.graph() for farm in self.farms]
-        for at, graph in enumerate(graphs):
-            others = graphs[:at] + graphs[at + 1 :]
-            graph.neighbours = [other.namespace for other in others]
-            invariants.check(graph, *others)
-        self.nothing_over_capacity(graphs[0])
-        self.nobody_sleeps(graphs)
-
-    def nothing_over_capacity(self, graph: invariants.Graph) -> None:
-        for token, fields in graph.stocks.items():
-            for name, value in fields.items():
-                if name[0] != "u":
-                    continue
-                host = name[1:]
-                capacity = int(fields.get(f"c{host}", fields.get("c", 0)))
-                before = self.used.get((token, name), 0)
-                assert int(value) <= max(capacity, before), f"{token}: {fields}"
-                self.used[token, name] = int(value)
-
-    def nobody_sleeps(self, graphs: list[invariants.Graph]) -> None:
-        """While nothing is in use, whoever could have something is woken, or another that goes before it."""
-        used = [v for fields in graphs[0].stocks.values() for name, v in fields.items() if name[0] == "u"]
-        if any(value != "0" for value in used) or any(graph.todo for graph in graphs):
-            return
-        workers = [fields for graph in graphs for fields in graph.hashes("w:").values()]
-        if any(fields.get("b") for fields in workers):
-            return
-        for farm, graph in zip(self.farms, graphs, strict=True):
-            idle = [name for name, fields in graph.hashes("w:").items() if fields.get("i")]
-            ready = [fields for fields in graph.jobs.values() if fields["s"] == "READY"]
-            for fields in ready:
-                for worker in idle:
-                    assert not self.fits(graph, fields.get("rs", ""), worker[0]), (
-                        f"{farm.namespace}: {worker} sleeps, {fields} could start"
-                    )
-            for name, (needs, host) in farm.wishes.items():
-                assert not self.fits(graph, needs, host), f"{farm.namespace}: {name} could have {needs}"
-
-    @staticmethod
-    def fits(graph: invariants.Graph, needs: str, host: str) -> bool:
-        for resource, amount in invariants.needs_of(needs).items() if needs else ():
-            fields = graph.stocks[resource]
-            if amount > int(fields.get(f"c@{host}", fields["c"])):
-                return False
-        return True
+        self.overseer.check()
 
     def teardown(self) -> None:
         if hasattr(self, "farms"):
@@ -533,14 +418,13 @@ class Neighbours(RuleBasedStateMachine):
                     moved = farm.next(worker) or moved
             if not moved:
                 break
-        graphs = [farm.graph() for farm in self.farms]
-        self.all_holds()
+        graphs = self.overseer.check()
         for farm, graph in zip(self.farms, graphs, strict=True):
             for fields in graph.jobs.values():
-                on = [self.fits(graph, fields.get("rs", ""), host) for host in WORKERS]
+                on = [there_is(graph, fields.get("rs", ""), host) for host in WORKERS]
                 assert fields["s"] in ("DONE", "ERROR") or not any(on), f"{farm.namespace}: {fields}"
             for name, (needs, host) in farm.wishes.items():
-                assert not self.fits(graph, needs, host), f"{farm.namespace}: {name} waits for {needs}"
+                assert not there_is(graph, needs, host), f"{farm.namespace}: {name} waits for {needs}"
 
 
 def test_neighbours_share_what_there_is(server: Server) -> None:

@@ -119,8 +119,17 @@ _READ = {
 
 def read(client: Redis, namespace: str) -> Graph:
     """All keys of the server, as a graph of the namespace."""
-    graph = Graph(namespace)
-    start = prefix(namespace)
+    return read_all(client, [namespace])[0]
+
+
+def read_all(client: Redis, namespaces: Sequence[str]) -> list[Graph]:
+    """All keys of the server, as graphs of workspaces that are neighbours."""
+    values = _values(client)
+    return [_graph(name, [one for one in namespaces if one != name], values) for name in namespaces]
+
+
+def _values(client: Redis) -> list[tuple[str, str, bool, Any]]:
+    """Name, type, whether there is an end to its life, and value, of each key."""
     keys = sorted(client.keys())
     pipe = client.pipeline(transaction=False)
     for key in keys:
@@ -128,14 +137,22 @@ def read(client: Redis, namespace: str) -> Graph:
         pipe.ttl(key)
     found = pipe.execute()
     there = [
-        (key, type.decode(), ttl)
+        (key, type.decode(), ttl >= 0)
         for key, type, ttl in zip(keys, found[::2], found[1::2], strict=True)
         if type != b"none"  # it has expired since
     ]
     for key, type, _ in there:
         _READ[type](pipe, key)
-    for (key, type, ttl), value in zip(there, pipe.execute(), strict=True):
-        name = key.decode()
+    return [
+        (key.decode(), type, mortal, value)
+        for (key, type, mortal), value in zip(there, pipe.execute(), strict=True)
+    ]
+
+
+def _graph(namespace: str, neighbours: list[str], values: Sequence[tuple[str, str, bool, Any]]) -> Graph:
+    graph = Graph(namespace, neighbours=neighbours)
+    start = prefix(namespace)
+    for name, type, mortal, value in values:
         if name.startswith(start):
             name = name.removeprefix(start)
             graph.keys[name] = (type, value)
@@ -143,7 +160,7 @@ def read(client: Redis, namespace: str) -> Graph:
             graph.shared[name.removeprefix(SHARED)] = (type, value)
         else:
             graph.foreign.add(name)
-        if ttl >= 0:
+        if mortal:
             graph.mortal.add(name)
     return graph
 
