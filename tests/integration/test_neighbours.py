@@ -8,6 +8,7 @@ import pytest
 from hands import SLOTS, Hands, job
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from lossy import Lossy
 from machines import run_machine
 from servers import Server
 from spaces import Overseer, Space, needing, there_is
@@ -15,8 +16,9 @@ from waiting import until
 
 from xpm.broker.expiry import Expiry
 from xpm.broker.ledger import Ledger
+from xpm.broker.wire import unpack_raw
 from xpm.core.state import State
-from xpm.types import Namespace
+from xpm.types import Namespace, short
 
 HERE, THERE = Namespace("0123456789ab"), Namespace("ba9876543210")
 
@@ -235,14 +237,17 @@ NEEDS = (
 CAPACITIES = {"t.a": 2, "t.b": 1, "h.d": 2, "l.x": 1_000_000}
 
 which = st.integers(0, len(NAMES) - 1)
+again = st.booleans()
+"""Whether the replies to a rule's calls are lost, and each is made again."""
 hosts = st.sampled_from(sorted(WORKERS))
 
 
 class Farm(Space):
-    """A workspace with workers on two hosts, and code that acquires."""
+    """A workspace with workers on two hosts, and code that acquires; replies to its calls may be lost."""
 
     def begin(self) -> None:
         super().begin()
+        self.scripts = self.broker._scripts = Lossy(self.client, self.broker.prefix, self.budget)
         self.broker.declare(CAPACITIES)
         self.on = {host: Hands(self.broker, host) for host in WORKERS}
         self.jobs = 0
@@ -288,6 +293,13 @@ class Farm(Space):
         self.broker.free(name)
         del self.wishes[name]
 
+    def replay(self, worker: str) -> None:
+        """The reply to the worker's last call was lost, and much has happened since."""
+        _, _, (_, grant, *_) = self.scripts.last[worker]
+        job, _, execution, *_ = unpack_raw(grant) if grant else (b"", b"", b"")
+        now = self.client.hmget(f"{self.broker.prefix}j:{short(job.decode())}", "s", "x")
+        self.scripts.replay(worker, held=now == [b"RUNNING", str(execution).encode()])
+
 
 class Neighbours(RuleBasedStateMachine):
     """Three workspaces on one server. Each rule is a call of one of them; what holds for all is read from the raw keys."""
@@ -304,54 +316,75 @@ class Neighbours(RuleBasedStateMachine):
     def begin(self, budget: int) -> None:
         self.farms = [Farm(self.server, name, budget) for name in NAMES]
 
+    def farm(self, at: int, again: bool) -> Farm:
+        """The workspace; the calls of this rule are made `again` or not."""
+        for farm in self.farms:
+            farm.scripts.losing = again
+        return self.farms[at]
+
     @rule(
         at=which,
         needs=st.lists(st.sampled_from(NEEDS), min_size=1, max_size=4),
         priority=st.sampled_from((0, 0, 5)),
+        again=again,
     )
-    def submit(self, at: int, needs: list[str], priority: int) -> None:
-        farm = self.farms[at]
+    def submit(self, at: int, needs: list[str], priority: int, again: bool) -> None:
+        farm = self.farm(at, again)
         farm.submit(*(needing(farm.jobs + n, one, priority=priority) for n, one in enumerate(needs)))
         farm.jobs += len(needs)
 
-    @rule(at=which, worker=st.sampled_from(("h0", "h1", "g0")))
-    def claim(self, at: int, worker: str) -> None:
-        self.farms[at].next(worker)
+    @rule(at=which, worker=st.sampled_from(("h0", "h1", "g0")), again=again)
+    def claim(self, at: int, worker: str, again: bool) -> None:
+        self.farm(at, again).next(worker)
 
     @rule(
         at=which,
         how=st.sampled_from(("finish", "finish", "fail", "hand_back")),
         more=st.booleans(),
+        again=again,
         data=st.data(),
     )
-    def end(self, at: int, how: str, more: bool, data: st.DataObject) -> None:
-        farm = self.farms[at]
+    def end(self, at: int, how: str, more: bool, again: bool, data: st.DataObject) -> None:
+        farm = self.farm(at, again)
         if farm.running:
             farm.end(data.draw(st.sampled_from(sorted(farm.running))), how, SLOTS if more else "")
 
-    @rule(at=which, host=hosts, needs=st.sampled_from(NEEDS[:-1]), data=st.data())
-    def acquire(self, at: int, host: str, needs: str, data: st.DataObject) -> None:
-        farm = self.farms[at]
+    @rule(at=which, data=st.data())
+    def replay(self, at: int, data: st.DataObject) -> None:
+        """A worker's last call comes once more, after the calls of others."""
+        farm = self.farm(at, False)
+        if farm.scripts.last:
+            farm.replay(data.draw(st.sampled_from(sorted(farm.scripts.last))))
+
+    @rule(at=which, host=hosts, needs=st.sampled_from(NEEDS[:-1]), again=again, data=st.data())
+    def acquire(self, at: int, host: str, needs: str, again: bool, data: st.DataObject) -> None:
+        farm = self.farm(at, again)
         name = data.draw(st.sampled_from(("1", "2")))
         if name not in farm.wishes:
             farm.wishes[name] = needs, host
         farm.acquire(name)
 
-    @rule(at=which, data=st.data())
-    def free(self, at: int, data: st.DataObject) -> None:
-        farm = self.farms[at]
+    @rule(at=which, again=again, data=st.data())
+    def free(self, at: int, again: bool, data: st.DataObject) -> None:
+        farm = self.farm(at, again)
         if farm.wishes:
             farm.free(data.draw(st.sampled_from(sorted(farm.wishes))))
 
-    @rule(at=which, token=st.sampled_from(("t.a", "t.b", "h.d")), capacity=st.integers(0, 3), data=st.data())
-    def resize(self, at: int, token: str, capacity: int, data: st.DataObject) -> None:
+    @rule(
+        at=which,
+        token=st.sampled_from(("t.a", "t.b", "h.d")),
+        capacity=st.integers(0, 3),
+        again=again,
+        data=st.data(),
+    )
+    def resize(self, at: int, token: str, capacity: int, again: bool, data: st.DataObject) -> None:
         host = data.draw(st.sampled_from(("", "h", "g"))) if token == "h.d" else ""
-        self.farms[at].broker.resize(token, capacity, host)
+        self.farm(at, again).broker.resize(token, capacity, host)
 
-    @rule(at=which, by=which)
-    def lose(self, at: int, by: int) -> None:
+    @rule(at=which, by=which, again=again)
+    def lose(self, at: int, by: int, again: bool) -> None:
         """All of a workspace dies; another one looks."""
-        lost, looks = self.farms[at], self.farms[by]
+        lost, looks = self.farm(at, again), self.farms[by]
         if lost is looks:
             return
         prefix = lost.broker.prefix
@@ -374,10 +407,10 @@ class Neighbours(RuleBasedStateMachine):
                 assert lost.broker.expire(holder, execution, renewals, 0)
         lost.running.clear()
 
-    @rule(at=which, by=which, late=st.booleans())
-    def delete(self, at: int, by: int, late: bool) -> None:
+    @rule(at=which, by=which, late=st.booleans(), again=again)
+    def delete(self, at: int, by: int, late: bool, again: bool) -> None:
         """A workspace's keys are deleted; another one looks, before or after it begins anew."""
-        gone, looks = self.farms[at], self.farms[by]
+        gone, looks = self.farm(at, again), self.farms[by]
         if gone is looks:
             return
         keys = [key for key in self.client.scan_iter() if gone.namespace.encode() in key]
@@ -395,6 +428,7 @@ class Neighbours(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "farms"):
+            self.farm(0, again=False)
             self.everybody_is_served()
             for farm in self.farms:
                 farm.close()
