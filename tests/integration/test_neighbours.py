@@ -110,6 +110,26 @@ def test_workspaces_take_turns(spaces: tuple[Space, Space]) -> None:
         served.append((other, other.claim("worker")))
 
 
+@pytest.mark.parametrize("instead", ["ends", "gets another job"])
+def test_what_is_kept_for_a_worker_that_was_called_goes_to_others_when_it(
+    instead: str, spaces: tuple[Space, Space]
+) -> None:
+    here, there = spaces
+    assert here.broker.acquire("holder", "t.gpu=2").fence
+    for space in spaces:
+        space.submit(needing("all", "t.gpu=2"))
+        assert space.claim("worker") is None
+    here.broker.free("holder")
+    assert there.claim("worker") is None, "it is left to the worker here"
+    if instead == "ends":
+        here.broker.depart("worker")
+    else:
+        here.submit(needing("urgent", "", priority=1))
+        assert here.claim("worker") == "urgent"
+    assert there.hands.woken() == ["worker"]
+    assert there.claim("worker") == "all"
+
+
 def test_two_that_are_first_in_line_for_what_both_need_do_not_wait_for_each_other(
     spaces: tuple[Space, Space],
 ) -> None:

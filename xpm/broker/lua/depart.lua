@@ -18,7 +18,7 @@ rq_worker(worker)
 local rung = v[4] or ''
 if rung ~= '' then
   call('SREM', key('coming', rung), worker)
-  offer(rung)
+  offer(rung, true)
   if startable(rung) then ring(rung) end
 end
 finish_up()

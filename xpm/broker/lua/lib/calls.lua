@@ -44,7 +44,7 @@ end
 local function line_up(idle, taken)
   local before, rung = life[5] or '', life[6] or ''
   if rung ~= '' then call('SREM', key('coming', rung), worker) end
-  if rung ~= '' and rung ~= taken then offer(rung) end
+  if rung ~= '' and rung ~= taken then offer(rung, idle == '') end
   if before ~= '' or rung ~= '' then call('DEL', key('bell', worker)) end
   if before ~= idle then
     for slot in string.gmatch(before, '%S+') do call('ZREM', key('idle', slot), worker) end

@@ -96,10 +96,12 @@ local function reopen(resource)
   end
 end
 
--- Nobody is about to take what a group needs any more: code that waits for it is looked at again.
-local function offer(group)
+-- Nobody is about to take what a group needs any more: code that waits for it is looked at again, and if the worker that
+-- was called is `gone`, not just idle again, so are those that wait in other workspaces.
+local function offer(group, gone)
   local _, needs = parts_of(group)
   for _, need in ipairs(needs_of(needs)) do
+    if gone and need.shared then here.stirred[need.resource] = true end
     for _, member in ipairs(call('ZRANGE', key('wants', need.resource), 0, LINE - 1)) do
       if string.sub(member, 1, 1) == '@' then here.outside[#here.outside + 1] = member end
     end
