@@ -286,6 +286,12 @@ class Farm(Space):
             self.running[worker] = reply
         return reply.claim is not None
 
+    def depart(self, worker: str) -> None:
+        self.running.pop(worker, None)
+        self.scripts.last.pop(worker, None)
+        if self.host_of(worker).numbers.pop(worker, 0):
+            self.broker.depart(worker)
+
     def end(self, worker: str, how: str, slots: str = "") -> None:
         reply = self.running.pop(worker)
         claim = reply.claim
@@ -368,6 +374,10 @@ class Neighbours(RuleBasedStateMachine):
         farm = self.farm(at, again)
         if farm.running:
             farm.end(data.draw(st.sampled_from(sorted(farm.running))), how, SLOTS if more else "")
+
+    @rule(at=which, worker=st.sampled_from(("h0", "h1", "g0")), again=again)
+    def depart(self, at: int, worker: str, again: bool) -> None:
+        self.farm(at, again).depart(worker)
 
     @rule(at=which, data=st.data())
     def replay(self, at: int, data: st.DataObject) -> None:
@@ -482,7 +492,7 @@ class Neighbours(RuleBasedStateMachine):
 
 
 def test_neighbours_share_what_there_is(server: Server) -> None:
-    run_machine(Neighbours, server, 25, 40, random=False)
+    run_machine(Neighbours, server, 30, 40, random=False)
 
 
 @pytest.mark.soak

@@ -16,7 +16,7 @@ Same = Callable[[Any, Any], bool]
 REPEATED: dict[str, Same] = {
     **dict.fromkeys(NUMBERED, lambda first, again: first[:2] == again[:2]),
     **dict.fromkeys(("open", "declare", "neglected"), lambda first, again: first == again),
-    **dict.fromkeys(("free", "lapse", "expire"), lambda first, again: not again),
+    **dict.fromkeys(("free", "lapse", "expire", "depart"), lambda first, again: not again),
     **dict.fromkeys(("hold", "release", "kill"), lambda first, again: len(first) == len(again)),
     "enrol": lambda first, again: True,
     "keep": lambda first, again: first == again,
