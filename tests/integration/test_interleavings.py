@@ -195,6 +195,107 @@ RACES = [
 ]
 
 
+NEIGHBOURS = [
+    race(
+        "two workspaces claim the last unit while a third gives it back",
+        "c.s: declare, submit g; c.w: claim; s: submit g; b.s: submit g; b.w: claim",
+        ["w: claim", "b.w: claim", "c.w: next"],
+        [
+            "g:READY / b g:READY / c g:DONE",
+            "g:RUNNING / b g:READY / c g:DONE",
+            "g:READY / b g:RUNNING / c g:DONE",
+        ],
+    ),
+    race(
+        "code acquires while a job elsewhere gives back, and somebody waits in both",
+        "b.s: declare, submit g; b.w: claim; s: submit g; w: claim; b.z: acquire t.gpu=1",
+        ["y: acquire t.gpu=1, free", "b.w: next", "w: claim"],
+        ["g:READY / b g:DONE", "g:RUNNING / b g:DONE"],
+    ),
+    race(
+        "a capacity goes to nothing and comes back while two workspaces claim",
+        "s: declare, submit g; b.s: submit g",
+        ["k: resize t.gpu 0, resize t.gpu 2", "w: claim", "b.w: claim"],
+        [
+            "g:READY / b g:READY",
+            "g:READY / b g:RUNNING",
+            "g:RUNNING / b g:READY",
+            "g:RUNNING / b g:RUNNING",
+        ],
+    ),
+    race(
+        "one token less races a claim and code elsewhere",
+        "s: declare; k: resize t.gpu 2; s: submit g j; b.s: submit g; b.w: claim",
+        ["k: resize t.gpu 1", "w: claim", "b.y: acquire t.gpu=1"],
+        ["g:READY j:HOLD / b g:RUNNING", "g:RUNNING j:HOLD / b g:RUNNING"],
+    ),
+    race(
+        "one token more races a claim and the end of a job elsewhere",
+        "s: declare, submit g; w: claim; b.s: submit g; b.w: claim; c.y: acquire t.gpu=1",
+        ["k: resize t.gpu 2", "w: next", "b.w: claim"],
+        ["g:DONE / b g:READY / c", "g:DONE / b g:RUNNING / c"],
+    ),
+    race(
+        "a neighbour looks after a job's dead worker, which comes back",
+        "s: declare, submit g; w: claim; b.s: submit g; b.w: claim; s: die",
+        ["w: next", "b.x: neglected, look, expire"],
+        ["g:DONE / b g:READY", "g:READY / b g:READY"],
+    ),
+    race(
+        "a neighbour looks after a job's dead worker, which renews",
+        "s: declare, submit g; w: claim; b.s: submit g; b.w: claim; s: die; b.x: neglected",
+        ["w: renew", "b.x: look, expire"],
+        ["g:READY / b g:READY", "g:RUNNING / b g:READY"],
+    ),
+    race(
+        "a neighbour looks after a job's dead worker, and somebody there, too",
+        "s: declare, submit g; w: claim; b.s: submit g; b.w: claim; s: die; b.x: neglected; x: look",
+        ["w: next", "b.x: look, expire", "x: expire"],
+        ["g:DONE / b g:READY", "g:READY / b g:READY"],
+    ),
+    race(
+        "a neighbour looks after code that died, and comes back",
+        "s: declare; y: acquire t.gpu=1; b.y: acquire t.gpu=1; b.s: submit g; b.w: claim; s: die",
+        ["y: keep", "b.x: neglected, look, expire"],
+        [" / b g:READY"],
+    ),
+    race(
+        "a neighbour looks after code that died, and asks again",
+        "c.s: declare; c.z: acquire t.gpu=1; y: acquire t.gpu=1; b.s: submit g; b.w: claim; s: die; b.x: neglected",
+        ["y: acquire t.gpu=1", "b.x: look, expire"],
+        [" / b g:READY / c"],
+    ),
+    race(
+        "who a token is kept for wants it no more",
+        "c.s: declare; c.k: resize t.gpu 2; c.y: acquire t.gpu=1; s: submit j; w: claim; b.s: submit g; b.w: claim",
+        ["k: cancel s j", "b.w: claim"],
+        ["j:CANCELLED / b g:READY / c", "j:CANCELLED / b g:RUNNING / c"],
+    ),
+    race(
+        "who a token is kept for is held and released",
+        "c.s: declare; c.k: resize t.gpu 2; c.y: acquire t.gpu=1; s: submit j; w: claim; b.s: submit g; b.w: claim",
+        ["k: hold j, release j", "b.w: claim"],
+        ["j:READY / b g:READY / c", "j:READY / b g:RUNNING / c"],
+    ),
+    race(
+        "the worker that was called for a token ends",
+        "c.s: declare, submit g; c.w: claim; s: submit g; w: claim; b.s: submit g; b.w: claim",
+        ["p: depart w", "c.w: next", "b.w: claim"],
+        ["g:READY / b g:READY / c g:DONE", "g:READY / b g:RUNNING / c g:DONE"],
+    ),
+    race(
+        "the worker that was called for a token gets another job",
+        "c.s: declare; c.y: acquire t.gpu=1; s: submit g; w: claim; b.s: submit g; b.w: claim; c.y: free",
+        ["s: urge a", "w: claim", "b.w: claim"],
+        [
+            "a:READY g:RUNNING / b g:READY / c",
+            "a:RUNNING g:READY / b g:READY / c",
+            "a:RUNNING g:READY / b g:RUNNING / c",
+        ],
+    ),
+]
+
+
 @pytest.fixture
 def client(server: Server) -> Iterator[Redis]:
     with server.client() as connected:
@@ -204,4 +305,9 @@ def client(server: Server) -> Iterator[Redis]:
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
 def test_every_order_of_calls_ends_well(client: Redis, race: Race) -> None:
+    play_all(client, race)
+
+
+@pytest.mark.parametrize("race", NEIGHBOURS, ids=lambda race: race.name)
+def test_every_order_of_neighbours_calls_ends_well(client: Redis, race: Race) -> None:
     play_all(client, race)

@@ -1,7 +1,8 @@
 """Races: clients that make their calls in turn, in every order of all calls, and a world in which they do.
 
 A script is atomic, so an interleaving is an order of calls. In each variant the reply of one call is lost, and the client
-makes it again. After every call all invariants hold.
+makes it again. After every call all invariants hold. Clients may be in several workspaces that share their tokens: `b.w`
+is the worker `w` of the workspace `b`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from typing import Any
 import invariants
 from hands import FAILURE, SLOTS, entry, job
 from redis import Redis
+from spaces import Overseer, there_is
 
 from xpm.broker.broker import Broker, Claim, Reply, Run
 from xpm.broker.scripts import source
 from xpm.core.state import State
 from xpm.types import Namespace, short
 
-NAMESPACE = Namespace("0123456789ab")
-INPUTS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "g": (), "h": (), "i": ()}
+NAMESPACES = {
+    "": Namespace("0123456789ab"), "b": Namespace("ba9876543210"), "c": Namespace("00000000aaaa"),
+}  # fmt: skip
+INPUTS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "g": (), "h": (), "i": (), "j": ()}
 """The jobs there are, and what they wait for."""
-NEEDS = {"g": "t.gpu=1", "h": "l.index=1,t.gpu=1", "i": "l.index=1000000"}
+NEEDS = {"g": "t.gpu=1", "h": "l.index=1,t.gpu=1", "i": "l.index=1000000", "j": "t.gpu=2"}
 CAPACITIES = {"t.gpu": 1, "l.index": 1_000_000}
 AGAIN = "again"
 """The step of a client that has not heard the answer to the last one."""
@@ -37,7 +41,9 @@ class Client:
     name: str
     number: int = 0
     claim: Claim | None = None
-    looks: list[tuple[str, int, str]] = field(default_factory=list)
+    sees: list[Broker] = field(default_factory=list)
+    """Of the workspaces after which it looks."""
+    looks: list[tuple[Broker, str, int, str]] = field(default_factory=list)
     looked: int = 0
     """After how many renewals."""
     last: Call = lambda: None
@@ -45,15 +51,14 @@ class Client:
 
 
 class World:
-    """A namespace of its own, and all that was said in it."""
+    """A workspace, and all that was said in it."""
 
-    def __init__(self, client: Redis, budget: int) -> None:
-        client.flushall()
+    def __init__(self, client: Redis, budget: int, namespace: Namespace) -> None:
         self.client = client
-        self.broker = Broker(client, NAMESPACE, budget=budget)
+        self.broker = Broker(client, namespace, budget=budget)
         self.broker.hello()
         client.hset(f"{self.broker.prefix}meta", "grace", 0)
-        self.history = invariants.History(client, NAMESPACE)
+        self.history = invariants.History(client, namespace)
         self.clients: dict[str, Client] = {}
         self.runs: dict[str, Run] = {}
         self.done: dict[tuple[str, int], str] = {}
@@ -68,13 +73,15 @@ class World:
     def run(self, name: str) -> Run:
         """The run of a script, in an experiment of its own, which begins later than all that was."""
         if name not in self.runs:
-            began = self.client.time()
-            while (now := self.client.time())[0] * 1000 + now[1] // 1000 == began[0] * 1000 + began[
-                1
-            ] // 1000:
+            began = self._milliseconds() if self.actions else 0
+            while self._milliseconds() == began:
                 pass  # a failure of the same millisecond would not be older than the run
             self.runs[name] = self.broker.open(f"of {name}", "1", "code")
         return self.runs[name]
+
+    def _milliseconds(self) -> int:
+        seconds, micros = self.client.time()
+        return seconds * 1000 + micros // 1000
 
     def client_of(self, name: str) -> Client:
         if name not in self.clients:
@@ -99,14 +106,11 @@ class World:
         if isinstance(heard, Reply):
             who.claim = heard.claim
 
-    def check(self) -> invariants.Graph:
-        """All that must hold after a call."""
-        graph = invariants.read(self.client, NAMESPACE)
-        invariants.check(graph)
+    def follow(self, graph: invariants.Graph) -> None:
+        """What was said goes with what is."""
         self.history.follow(graph)
         known = {name for name in self.departed if f"w:{name}" in graph.keys}
         assert not known, f"{known} departed, and are listed again"
-        return graph
 
     def report(self, who: Client, verb: str, slots: str, last: Any = None) -> Call:
         """A worker's call about the job that it has."""
@@ -138,9 +142,17 @@ class World:
 
         return call
 
+    def neglected(self, who: Client) -> Call:
+        def call() -> None:
+            who.sees = [Broker(self.client, name) for name in self.broker.neglected()]
+
+        return call
+
     def look(self, who: Client) -> Call:
         def call() -> None:
-            who.looks, who.looked = self.broker.overdue()[1], self.renewals
+            seen = who.sees or [self.broker]
+            who.looks = [(broker, *look) for broker in seen for look in broker.overdue()[1]]
+            who.looked = self.renewals
 
         return call
 
@@ -148,14 +160,19 @@ class World:
         looks, looked = list(who.looks), who.looked
 
         def call() -> None:
-            taken = [self.broker.expire(*look, 0) for look in looks]
+            taken = [
+                broker.lapse(job[1:], renewals, 0)
+                if job.startswith("@")
+                else broker.expire(job, execution, renewals, 0)
+                for broker, job, execution, renewals in looks
+            ]
             assert looked == self.renewals or not any(taken), "it was renewed since the first look"
 
         return call
 
-    def submit(self, who: Client, *names: str) -> Call:
+    def submit(self, who: Client, *names: str, priority: int = 0) -> Call:
         wishes = {name: {"rs": NEEDS[name]} if name in NEEDS else {} for name in names}
-        entries = [entry(name, *INPUTS[name], wishes=wishes[name]) for name in names]
+        entries = [entry(name, *INPUTS[name], wishes=wishes[name], priority=priority) for name in names]
         run = self.run(who.name)
 
         def call() -> None:
@@ -178,6 +195,17 @@ class World:
     def overdue(self, who: Client, name: str) -> Call:
         return lambda: self.client.zadd(f"{self.broker.prefix}leases", {short(job(name)): 1}, xx=True)
 
+    def die(self, who: Client) -> Call:
+        """All leases of the workspace ran out, and nobody there looked at them for long."""
+
+        def call() -> None:
+            for leases in ("leases", "holds"):
+                for one in self.client.zrange(f"{self.broker.prefix}{leases}", 0, -1):
+                    self.client.zadd(f"{self.broker.prefix}{leases}", {one: 1})
+            self.client.hset(f"{self.broker.prefix}meta", "swept", 0)
+
+        return call
+
     def restart(self, who: Client) -> Call:
         """The server begins another life, and a connection notices."""
         args = (self.broker.prefix, f"after {self.restarts}", 30_000, 1)
@@ -196,25 +224,62 @@ class World:
             else self.report(who, "finish", "")
         )
 
-    def settle(self, graph: invariants.Graph) -> invariants.Graph:
-        """All news is told, after the call that led to `graph`."""
-        if graph.todo:
-            while self.broker.drain():
-                pass
-            graph = self.check()
-        invariants.check_settled(graph)
-        invariants.check_bells(graph)
-        return graph
+    def live(self) -> dict[str, tuple[str, str]]:
+        """For which slots workers sleep, and for which group they were woken."""
+        found: dict[str, tuple[str, str]] = {}
+        for name in self.clients:
+            v = self.client.hmget(f"{self.broker.prefix}w:{name}", "i", "b", "born")
+            if v[2]:
+                found[name] = (v[0] or b"").decode(), (v[1] or b"").decode()
+        return found
+
+    def call(self) -> bool:
+        """Who is awake calls, but for those who have something; whether anybody got something."""
+        got = False
+        for name, (sleeps, rung) in self.live().items():
+            assert not rung or self.client.exists(f"{self.broker.prefix}bell:{name}"), (
+                f"{name}'s bell is silent"
+            )
+            if not sleeps and self.clients[name].claim is None:
+                self.step(name, "claim")
+                got = got or self.clients[name].claim is not None or bool(self.clients[name].heard.backlog)
+        return got
+
+    def end(self) -> bool:
+        """One who has something ends it; whether there was anybody."""
+        for name in self.live():
+            if self.clients[name].claim is not None:
+                self.step(name, "finish")
+                return True
+        for name in self.clients:
+            if self.client.hexists(f"{self.broker.prefix}a:{name}", "f"):
+                self.step(name, "free")
+                return True
+        return False
+
+    def probe(self) -> None:
+        """Whoever sleeps would get nothing."""
+        for name, (sleeps, _) in self.live().items():
+            if sleeps:
+                self.step(name, "claim")
+                assert self.clients[name].claim is None, f"{name} slept, and there was something for it"
+        for name in self.clients:
+            needs = self.client.hget(f"{self.broker.prefix}a:{name}", "needs")
+            if needs and not self.client.hexists(f"{self.broker.prefix}a:{name}", "f"):
+                grant = self.broker.acquire(name, needs.decode())
+                assert not grant.fence, f"{name} slept, and there was {needs.decode()} for it"
 
     def go_on(self) -> None:
-        """Whoever has a job ends it, and all else runs: nothing is stuck, and no job was done twice."""
+        """Whoever has a job ends it, and all else runs."""
         for who in list(self.clients.values()):
             if who.claim is not None:
                 self.step(who.name, "finish")
         self.step("wrest", "next")
         while (rest := self.client_of("wrest")).claim is not None or rest.heard.backlog:
             self.step("wrest", "next")
-        graph = self.settle(self.check())
+
+    def check_ended(self, graph: invariants.Graph) -> None:
+        """Nothing is stuck, and no job was done twice."""
         left = {fields["s"] for fields in graph.jobs.values()} - SETTLED
         assert not left, states(graph)
         jobs = [id for id, _ in self.done]
@@ -224,11 +289,110 @@ class World:
             assert (found["s"], int(found["x"]), found["f"]) == ("DONE", execution, fence)
 
     def situation(self, graph: invariants.Graph) -> str:
-        """All that what follows can depend on, without the times."""
-        jobs = {id: {k: v for k, v in job.items() if not k.startswith("t")} for id, job in graph.jobs.items()}
+        """All that what follows can depend on, without the times, of which the epoch of a fence is one."""
+        jobs = {
+            id: {k: v[10:] if k == "f" else v for k, v in job.items() if not k.startswith("t")}
+            for id, job in graph.jobs.items()
+        }
         edges = [(name, value) for name, value in graph.keys.items() if name.startswith(("in:", "out:"))]
         held = {name: who.claim and (who.claim.id, who.claim.execution) for name, who in self.clients.items()}
         return repr((jobs, edges, graph.todo, held, sorted(self.done)))
+
+    def waits(self, graph: invariants.Graph) -> str:
+        """Who waits and who was woken."""
+        code = {name: "f" in fields for name, fields in graph.hashes("a:").items()}
+        workers = {name: (v.get("i"), v.get("b")) for name, v in graph.hashes("w:").items()}
+        lines = {
+            name: list(graph.zset(name)) for name in graph.keys if name.startswith(("wants:", "opened:"))
+        }
+        return repr((code, workers, lines))
+
+
+class Worlds:
+    """Workspaces on one server."""
+
+    def __init__(self, client: Redis, budget: int, places: Sequence[str]) -> None:
+        client.flushall()
+        self.worlds = {place: World(client, budget, NAMESPACES[place]) for place in places}
+        self.overseer = Overseer(client, *(NAMESPACES[place] for place in places))
+
+    def step(self, name: str, step: str) -> None:
+        """One call of a client."""
+        place, _, local = name.rpartition(".")
+        self.worlds[place].step(local, step)
+
+    def check(self) -> list[invariants.Graph]:
+        """All that must hold after a call."""
+        graphs = self.overseer.check()
+        for world, graph in zip(self.worlds.values(), graphs, strict=True):
+            world.follow(graph)
+        return graphs
+
+    def settle(self, graphs: list[invariants.Graph]) -> list[invariants.Graph]:
+        """All news is told, after the call that led to `graphs`."""
+        if any(graph.todo for graph in graphs):
+            for world in self.worlds.values():
+                world.broker.settle()
+            graphs = self.check()
+        for graph in graphs:
+            invariants.check_settled(graph)
+            invariants.check_bells(graph)
+        return graphs
+
+    def go_on(self) -> None:
+        """All that was wanted is had: by those who are there, if they are woken for it, and then by others."""
+        if len(self.worlds) > 1:
+            self.rouse()
+        for world in self.worlds.values():
+            world.go_on()
+        for world, graph in zip(self.worlds.values(), self.settle(self.check()), strict=True):
+            world.check_ended(graph)
+
+    def rouse(self) -> None:
+        """Each calls only when it was woken, and one after the other ends what it has: nobody sleeps on."""
+        worlds = self.worlds.values()
+        for _ in range(50):
+            got = True
+            while got:
+                got = any(tuple(world.call() for world in worlds))
+            graphs = self.settle(self.check())
+            if not any(rung for world in worlds for _, rung in world.live().values()):
+                for world in worlds:
+                    world.probe()
+                if not any(world.end() for world in worlds):
+                    break
+        else:
+            raise AssertionError("they call again and again")
+        for graph in graphs:
+            assert not graph.hashes("a:"), f"{graph.namespace}: code waits for ever"
+            waiting = [fields for fields in graph.jobs.values() if fields["s"] == "READY"]
+            for fields in waiting if graph.hashes("w:") else ():
+                assert not there_is(graph, fields.get("rs", ""), "h"), (
+                    f"{graph.namespace}: {fields} waits for ever"
+                )
+
+    def situation(self, graphs: list[invariants.Graph]) -> str:
+        """All that what follows can depend on, without the times."""
+        several = len(graphs) > 1
+        found = [
+            world.situation(graph) + (world.waits(graph) if several else "")
+            for world, graph in zip(self.worlds.values(), graphs, strict=True)
+        ]
+        lines = {name: [m for m, _ in value] for name, (t, value) in graphs[0].shared.items() if t == "zset"}
+        return repr((found, graphs[0].stocks, lines if several else ()))
+
+    def count(self, graphs: list[invariants.Graph]) -> None:
+        """No job was made twice."""
+        for world, graph in zip(self.worlds.values(), graphs, strict=True):
+            assert world.actions.count("new") == len(graph.jobs), "a job was made twice"
+
+    def states(self, graphs: list[invariants.Graph]) -> str:
+        """Where the jobs are, by their names."""
+        found = [
+            " ".join(filter(None, (place, states(graph))))
+            for place, graph in zip(self.worlds, graphs, strict=True)
+        ]
+        return " / ".join(found)
 
 
 def states(graph: invariants.Graph) -> str:
@@ -242,6 +406,7 @@ SETTLED = {State.DONE, State.ERROR, State.CANCELLED, State.HOLD}
 VERBS: dict[str, Callable[..., Call]] = {
     # scripts: the jobs; `cancel` names the script whose wish ends first
     "submit": World.submit,
+    "urge": lambda world, who, *names: world.submit(who, *names, priority=1),
     "cancel": World.cancel,
     # people: any of them, on jobs
     "kill": lambda world, who, *names: world.person("kill", *names),
@@ -251,6 +416,8 @@ VERBS: dict[str, Callable[..., Call]] = {
     "declare": lambda world, who: lambda: world.broker.declare(CAPACITIES),
     "acquire": lambda world, who, needs: lambda: world.broker.acquire(who.name, needs),
     "free": lambda world, who: lambda: world.broker.free(who.name),
+    "keep": lambda world, who: lambda: world.broker.keep(who.name),
+    "resize": lambda world, who, name, capacity: lambda: world.broker.resize(name, int(capacity)),
     "drain": lambda world, who: world.broker.drain,
     # workers: about the job that they have; `next` fetches another in the same call
     "claim": World.ask,
@@ -264,6 +431,8 @@ VERBS: dict[str, Callable[..., Call]] = {
     # the supervisor and the sweeper
     "depart": World.depart,
     "overdue": World.overdue,
+    "die": World.die,
+    "neglected": World.neglected,
     "look": World.look,
     "expire": World.expire,
     "restart": World.restart,
@@ -280,6 +449,11 @@ class Race:
     clients: tuple[tuple[str, tuple[str, ...]], ...]
     ends: frozenset[str]
     budget: int = 250
+
+    @property
+    def places(self) -> list[str]:
+        """The workspaces that they are in."""
+        return sorted({name.rpartition(".")[0] for name, _ in (*self.first, *self.clients)})
 
 
 def race(name: str, first: str, clients: Sequence[str], ends: Sequence[str], budget: int = 250) -> Race:
@@ -316,7 +490,8 @@ class Played:
     """What was looked at already: orders that begin alike differ only from there on."""
 
     def __init__(self) -> None:
-        self.checked: set[tuple[tuple[str, str], ...]] = set()
+        self.checked: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], int]] = {}
+        """With what was in use then."""
         self.gone_on: set[str] = set()
 
 
@@ -330,7 +505,7 @@ def play_all(client: Redis, race: Race) -> None:
             told = [f"{names[number]}: {step}" for number, step in order]
             steps = [(names[number], step) for number, step in order]
             try:
-                end = play(World(client, race.budget), race.first, steps, played)
+                end = play(Worlds(client, race.budget, race.places), race.first, steps, played)
             except AssertionError as error:
                 raise AssertionError(f"{told}: {error}") from error
             ends.setdefault(end, told)
@@ -338,20 +513,22 @@ def play_all(client: Redis, race: Race) -> None:
 
 
 def play(
-    world: World, first: Sequence[tuple[str, str]], order: Sequence[tuple[str, str]], played: Played
+    worlds: Worlds, first: Sequence[tuple[str, str]], order: Sequence[tuple[str, str]], played: Played
 ) -> str:
     """Makes the calls; returns where the jobs are when they are settled, and sees that all goes on from there."""
     for name, step in first:
-        world.step(name, step)
-    graph = world.check()
+        worlds.step(name, step)
+    graphs = worlds.check()
     for count, (name, step) in enumerate(order, 1):
-        world.step(name, step)
-        if (begun := tuple(order[:count])) not in played.checked:  # the whole order never is
-            played.checked.add(begun)
-            graph = world.check()
-    graph = world.settle(graph)
-    assert world.actions.count("new") == len(graph.jobs), "a job was made twice"
-    if (situation := world.situation(graph)) not in played.gone_on:
+        worlds.step(name, step)
+        if (begun := tuple(order[:count])) in played.checked:  # the whole order never is
+            worlds.overseer.used = dict(played.checked[begun])
+        else:
+            graphs = worlds.check()
+            played.checked[begun] = dict(worlds.overseer.used)
+    graphs = worlds.settle(graphs)
+    worlds.count(graphs)
+    if (situation := worlds.situation(graphs)) not in played.gone_on:
         played.gone_on.add(situation)
-        world.go_on()
-    return states(graph)
+        worlds.go_on()
+    return worlds.states(graphs)
