@@ -226,7 +226,7 @@ NEIGHBOURS = [
     race(
         "one token less races a claim and code elsewhere",
         "s: declare; k: resize t.gpu 2; s: submit g j; b.s: submit g; b.w: claim",
-        ["k: resize t.gpu 1", "w: claim", "b.y: acquire t.gpu=1"],
+        ["b.k: resize t.gpu 1", "w: claim", "b.y: acquire t.gpu=1"],
         ["g:READY j:HOLD / b g:RUNNING", "g:RUNNING j:HOLD / b g:RUNNING"],
     ),
     race(
