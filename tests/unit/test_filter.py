@@ -93,6 +93,7 @@ def look(name: str) -> Any:
         "started > 2026",
         "date < 2026-02",
         "seconds > 10",
+        "seconds < 1h and seconds > '12 s'",
         "experiment = grid2",
         "experiment != other",
         '"my tag" = 1',
@@ -169,6 +170,7 @@ def test_does_not_keep(text: str) -> None:
         ("a in ()", "the filter 'a in ()': expected a value before )"),
         ("a and", "the filter 'a and': expected a name, such as state or lr, at its end"),
         ("a = b)", "the filter 'a = b)': there is a ) too many"),
+        ("seconds > soon", "seconds: expected a number, or a text like 2h, got 'soon'"),
         ("state = eror", "no state 'eror'; did you mean 'ERROR'?"),
         ("state in (done, x)", "no state 'x'; there are WAITING, "),
         (
@@ -218,6 +220,8 @@ def literal(text: str) -> Literal:
 def compare(name: str, operator: str, values: list[str]) -> Filter:
     if name == "state":
         return Compare(name, operator, tuple(Literal("DONE") for _ in values))
+    if name == "seconds":
+        return Compare(name, operator, tuple(Literal("2h", 7200.0) for _ in values))
     return Compare(name, operator, tuple(map(literal, values)))
 
 
