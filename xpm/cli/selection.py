@@ -126,7 +126,7 @@ def _parameters() -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]
             "--where",
             callback=_where,
             metavar="FILTER",
-            help="Only those that fit, as 'lr <= 0.01 and host in (a, b)'.",
+            help="Only those that fit, as 'lr > 0.1 and host in (a, b)'.",
         ),
     )
 
