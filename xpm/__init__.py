@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
+    from xpm.core.limits import Choices, Range
     from xpm.core.outputs import Dependent
     from xpm.core.resumable import ResumableTask
     from xpm.core.retries import Retries
@@ -59,6 +60,7 @@ __all__ = [
     "BrokerStalled",
     "BrokerUnreachable",
     "BrokerUnsuitable",
+    "Choices",
     "Config",
     "ConfigError",
     "Constant",
@@ -78,6 +80,7 @@ __all__ = [
     "NotSubmitted",
     "Param",
     "PathGenerator",
+    "Range",
     "ResultError",
     "ResumableTask",
     "Retries",
@@ -104,6 +107,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Choices": "xpm.core.limits",
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
     "Dependent": "xpm.core.outputs",
@@ -112,6 +116,7 @@ _HOMES = {
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",
     "Task": "xpm.core.config",
+    "Range": "xpm.core.limits",
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
     "acquire": "xpm.experiment.tokens",

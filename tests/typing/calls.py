@@ -11,9 +11,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import assert_type
+from typing import Annotated, Generic, TypeVar, assert_type
 
 from xpm import (
+    Choices,
     Config,
     Constant,
     Dependent,
@@ -21,6 +22,7 @@ from xpm import (
     Meta,
     Param,
     PathGenerator,
+    Range,
     ResumableTask,
     Retries,
     Task,
@@ -84,6 +86,25 @@ class Pretrain(Task):
     def execute(self) -> None: ...
 
 
+class Limited(Config):
+    lr: Param[float] = field(default=0.1, gt=0, le=1)
+    kind: Annotated[Param[str], Choices(["a", "b"])] = "a"
+    rows: Param[list[Annotated[int, Range(ge=1)]]] = field(default_factory=list[int])
+    free: Param[int] = field(ge=0)
+
+
+M = TypeVar("M", bound=Model)
+
+
+class Pair(Config, Generic[M]):
+    one: Param[M]
+    two: Param[M]
+
+
+class Pairs(Config):
+    pair: Param[Pair[Deep]]
+
+
 class Load(LightweightTask):
     model: Param[Model]
 
@@ -127,6 +148,13 @@ def right() -> None:
     assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
     assert_type(train.submit(init_tasks=[Load.C(model=model)]), Train)
     assert_type(setmeta(model, True), Model)
+    limited = Limited.C(lr=0.2, kind="b", rows=[1], free=3)
+    assert_type(limited.lr, float)
+    assert_type(limited.kind, str)
+    assert_type(limited.rows, list[int])
+    deep = Deep.C(depth=1)
+    assert_type(Pair[Deep].C(one=deep, two=deep), Pair[Deep])
+    assert_type(Pairs.C(pair=Pair[Deep].C(one=deep, two=deep)).pair.one, Deep)
     assert_type(identifier(model), JobId)
     Train.C(model=Deep.C(depth=1), lr=1)
     train.lr = 0.3
@@ -173,6 +201,11 @@ def wrong() -> None:
     train.submit(init_tasks=[model])  # pyright: ignore[reportArgumentType]
     train.submit(init_tasks=Load.C(model=model))  # pyright: ignore[reportArgumentType]
     Load.C(model=model).submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    Limited.C(lr="x", free=1)  # pyright: ignore[reportArgumentType]
+    Limited.C()  # pyright: ignore[reportCallIssue]
+    field(default="a", gt="b")  # pyright: ignore[reportArgumentType]
+    Pair[Deep].C(one=model, two=model)  # pyright: ignore[reportArgumentType]
+    Pairs.C(pair=Pair[Model].C(one=model, two=model))  # pyright: ignore[reportArgumentType]
     setmeta(model, "yes")  # pyright: ignore[reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
 

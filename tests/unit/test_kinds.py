@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum, Flag, IntEnum, StrEnum
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal, NewType, Optional, TypeVar
 
 import numpy as np
 import pytest
 
+from xpm.core.annotations import kind_of, narrows
 from xpm.core.config import Config
-from xpm.core.kinds import Mismatch, Unsupported, kind_of
+from xpm.core.kinds import Mismatch, Unsupported
+from xpm.core.limits import Choices, Range
 
 
 class Color(Enum):
@@ -32,6 +37,10 @@ class Access(Flag):
 
 
 class Model(Config):
+    pass
+
+
+class Deep(Model):
     pass
 
 
@@ -151,6 +160,23 @@ def test_nan_is_one_value() -> None:
         (int | None, "a", "expected int | None, got 'a'"),
         (int | str, True, "expected int | str, got True"),
         (int, np.zeros(3), "expected int"),
+        (Any, b"a", "expected a value that a parameter can have, got b'a'"),
+        (Any, object, "expected a value that a parameter can have, got the class object"),
+        (Free, [1, object()], "expected a value that a parameter can have"),
+        (Sequence[int], "ab", "expected Sequence[int], got 'ab'"),
+        (Mapping[str, int], [1], "expected dict[str, int], got [1]"),
+        (Annotated[int, Range(ge=1)], 0, "expected int >= 1, got 0"),
+        (Annotated[float, Range(gt=0, le=1)], 2, "expected float > 0 and <= 1, got 2"),
+        (Annotated[float, Range(gt=0)], math.nan, "expected float > 0, got nan"),
+        (Annotated[int | None, Range(lt=3)], 3, "expected int | None < 3, got 3"),
+        (list[Annotated[int, Range(ge=1)]], [1, 0], "expected int >= 1, got 0"),
+        (
+            Annotated[str, Choices(["relu", "gelu"])],
+            "rel",
+            "expected one of 'relu', 'gelu', got 'rel'; did you mean 'relu'?",
+        ),
+        (Annotated[int, Choices([1, 2])], 3, "expected one of 1, 2, got 3"),
+        (Annotated[str, Choices(["a"])], 3, "expected str, got 3"),
         (int, np.datetime64("2020-01-01"), "expected int"),
         (Model, 3, "expected Model, got 3"),
         (Model, Model, "use Model.C(...)"),
@@ -181,6 +207,82 @@ def test_place_of_the_culprit(annotation: Any, given: Any, where: str) -> None:
     assert caught.value.where == where
 
 
+@pytest.mark.parametrize(
+    ("annotation", "given", "stored"),
+    [
+        (Annotated[int, Range(ge=1, lt=3)], np.int64(2), 2),
+        (Annotated[float, Range(ge=1)], 1, 1.0),
+        (Annotated[int | None, Range(ge=1)], None, None),
+        (Annotated[float, Choices([1, 2])], 2, 2.0),
+        (Annotated[Color, Choices([Color.RED])], Color.CRIMSON, Color.RED),
+        (Annotated[int, "a note", SimpleNamespace(ge=None, gt=0)], 1, 1),
+        (Any, [1, 2.0, (None, "a", True)], [1, 2.0, (None, "a", True)]),
+        (Any, {Color.RED: {np.int64(1)}, (1, "a"): Path("a")}, {Color.RED: {1}, (1, "a"): Path("a")}),
+        (Free, -0.0, 0.0),
+        (Any, Level.LOW, Level.LOW),
+        (Sequence[float], [1], [1.0]),
+        (Sequence[float], (1,), (1.0,)),
+        (AbstractSet[int], frozenset({1}), frozenset({1})),
+        (Mapping[str, int], {"a": 1}, {"a": 1}),
+    ],
+)
+def test_limits_and_abstract_types(annotation: Any, given: Any, stored: Any) -> None:
+    assert same(kind_of(annotation).check(given), stored)
+
+
+def test_any_description_is_any() -> None:
+    assert isinstance(kind_of(Any).check([Model.C()])[0], Model)
+    with pytest.raises(Mismatch, match="expected a description, got a live Model"):
+        kind_of(Any).check(Model.C().instance())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (Annotated[str, Range(ge=1)], "a range is for numbers, not for str"),
+        (Annotated[bool, Range(ge=1)], "a range is for numbers, not for bool"),
+        (Annotated[int, Choices(["a"])], "a choice is wrong: expected int, got 'a'"),
+    ],
+)
+def test_limits_that_do_not_fit(annotation: Any, message: str) -> None:
+    with pytest.raises(Unsupported, match=message):
+        kind_of(annotation)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "whether"),
+    [
+        (int, int, True),
+        (int, str, False),
+        (bool, int, False),
+        (int, float, False),
+        (int, int | str, True),
+        (int | str, int, False),
+        (int | None, int | str | None, True),
+        (None, int | None, True),
+        (Literal["a"], str, True),
+        (Literal["a"], Literal["a", "b"], True),
+        (Literal["c"], Literal["a", "b"], False),
+        (Literal[True], int, False),
+        (list[int], list[int | None], True),
+        (list[str], list[int], False),
+        (tuple[int, int], tuple[int, int, int], False),
+        (Deep, Model, True),
+        (Model, Deep, False),
+        (list[Deep], list[Model], True),
+        (Annotated[int, Range(ge=1)], int, True),
+        (UserId, int, True),
+        (Bound, int, True),
+        (int, Any, True),
+        (int, Free, True),
+        (Level, Enum, True),
+        (dict[str, Deep], dict[str, Model], True),
+    ],
+)
+def test_narrower_types(new: Any, old: Any, whether: bool) -> None:
+    assert narrows(new, old) is whether
+
+
 def test_a_live_object_is_no_description() -> None:
     with pytest.raises(Mismatch, match=r"expected a description, got a live Model; use Model.C"):
         kind_of(Model).check(Model.C().instance())
@@ -206,14 +308,14 @@ def test_containers_are_copied() -> None:
         dict,
         set,
         tuple,
-        Any,
+        Sequence,
         object,
         complex,
         bytes,
         type,
         dict[Model, int],
         dict[list[int], int],
-        Free,
+        Iterable[int],
         "x",
         type[int],
     ],

@@ -3,11 +3,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
 import pytest
 
 from xpm.core.config import Config, Constant, Meta, Param, PathGenerator, Task, field
+from xpm.core.limits import Choices, Range
 from xpm.core.schema import RESERVED, schema_of
 from xpm.errors import ConfigError
 
@@ -149,7 +150,19 @@ def test_reserved_names(name: str) -> None:
             {"__annotations__": {"x": Param[list]}},
             "Made.x: list needs the type of its elements, as in list[int]",
         ),
-        ({"__annotations__": {"x": Param[Any]}}, "Made.x: "),
+        ({"__annotations__": {"x": Param[object]}}, "Made.x: "),
+        (
+            {"__annotations__": {"x": Param[int]}, "x": field(default=0, gt=0)},
+            "Made.x: expected int > 0, got 0",
+        ),
+        (
+            {"__annotations__": {"x": Param[str]}, "x": field(gt=0)},
+            "Made.x: a range is for numbers, not for str",
+        ),
+        (
+            {"__annotations__": {"x": Annotated[Param[str], Choices(["a", "b"])]}, "x": "c"},
+            "Made.x: expected one of 'a', 'b', got 'c'",
+        ),
         (
             {"__annotations__": {"x": "Param[Nothing]"}},
             "Made.x: the annotation 'Param[Nothing]' can't be resolved",
@@ -203,3 +216,115 @@ def test_author_s_hooks_meet_the_author_s_classes_only() -> None:
 
     Child.C()
     assert seen == ["Child"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"default": 1, "gtt": 0}, "field: no option 'gtt'; did you mean 'gt'?"),
+        ({"choices": "ab"}, "Choices: expected a list of values, got 'ab'"),
+        ({"choices": []}, "Choices: expected a list of values, got []"),
+    ],
+)
+def test_wrong_field_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        field(**arguments)
+    assert str(caught.value) == message
+
+
+def test_limits_hold_at_construction_and_when_set() -> None:
+    class Limited(Config):
+        lr: Param[float] = field(default=0.1, gt=0, le=1)
+        rows: Param[list[Annotated[int, Range(ge=1)]]] = field(default_factory=list)
+        kind: Annotated[Param[str], Choices(["a", "b"])] = "a"
+
+    made = Limited.C(lr=1)
+    assert (made.lr, made.kind) == (1.0, "a")
+    for call, message in (
+        (lambda: Limited.C(lr=0), "Limited.lr: expected float > 0 and <= 1, got 0"),
+        (lambda: setattr(made, "lr", 2), "Limited.lr: expected float > 0 and <= 1, got 2"),
+        (lambda: Limited.C(rows=[1, 0]), "Limited.rows[1]: expected int >= 1, got 0"),
+        (lambda: Limited.C(kind="c"), "Limited.kind: expected one of 'a', 'b', got 'c'"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert str(caught.value) == message
+
+
+U = TypeVar("U", bound="Base")
+V = TypeVar("V")
+
+
+class Holds(Config, Generic[U, V]):
+    one: Param[U]
+    many: Param[list[V]] = field(default_factory=list)
+    plain: Param[int] = 1
+
+
+class HoldsDerived(Holds["Derived", str]):
+    pass
+
+
+class HoldsLess(Holds[Derived, V], Generic[V]):
+    pass
+
+
+class Keeps(Config):
+    held: Param[Holds[Derived, float]]
+    less: Param[HoldsLess[int] | None] = None
+
+
+def test_a_bound_that_is_text() -> None:
+    assert Holds.C(one=Base.C(first=1)).one.first == 1
+    with pytest.raises(ConfigError, match=r"Holds.one: expected Base, got 3"):
+        Holds.C(one=3)
+    assert Holds.C(one=Derived.C(first=1), many=[1, "a", None]).many == [1, "a", None]
+
+
+def test_a_subclass_binds_type_variables() -> None:
+    assert HoldsDerived.C(one=Derived.C(first=1), many=["a"]).many == ["a"]
+    with pytest.raises(ConfigError, match=r"HoldsDerived.one: expected Derived, got Base"):
+        HoldsDerived.C(one=Base.C(first=1))
+    with pytest.raises(ConfigError, match=r"HoldsDerived.many\[0\]: expected str, got 1"):
+        HoldsDerived.C(one=Derived.C(first=1), many=[1])
+    with pytest.raises(ConfigError, match=r"HoldsLess.one: expected Derived"):
+        HoldsLess.C(one=Base.C(first=1))
+    assert HoldsLess.C(one=Derived.C(first=1), many=[1, "a"])
+
+
+def test_the_arguments_of_a_generic_parameter_are_checked() -> None:
+    derived = Derived.C(first=1)
+    assert Keeps.C(held=Holds.C(one=derived, many=[1.0]))
+    for held, message in (
+        (Holds.C(one=Base.C(first=1)), r"Keeps.held.one: expected Derived, got Base"),
+        (Holds.C(one=derived, many=["a"]), r"Keeps.held.many\[0\]: expected float, got 'a'"),
+        (HoldsDerived.C(one=derived, many=["a"]), r"Keeps.held.many\[0\]: expected float"),
+        (derived, r"Keeps.held: expected Holds"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Keeps.C(held=held)
+    assert Keeps.C(held=Holds.C(one=derived), less=HoldsLess.C(one=derived, many=[1]))
+    with pytest.raises(ConfigError, match=r"Keeps.less"):
+        Keeps.C(held=Holds.C(one=derived), less=HoldsLess.C(one=derived, many=["a"]))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (Param[int], None),
+        (
+            Param[str],
+            "Made.first: is str here, and int in a base class; a subclass may narrow a type, not change it",
+        ),
+        (Param[int | None], "Made.first: is int | None here, and int in a base class"),
+        (Meta[int], None),
+    ],
+)
+def test_a_subclass_may_narrow_a_type(annotation: Any, message: str | None) -> None:
+    made = make({"__annotations__": {"first": annotation}}, Base)
+    if message is None:
+        assert made.C(first=1).first == 1
+        return
+    with pytest.raises(ConfigError) as caught:
+        made.C(first=1)
+    assert str(caught.value).startswith(message)

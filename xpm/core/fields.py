@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar, overload
 
+from xpm.core.limits import LIMITS, Choices, Range
+from xpm.core.spelling import nearest
 from xpm.errors import ConfigError
 
 T = TypeVar("T")
@@ -43,36 +45,86 @@ UNSET = Unset()
 class Field:
     """What `field` gives while a class is being made."""
 
-    __slots__ = ("default", "default_factory", "ignore_default")
+    __slots__ = ("default", "default_factory", "ignore_default", "limits")
 
-    def __init__(self, default: Any, default_factory: Callable[[], Any] | None, ignore_default: bool) -> None:
+    def __init__(
+        self,
+        default: Any,
+        default_factory: Callable[[], Any] | None,
+        ignore_default: bool,
+        limits: tuple[Any, ...] = (),
+    ) -> None:
         self.default = default
         self.default_factory = default_factory
         self.ignore_default = ignore_default
+        self.limits = limits
+
+
+_OPTIONS = ("default", "default_factory", "ignore_default", "choices")
 
 
 @overload
-def field(*, default: T, ignore_default: bool = False) -> T: ...
-@overload
-def field(*, default_factory: Callable[[], T], ignore_default: bool = False) -> T: ...
-@overload
-def field() -> Any: ...
 def field(
-    *, default: Any = UNSET, default_factory: Callable[[], Any] | None = None, ignore_default: bool = False
+    *,
+    default: T,
+    ignore_default: bool = False,
+    choices: Iterable[T] | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> T: ...
+@overload
+def field(
+    *,
+    default_factory: Callable[[], T],
+    ignore_default: bool = False,
+    choices: Iterable[T] | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> T: ...
+@overload
+def field(
+    *,
+    choices: Iterable[Any] | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any: ...
+def field(
+    *,
+    default: Any = UNSET,
+    default_factory: Callable[[], Any] | None = None,
+    ignore_default: bool = False,
+    choices: Iterable[Any] | None = None,
+    **limits: float | None,
 ) -> Any:
-    """Declares a parameter's default.
+    """Declares a parameter's default, and the limits of its values.
 
     Args:
         default: the value when none is given; part of the identifier like any other.
         default_factory: called for each description to make that value; or a `PathGenerator`.
         ignore_default: leave the parameter out of the identifier while its value is the default, so
             that a parameter can be added to a class and old results stay valid.
+        choices: the values that there are.
+        limits: of a number: `ge`, `gt`, `le`, `lt`: not less than, greater than, not greater than, less than.
+
+    Raises:
+        ConfigError: these don't go together.
     """
     if default is not UNSET and default_factory is not None:
         raise ConfigError("field: give default or default_factory, not both")
     if ignore_default and default is UNSET and default_factory is None:
         raise ConfigError("field: ignore_default needs a default")
-    return Field(default, default_factory, ignore_default)
+    notes: list[Any] = [] if choices is None else [Choices(choices)]
+    for name in limits.keys() - set(LIMITS):
+        raise ConfigError(f"field: no option {name!r}{nearest(name, (*_OPTIONS, *LIMITS))}")
+    if limits:
+        notes.append(Range(**limits))
+    return Field(default, default_factory, ignore_default, tuple(notes))
 
 
 class PathGenerator:

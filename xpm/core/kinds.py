@@ -1,4 +1,4 @@
-"""From a parameter's type to the function that checks its values.
+"""The kinds of values that parameters can have, and the functions that check them.
 
 A check returns the value to store, which decides the identifier: an int given for a float becomes
 that float, a numpy scalar becomes Python's, -0.0 becomes 0.0, and containers are copied.
@@ -6,12 +6,11 @@ that float, a numpy scalar becomes Python's, -0.0 becomes 0.0, and containers ar
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path, PurePath
 from types import FunctionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, NamedTuple, cast
 
 from xpm.core.functions import Function, function_of, why_local
 from xpm.core.info import Described, Description
@@ -56,6 +55,8 @@ class Kind(NamedTuple):
     """All its stored values are None, bool, int, float or str."""
     key: bool = False
     """Its values can be a dict's keys."""
+    number: bool = False
+    """Its values are numbers, or None: they can have limits."""
 
 
 def shown(value: object) -> str:
@@ -123,7 +124,9 @@ def _str(value: Any) -> str:
     return str.__str__(value)
 
 
-def _path_check(cls: type[PurePath]) -> Check:
+def path_of(cls: type[PurePath]) -> Kind:
+    """Paths."""
+
     def check(value: Any) -> PurePath:
         if isinstance(value, PurePath):
             return value if isinstance(value, JobPath) and isinstance(value, cls) else cls(value)
@@ -133,7 +136,7 @@ def _path_check(cls: type[PurePath]) -> Check:
             raise Mismatch("expected Path, got an empty string")
         return cls(str.__str__(value))
 
-    return check
+    return Kind("Path", check, type(Path()) if cls is Path else cls, key=True)
 
 
 def _function(value: Any) -> Function:
@@ -147,18 +150,21 @@ def _function(value: Any) -> Function:
     return function_of(value)
 
 
+FUNCTION = Kind("function", _function, FunctionType)
+
 _NONE = Kind("None", _none, type(None), exact=True, plain=True, key=True)
-_SCALARS: dict[Any, Kind] = {
+SCALARS: dict[Any, Kind] = {
     None: _NONE,
     type(None): _NONE,
     bool: Kind("bool", _bool, bool, exact=True, plain=True, key=True),
-    int: Kind("int", _int, int, exact=True, plain=True, key=True),
-    float: Kind("float", _float, float, plain=True, key=True),
+    int: Kind("int", _int, int, exact=True, plain=True, key=True, number=True),
+    float: Kind("float", _float, float, plain=True, key=True, number=True),
     str: Kind("str", _str, str, exact=True, plain=True, key=True),
 }
 
 
-def _enum(cls: type[Enum]) -> Kind:
+def enum_of(cls: type[Enum]) -> Kind:
+    """Members of an enum."""
     members = cls.__members__
 
     def check(value: Any) -> Enum:
@@ -171,7 +177,8 @@ def _enum(cls: type[Enum]) -> Kind:
     return Kind(cls.__name__, check, cls, key=True)
 
 
-def _literal(values: tuple[Any, ...]) -> Kind:
+def literal_of(values: tuple[Any, ...]) -> Kind:
+    """Some values."""
     name = f"Literal[{', '.join(map(repr, values))}]"
     allowed: dict[tuple[type[Any], Any], Any] = {(each.__class__, each): each for each in values}
 
@@ -186,7 +193,8 @@ def _literal(values: tuple[Any, ...]) -> Kind:
     return Kind(name, check, type(values[0]), plain=plain, key=True)
 
 
-def _config(cls: type[Any]) -> Kind:
+def config_of(cls: type[Any]) -> Kind:
+    """Descriptions of a class."""
     accepted: set[type] = set()
 
     def check(value: Any) -> Any:
@@ -218,7 +226,8 @@ def _members(container: Any, checked: Check, places: Any) -> list[Any]:
     return found
 
 
-def _list(of: Kind) -> Kind:
+def list_of(of: Kind) -> Kind:
+    """Lists."""
     name, element = f"list[{of.name}]", of.check
 
     def check(value: Any) -> list[Any]:
@@ -230,7 +239,8 @@ def _list(of: Kind) -> Kind:
     return Kind(name, check, list)
 
 
-def _tuple(of: tuple[Kind, ...]) -> Kind:
+def tuple_of(of: tuple[Kind, ...]) -> Kind:
+    """Tuples of so many."""
     name = f"tuple[{', '.join(kind.name for kind in of)}]"
 
     def check(value: Any) -> tuple[Any, ...]:
@@ -247,7 +257,8 @@ def _tuple(of: tuple[Kind, ...]) -> Kind:
     return Kind(name, check, tuple, key=all(kind.key for kind in of))
 
 
-def _row(of: Kind) -> Kind:
+def row_of(of: Kind) -> Kind:
+    """Tuples of any length."""
     name, element = f"tuple[{of.name}, ...]", of.check
 
     def check(value: Any) -> tuple[Any, ...]:
@@ -259,7 +270,8 @@ def _row(of: Kind) -> Kind:
     return Kind(name, check, tuple, key=of.key)
 
 
-def _set(of: Kind, form: type) -> Kind:
+def set_of(of: Kind, form: type) -> Kind:
+    """Sets, or frozensets."""
     name, element = f"{form.__name__}[{of.name}]", of.check
     make: Callable[[list[Any]], Any] = form
 
@@ -272,7 +284,8 @@ def _set(of: Kind, form: type) -> Kind:
     return Kind(name, check, form, key=form is frozenset and of.key)
 
 
-def _dict(key: Kind, of: Kind) -> Kind:
+def dict_of(key: Kind, of: Kind) -> Kind:
+    """Dicts."""
     name = f"dict[{key.name}, {of.name}]"
     if not key.key:
         raise Unsupported(
@@ -294,8 +307,9 @@ def _dict(key: Kind, of: Kind) -> Kind:
     return Kind(name, check, dict)
 
 
-def _union(of: tuple[Kind, ...]) -> Kind:
-    name = " | ".join(kind.name for kind in of)
+def union_of(of: tuple[Kind, ...], name: str = "") -> Kind:
+    """What one of several kinds takes; `name` is what that is called, if not by them."""
+    name = name or " | ".join(kind.name for kind in of)
 
     def check(value: Any) -> Any:
         plain = unwrapped(value)
@@ -310,73 +324,41 @@ def _union(of: tuple[Kind, ...]) -> Kind:
         # With one member of the value's own type, its message is the more precise one.
         raise first if first is not None and len(exact) == 1 else _mismatch(name, value)
 
-    return Kind(name, check, object, plain=all(kind.plain for kind in of), key=all(kind.key for kind in of))
+    return Kind(
+        name,
+        check,
+        object,
+        plain=all(kind.plain for kind in of),
+        key=all(kind.key for kind in of),
+        number=all(kind.number or kind is _NONE for kind in of),
+    )
 
 
-def kind_of(annotation: Any) -> Kind:
-    """The kind of the type `annotation`.
-
-    Raises:
-        Unsupported: parameters cannot have this type.
-    """
-    found = _SCALARS.get(annotation) if getattr(annotation, "__hash__", None) else None
-    if found is not None:
-        return found
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return kind_of(arguments[0])
-    if origin is Union or origin is types.UnionType:
-        return _union(tuple(kind_of(each) for each in arguments))
-    if origin is Literal:
-        return _literal(arguments)
-    if origin is not None:
-        return _generic(annotation, origin, arguments)
-    if isinstance(annotation, TypeVar):
-        return _variable(annotation)
-    if hasattr(annotation, "__supertype__"):
-        return kind_of(annotation.__supertype__)
-    if isinstance(annotation, type):
-        return _class(annotation)
-    if hasattr(annotation, "__value__"):  # type X = ...
-        return kind_of(annotation.__value__)
-    raise Unsupported(f"{annotation!r} is no type of parameters")
+def _anything(value: Any) -> Any:
+    plain = unwrapped(value)
+    kind: type[Any] = plain.__class__
+    if isinstance(plain, Enum):
+        return enum_of(kind).check(plain)
+    for each in (bool, int, float, str):
+        if isinstance(plain, each):
+            return SCALARS[each].check(plain)
+    if plain is None or isinstance(plain, Function):
+        return plain
+    if isinstance(plain, PurePath):
+        return path_of(PurePath if not isinstance(plain, Path) else Path).check(plain)
+    if isinstance(plain, FunctionType):
+        return FUNCTION.check(plain)
+    if isinstance(plain, Described):
+        return config_of(Described).check(plain)
+    for each in (list, set, frozenset):
+        if isinstance(plain, each):
+            return (list_of(ANYTHING) if each is list else set_of(ANYTHING, each)).check(plain)
+    if isinstance(plain, tuple):
+        return row_of(ANYTHING).check(plain)
+    if isinstance(plain, dict):
+        return dict_of(ANYTHING, ANYTHING).check(plain)
+    raise _mismatch("a value that a parameter can have", value)
 
 
-def _variable(variable: TypeVar) -> Kind:
-    if variable.__constraints__:
-        return _union(tuple(kind_of(each) for each in variable.__constraints__))
-    if variable.__bound__ is None:
-        raise Unsupported(f"the type variable {variable} needs a bound")
-    return kind_of(variable.__bound__)
-
-
-def _generic(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Kind:
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is ...:
-            return _row(kind_of(arguments[0]))
-        return _tuple(tuple(kind_of(each) for each in arguments if each != ()))
-    if origin is list:
-        return _list(kind_of(arguments[0]))
-    if origin is set or origin is frozenset:
-        return _set(kind_of(arguments[0]), origin)
-    if origin is dict:
-        return _dict(kind_of(arguments[0]), kind_of(arguments[1]))
-    if isinstance(origin, type) and issubclass(origin, Described):
-        return _config(origin)
-    raise Unsupported(f"{annotation} is no type of parameters; there are list, tuple, set, frozenset, dict")
-
-
-def _class(cls: type[Any]) -> Kind:
-    if issubclass(cls, Described):
-        return _config(cls)
-    if issubclass(cls, Enum):
-        return _enum(cls)
-    if issubclass(cls, PurePath):
-        return Kind("Path", _path_check(cls), type(Path()) if cls is Path else cls, key=True)
-    if cls is FunctionType:
-        return Kind("function", _function, FunctionType)
-    if cls in (list, tuple, set, frozenset, dict):
-        raise Unsupported(
-            f"{cls.__name__} needs the type of its elements, as in {cls.__name__}[{'str, ' * (cls is dict)}int]"
-        )
-    raise Unsupported(f"{cls.__name__} is no type of parameters")
+ANYTHING = Kind("Any", _anything, object, key=True)
+"""All values that some kind takes."""

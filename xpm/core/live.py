@@ -138,8 +138,10 @@ class _Instances:
                 values[name] = getattr(config, name)
             except AttributeError as wrong:
                 raise ConfigError(str(wrong)) from None
-        live = allocate(schema.cls)
         info = info_of(config)
+        if info is None or not info.sealed:
+            schema.judge(config, schema.label)
+        live = allocate(schema.cls)
         if (
             isinstance(config, Submittable)
             and info is not None

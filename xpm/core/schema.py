@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from xpm.core.annotations import FIELDS, bindings, kind_of, narrows, substituted
 from xpm.core.copying import copied
 from xpm.core.fields import UNSET, Field, PathGenerator, Role
 from xpm.core.info import Described, Description
-from xpm.core.kinds import Kind, Mismatch, Unsupported, kind_of, shown
+from xpm.core.kinds import Kind, Mismatch, Unsupported, shown
+from xpm.core.limits import limited
 from xpm.core.naming import class_name
 from xpm.core.spelling import nearest
 from xpm.errors import ConfigError
@@ -41,8 +43,6 @@ RESERVED = frozenset(
 SCHEMA = "__xpm_schema__"
 """The attribute that holds a class's schema; a description's own is reached most quickly by its name."""
 
-_FIELDS = "__xpm_fields__"
-
 
 class Declared(NamedTuple):
     """One parameter of a class."""
@@ -53,6 +53,10 @@ class Declared(NamedTuple):
     default: Any
     factory: Callable[[], Any] | None
     ignore_default: bool
+    hint: Any = None
+    """Its type, as it is declared."""
+    notes: tuple[Any, ...] = ()
+    """What is declared of its values beside their type."""
 
     @property
     def generator(self) -> PathGenerator | None:
@@ -76,6 +80,8 @@ class Schema:
         self._name: str | None = None
         self.fields: dict[str, Declared] = {each.name: each for each in _declared(cls)}
         """All parameters, those of base classes first, in the order of the source."""
+        self.validate: Callable[[Any], object] | None = getattr(cls, "__validate__", None)
+        """What looks at a whole description, by the class itself."""
         self.generated: dict[str, PathGenerator] = {}
         for name, each in self.fields.items():
             if each.generator is not None:
@@ -188,6 +194,23 @@ class Schema:
             raise ConfigError(f"{self.label}.{name}: is made at submission, and can't be set")
         return self.check(declared, value)
 
+    def judge(self, config: Any, place: str) -> None:
+        """Has the class itself look at `config`, a complete description of it that can't change any more.
+
+        Raises:
+            ConfigError: it raised a `ValueError`; `place` is where the description is.
+            BaseException: any other, which is noted to have come from there.
+        """
+        if self.validate is None:
+            return
+        try:
+            self.validate(config)
+        except ValueError as wrong:
+            raise ConfigError(f"{place}: {str(wrong) or 'is wrong'}") from wrong
+        except BaseException as error:
+            error.add_note(f"in __validate__ of {place}")
+            raise
+
     def unknown(self, name: str) -> str:
         """The message for a parameter that doesn't exist, with the nearest name that does."""
         hint = nearest(name, self.fields) or f"; it has {', '.join(self.fields) or 'none'}"
@@ -238,11 +261,14 @@ else:
 
 def _declared(cls: type[Any]) -> Iterator[Declared]:
     found: dict[str, Declared] = {}
+    bound = bindings(cls)
     for base in reversed(cls.__mro__):
         if not issubclass(base, Described) or issubclass(base, Description):
             continue
         refuse_reserved(base)
-        own = _own(base)
+        own = {name: _bound(base, each, bound.get(base, {})) for name, each in _own(base).items()}
+        for name in found.keys() & own.keys():
+            _refuse_another(base, own[name], found[name])
         for name in found:
             if name in base.__dict__ and name not in own:
                 raise ConfigError(
@@ -252,12 +278,29 @@ def _declared(cls: type[Any]) -> Iterator[Declared]:
     yield from found.values()
 
 
+def _bound(base: type[Any], declared: Declared, given: Mapping[Any, Any]) -> Declared:
+    """The parameter of the generic class `base` with its type variables bound as a subclass does."""
+    hint = substituted(declared.hint, given)
+    if hint is declared.hint:
+        return declared
+    return declared._replace(hint=hint, kind=_kind(base, declared.name, hint, declared.notes))
+
+
+def _refuse_another(base: type[Any], new: Declared, old: Declared) -> None:
+    """Refuses a parameter that takes values which those who know only the parent's don't expect."""
+    if not narrows(new.hint, old.hint):
+        raise ConfigError(
+            f"{base.__name__}.{new.name}: is {new.kind.name} here, and {old.kind.name} in a base class; "
+            "a subclass may narrow a type, not change it"
+        )
+
+
 def _own(base: type[Any]) -> dict[str, Declared]:
     """The parameters in the body of `base`; their defaults stop being its attributes.
 
     What a description or a live object holds under a parameter's name is then its value or nothing.
     """
-    own: dict[str, Declared] | None = base.__dict__.get(_FIELDS)
+    own: dict[str, Declared] | None = base.__dict__.get(FIELDS)
     if own is None:
         own = {
             name: each for name, note in own_annotations(base).items() if (each := _read(base, name, note))
@@ -265,7 +308,7 @@ def _own(base: type[Any]) -> dict[str, Declared]:
         for name in own:
             if name in base.__dict__:
                 delattr(base, name)
-        setattr(base, _FIELDS, own)
+        setattr(base, FIELDS, own)
     return own
 
 
@@ -297,20 +340,33 @@ def _read(base: type[Any], name: str, annotation: Any) -> Declared | None:
         return None
     if len(roles) > 1:
         raise ConfigError(f"{base.__name__}.{name}: has {len(roles)} roles; one of Param, Meta, Constant")
+    return _with_default(base, name, roles[0], of, tuple(note for note in notes if note is not roles[0]))
+
+
+def _kind(base: type[Any], name: str, hint: Any, notes: tuple[Any, ...]) -> Kind:
     try:
-        kind = kind_of(of)
+        return limited(kind_of(hint), notes)
     except Unsupported as why:
         raise ConfigError(f"{base.__name__}.{name}: {why}") from None
-    return _with_default(base, name, roles[0], kind)
 
 
-def _with_default(base: type[Any], name: str, role: Role, kind: Kind) -> Declared:
+def _with_default(base: type[Any], name: str, role: Role, hint: Any, notes: tuple[Any, ...]) -> Declared:
     given = base.__dict__.get(name, UNSET)
     if isinstance(given, types.MemberDescriptorType):
         given = UNSET
     if not isinstance(given, Field):
         given = Field(given, None, False)
-    declared = Declared(name, role, kind, given.default, given.default_factory, given.ignore_default)
+    notes = (*notes, *given.limits)
+    declared = Declared(
+        name,
+        role,
+        _kind(base, name, hint, notes),
+        given.default,
+        given.default_factory,
+        given.ignore_default,
+        hint,
+        notes,
+    )
     if role is Role.CONSTANT and declared.default is UNSET:
         raise ConfigError(
             f"{base.__name__}.{name}: a constant needs its value, as in {name}: Constant[str] = '1'"

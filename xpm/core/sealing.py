@@ -39,8 +39,21 @@ def seal(config: Any) -> Sealing | None:
     info = own_info(config)
     if not info.sealed and not info.init and _flat(config):
         info.sealed = True
+        _judge(config, info)
         return None
     return Sealing(config)
+
+
+def _judge(config: Any, info: Info) -> None:
+    """Has the class look at the flat `config`; opens it again when that finds something."""
+    schema: Schema = config.__xpm_schema__
+    done = False
+    try:
+        schema.judge(config, schema.label)
+        done = True
+    finally:
+        if not done:
+            _open(info)
 
 
 def unseal(config: Any, sealing: Sealing | None) -> None:
@@ -156,7 +169,10 @@ class Sealing:
         elif schema.generated:
             self._home(info, schema, place)
         info.generates = generates
-        info.sealed = True
+        if not info.sealed:
+            info.sealed = True
+            if schema.validate is not None:
+                schema.judge(config, _text(self.label, place))
         return generates
 
     def _frozen(self, schema: Schema, name: str, value: Any, place: _Place | None) -> Any:
