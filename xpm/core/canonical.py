@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, IntEnum
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -68,12 +69,17 @@ def canonical(value: Any, digest: Digest) -> Any:
     if isinstance(value, Description):
         return [REFERENCE, digest(value)]
     if isinstance(value, Enum):
-        return [ENUM, class_name(kind), value.name]
+        return [ENUM, _enum_name(kind), value.name]
     if isinstance(value, PurePath):
         return [PATH, value.as_posix()]
     if kind is Function:
         return [FUNCTION, value.name]
     raise TypeError(f"{kind.__name__} has no canonical form")
+
+
+@cache
+def _enum_name(kind: type[Enum]) -> str:
+    return class_name(kind)
 
 
 def _list(value: list[Any], digest: Digest) -> list[Any]:

@@ -38,7 +38,7 @@ def _below(value: Any) -> Iterator[tuple[Step, Any]]:
         info = info_of(held)
         if info is not None and info.sealed:  # what is below was looked at then, and is as it was
             return
-        for _, name in held.__xpm_schema__.rich:
+        for name in held.__xpm_schema__.holders:
             if name in held.__dict__:
                 yield (name, True), held.__dict__[name]
     elif isinstance(value, Mapping):

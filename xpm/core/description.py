@@ -157,7 +157,7 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
     checks = schema.checks.get
     admit = schema.admit
     fields = len(schema.stored)
-    defaults = schema.plain_defaults
+    defaults = schema.fixed_defaults
     factories = schema.factories
     new = allocator(described)
 

@@ -6,8 +6,9 @@ that float, a numpy scalar becomes Python's, -0.0 becomes 0.0, and containers ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum
+from collections.abc import Callable, Iterable
+from enum import Enum, IntEnum
+from itertools import count
 from pathlib import Path, PurePath
 from types import FunctionType
 from typing import Any, NamedTuple, cast
@@ -40,6 +41,19 @@ class Unsupported(Exception):
     """A type that no parameter can have; the message says why."""
 
 
+class Holds(IntEnum):
+    """What the values of a kind can be, or have in them; each also what the ones before say."""
+
+    PLAIN = 0
+    """None, bool, int, float, str."""
+    FIXED = 1
+    """Enums, functions, and tuples and frozensets."""
+    CLOSED = 2
+    """Lists, sets and dicts."""
+    PATHS = 3
+    CONFIGS = 4
+
+
 class Kind(NamedTuple):
     """A type of parameters."""
 
@@ -51,12 +65,17 @@ class Kind(NamedTuple):
     """The Python type of its values: in a union, the member whose form the value has goes first."""
     exact: bool = False
     """A value of exactly `form` needs no check."""
-    plain: bool = False
-    """All its stored values are None, bool, int, float or str."""
+    holds: Holds = Holds.CONFIGS
+    """What can be in its stored values at the most."""
     key: bool = False
     """Its values can be a dict's keys."""
     number: bool = False
     """Its values are numbers, or None: they can have limits."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether all its stored values are None, bool, int, float or str."""
+        return self.holds is Holds.PLAIN
 
 
 def shown(value: object) -> str:
@@ -136,7 +155,7 @@ def path_of(cls: type[PurePath]) -> Kind:
             raise Mismatch("expected Path, got an empty string")
         return cls(str.__str__(value))
 
-    return Kind("Path", check, type(Path()) if cls is Path else cls, key=True)
+    return Kind("Path", check, type(Path()) if cls is Path else cls, holds=Holds.PATHS, key=True)
 
 
 def _function(value: Any) -> Function:
@@ -150,16 +169,16 @@ def _function(value: Any) -> Function:
     return function_of(value)
 
 
-FUNCTION = Kind("function", _function, FunctionType)
+FUNCTION = Kind("function", _function, FunctionType, holds=Holds.FIXED)
 
-_NONE = Kind("None", _none, type(None), exact=True, plain=True, key=True)
+_NONE = Kind("None", _none, type(None), exact=True, holds=Holds.PLAIN, key=True)
 SCALARS: dict[Any, Kind] = {
     None: _NONE,
     type(None): _NONE,
-    bool: Kind("bool", _bool, bool, exact=True, plain=True, key=True),
-    int: Kind("int", _int, int, exact=True, plain=True, key=True, number=True),
-    float: Kind("float", _float, float, plain=True, key=True, number=True),
-    str: Kind("str", _str, str, exact=True, plain=True, key=True),
+    bool: Kind("bool", _bool, bool, exact=True, holds=Holds.PLAIN, key=True),
+    int: Kind("int", _int, int, exact=True, holds=Holds.PLAIN, key=True, number=True),
+    float: Kind("float", _float, float, holds=Holds.PLAIN, key=True, number=True),
+    str: Kind("str", _str, str, exact=True, holds=Holds.PLAIN, key=True),
 }
 
 
@@ -174,7 +193,7 @@ def enum_of(cls: type[Enum]) -> Kind:
             raise Mismatch(f"expected one member of {cls.__name__}, got {shown(value)}")
         return value
 
-    return Kind(cls.__name__, check, cls, key=True)
+    return Kind(cls.__name__, check, cls, holds=Holds.FIXED, key=True)
 
 
 def literal_of(values: tuple[Any, ...]) -> Kind:
@@ -189,8 +208,8 @@ def literal_of(values: tuple[Any, ...]) -> Kind:
         except (KeyError, TypeError):  # TypeError: a value that cannot be hashed is none of them
             raise _mismatch(name, value) from None
 
-    plain = not any(isinstance(each, Enum) for each in values)
-    return Kind(name, check, type(values[0]), plain=plain, key=True)
+    holds = Holds.FIXED if any(isinstance(each, Enum) for each in values) else Holds.PLAIN
+    return Kind(name, check, type(values[0]), holds=holds, key=True)
 
 
 def config_of(cls: type[Any]) -> Kind:
@@ -215,15 +234,17 @@ def config_of(cls: type[Any]) -> Kind:
     return Kind(cls.__name__, check, cls)
 
 
-def _members(container: Any, checked: Check, places: Any) -> list[Any]:
-    """The checked elements; on a mismatch, with the place of the culprit."""
-    found: list[Any] = []
-    for place, each in zip(places, container, strict=False):
-        try:
-            found.append(checked(each))
-        except Mismatch as wrong:
-            raise wrong.below(f"[{place}]") from None
-    return found
+def _members(container: Any, checked: Check, places: Callable[[], Iterable[object]]) -> list[Any]:
+    """The checked elements; on a mismatch, with the place of the culprit, which `places` has in their order."""
+    try:
+        return [checked(each) for each in container]
+    except Mismatch:
+        for place, each in zip(places(), container, strict=False):
+            try:
+                checked(each)
+            except Mismatch as wrong:
+                raise wrong.below(f"[{place}]") from None
+        raise
 
 
 def list_of(of: Kind) -> Kind:
@@ -233,15 +254,18 @@ def list_of(of: Kind) -> Kind:
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise _mismatch(name, value)
-        items = cast("list[Any]", value)
-        return _members(items, element, range(len(items)))
+        return _members(cast("list[Any]", value), element, count)
 
-    return Kind(name, check, list)
+    return Kind(name, check, list, holds=max(Holds.CLOSED, of.holds))
 
 
 def tuple_of(of: tuple[Kind, ...]) -> Kind:
     """Tuples of so many."""
     name = f"tuple[{', '.join(kind.name for kind in of)}]"
+    checks = tuple(kind.check for kind in of)
+
+    def element(pair: tuple[Check, Any]) -> Any:
+        return pair[0](pair[1])
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, tuple):
@@ -249,12 +273,10 @@ def tuple_of(of: tuple[Kind, ...]) -> Kind:
         items = cast("tuple[Any, ...]", value)
         if len(items) != len(of):
             raise Mismatch(f"expected {name}, got {len(items)} values")
-        return tuple(
-            _members([each], kind.check, [at])[0]
-            for at, (kind, each) in enumerate(zip(of, items, strict=True))
-        )
+        return tuple(_members(tuple(zip(checks, items, strict=True)), element, count))
 
-    return Kind(name, check, tuple, key=all(kind.key for kind in of))
+    holds = max([Holds.FIXED, *(kind.holds for kind in of)])
+    return Kind(name, check, tuple, holds=holds, key=all(kind.key for kind in of))
 
 
 def row_of(of: Kind) -> Kind:
@@ -264,10 +286,9 @@ def row_of(of: Kind) -> Kind:
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, tuple):
             raise _mismatch(name, value)
-        items = cast("tuple[Any, ...]", value)
-        return tuple(_members(items, element, range(len(items))))
+        return tuple(_members(cast("tuple[Any, ...]", value), element, count))
 
-    return Kind(name, check, tuple, key=of.key)
+    return Kind(name, check, tuple, holds=max(Holds.FIXED, of.holds), key=of.key)
 
 
 def set_of(of: Kind, form: type) -> Kind:
@@ -279,9 +300,10 @@ def set_of(of: Kind, form: type) -> Kind:
         if not isinstance(value, (set, frozenset) if form is frozenset else set):
             raise _mismatch(name, value)
         items = cast("set[Any]", value)
-        return make(_members(items, element, (shown(each) for each in items)))
+        return make(_members(items, element, lambda: map(shown, items)))
 
-    return Kind(name, check, form, key=form is frozenset and of.key)
+    holds = max(Holds.FIXED if form is frozenset else Holds.CLOSED, of.holds)
+    return Kind(name, check, form, holds=holds, key=form is frozenset and of.key)
 
 
 def dict_of(key: Kind, of: Kind) -> Kind:
@@ -296,22 +318,29 @@ def dict_of(key: Kind, of: Kind) -> Kind:
         if not isinstance(value, dict):
             raise _mismatch(name, value)
         items = cast("dict[Any, Any]", value)
-        places = [shown(each) for each in items]
-        result = dict(
-            zip(_members(items, key.check, places), _members(items.values(), of.check, places), strict=True)
-        )
+
+        def places() -> Iterable[object]:
+            return map(shown, items)
+
+        keys = _members(items, key.check, places)
+        result = dict(zip(keys, _members(items.values(), of.check, places), strict=True))
         if len(result) != len(items):
             raise Mismatch(f"expected {name}, got two keys that are one as {key.name}")
         return result
 
-    return Kind(name, check, dict)
+    return Kind(name, check, dict, holds=max(Holds.CLOSED, key.holds, of.holds))
 
 
 def union_of(of: tuple[Kind, ...], name: str = "") -> Kind:
     """What one of several kinds takes; `name` is what that is called, if not by them."""
     name = name or " | ".join(kind.name for kind in of)
 
+    checks = {kind.form: kind.check for kind in reversed(of)}
+    unlike = len(checks) == len(of) and object not in checks
+
     def check(value: Any) -> Any:
+        if unlike and (known := checks.get(value.__class__)) is not None:
+            return known(value)
         plain = unwrapped(value)
         exact = [kind for kind in of if type(plain) is kind.form]
         near = [kind for kind in of if kind not in exact and isinstance(plain, kind.form)]
@@ -328,7 +357,7 @@ def union_of(of: tuple[Kind, ...], name: str = "") -> Kind:
         name,
         check,
         object,
-        plain=all(kind.plain for kind in of),
+        holds=max(kind.holds for kind in of),
         key=all(kind.key for kind in of),
         number=all(kind.number or kind is _NONE for kind in of),
     )

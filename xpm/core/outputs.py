@@ -134,7 +134,7 @@ def places(config: Any) -> Iterator[tuple[str, Any]]:
 def parts(config: Any, way: str = "") -> Iterator[tuple[str, Any]]:
     """The same with the tasks that `config` depends on directly, in which nothing is looked for."""
     yield way, config
-    for _, name in _schema(config).rich:
+    for name in _schema(config).holders:
         yield from _below(config.__dict__.get(name), f"{way}.{name}")
 
 

@@ -16,7 +16,7 @@ from xpm.core.annotations import FIELDS, bindings, kind_of, narrows, substituted
 from xpm.core.copying import copied
 from xpm.core.fields import UNSET, Field, PathGenerator, Role
 from xpm.core.info import Described, Description
-from xpm.core.kinds import Kind, Mismatch, Unsupported, shown
+from xpm.core.kinds import Holds, Kind, Mismatch, Unsupported, shown
 from xpm.core.limits import limited
 from xpm.core.naming import class_name
 from xpm.core.spelling import nearest
@@ -90,10 +90,14 @@ class Schema:
         self.stored = stored
         """The parameters that hold a value; a generated path does so only once its job is known."""
         self.values = _values_of(stored)
-        self.rich = tuple((at, name) for at, name in enumerate(stored) if not self.fields[name].kind.plain)
-        """Places and names of the stored parameters that can hold more than a plain scalar."""
-        self.rich_columns = tuple(at + 1 for at, _ in self.rich)
-        """The same places in a payload's row, which begins with the type."""
+        self.rich_columns = tuple(at for at, name in enumerate(stored, 1) if not self.fields[name].kind.plain)
+        """The places, in a payload's row, which begins with the type, of what can be more than a plain scalar."""
+        self.closed = tuple(name for name in stored if self.fields[name].kind.holds is Holds.CLOSED)
+        """The stored parameters that can hold a list, set or dict, and no path or config."""
+        self.open = tuple(name for name in stored if self.fields[name].kind.holds > Holds.CLOSED)
+        """Those that can hold a path or a config."""
+        self.holders = tuple(name for name in stored if self.fields[name].kind.holds is Holds.CONFIGS)
+        """Those that can hold a config."""
         self._compile_identity()
         shown = tuple(
             name for name, each in self.fields.items() if each.role is Role.PARAM and each.kind.plain
@@ -119,7 +123,8 @@ class Schema:
             if self.fields[name].role is not Role.CONSTANT
         }
         """The checks of the parameters that can be given."""
-        self.plain_defaults: dict[str, Any] = {}
+        self.fixed_defaults: dict[str, Any] = {}
+        """Those that all descriptions can share."""
         self.factories: list[tuple[str, Callable[[], Any]]] = []
         for name in stored:
             self._take_default(self.fields[name])
@@ -143,7 +148,7 @@ class Schema:
         self.may_count = tuple(
             name
             for name, each in self.fields.items()
-            if each.role is Role.META and each.generator is None and not each.kind.plain
+            if each.role is Role.META and each.generator is None and each.kind.holds is Holds.CONFIGS
         )
         """The `Meta` parameters whose value may be a description that was set to count."""
         self.ignorable = tuple(
@@ -162,8 +167,8 @@ class Schema:
             self.factories.append((name, lambda: self.check(declared, factory())))
         elif default is UNSET:
             return
-        elif declared.kind.plain:
-            self.plain_defaults[name] = self.check(declared, default)
+        elif declared.kind.holds <= Holds.FIXED:
+            self.fixed_defaults[name] = self.check(declared, default)
         else:
             self.check(declared, default)
             self.factories.append((name, lambda: self.check(declared, copied(default))))

@@ -78,7 +78,7 @@ def _flat(config: Any) -> bool:
     for name in schema.stored:
         if name not in values:
             return False
-    for _, name in schema.rich:
+    for name in schema.open:
         value = values[name]
         if isinstance(value, Submittable):
             info = value.__dict__.get(HIDDEN)
@@ -86,7 +86,7 @@ def _flat(config: Any) -> bool:
                 return False
         elif type(value) not in PLAIN:
             return False
-    return True
+    return all(type(values[name]) in PLAIN for name in schema.closed)
 
 
 # Where a value is: (where its holder is, its parameter or key, whether that is a parameter). Names for
@@ -152,7 +152,12 @@ class Sealing:
         if info.producer is not None:
             self.producers.append(info.producer)
         generates = bool(schema.generated)
-        for _, name in schema.rich:
+        for name in schema.closed:
+            value = values[name]
+            if type(value) not in PLAIN and not isinstance(value, _FROZEN):
+                before[name] = value
+                values[name] = self._frozen(schema, name, value, place)
+        for name in schema.open:
             value = values[name]
             if type(value) in PLAIN or (isinstance(value, (Enum, PurePath)) and type(value) is not JobPath):
                 continue

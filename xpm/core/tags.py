@@ -110,7 +110,7 @@ def tags_of(config: Any) -> dict[str, Scalar]:
 def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
     values = config.__dict__
     brought: list[tuple[str, dict[str, Scalar]]] = []
-    for _, name in config.__xpm_schema__.rich:
+    for name in config.__xpm_schema__.holders:
         value = values.get(name)
         if type(value) not in PLAIN:
             tags = _brought(value)
