@@ -15,7 +15,7 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
-    from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+    from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator, field
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from xpm.experiment import experiment
     from xpm.experiment.tokens import acquire, lock, token
+    from xpm.workspace.saving import deserialize, load, save, serialize
 
 __all__ = [
     "BrokerError",
@@ -64,6 +65,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Constant",
+    "DataPath",
     "Dependent",
     "ExperimentCancelled",
     "ExperimentFailed",
@@ -78,6 +80,7 @@ __all__ = [
     "Meta",
     "NoExperiment",
     "NotSubmitted",
+    "OptionalDataPath",
     "Param",
     "PathGenerator",
     "Range",
@@ -96,11 +99,15 @@ __all__ = [
     "WouldDeadlock",
     "XpmError",
     "acquire",
+    "deserialize",
     "experiment",
     "field",
     "identifier",
+    "load",
     "lock",
     "progress",
+    "save",
+    "serialize",
     "setmeta",
     "tag",
     "token",
@@ -110,15 +117,21 @@ _HOMES = {
     "Choices": "xpm.core.limits",
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
+    "DataPath": "xpm.core.fields",
     "Dependent": "xpm.core.outputs",
     "LightweightTask": "xpm.core.config",
     "Meta": "xpm.core.fields",
+    "OptionalDataPath": "xpm.core.fields",
     "Param": "xpm.core.fields",
     "PathGenerator": "xpm.core.fields",
     "Task": "xpm.core.config",
     "Range": "xpm.core.limits",
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
+    "deserialize": "xpm.workspace.saving",
+    "load": "xpm.workspace.saving",
+    "save": "xpm.workspace.saving",
+    "serialize": "xpm.workspace.saving",
     "acquire": "xpm.experiment.tokens",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",

@@ -38,6 +38,7 @@ RUN = [
             "configs",
             "experiments",
             "filters",
+            "saving",
             "growing",
             "tokens",
             "control",

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sessions import Recorder
 
-from xpm.errors import ResultError
+from xpm.core.config import Config, Param, Task, reference
+from xpm.core.identifier import identifier
+from xpm.core.info import JobRef
+from xpm.errors import ConfigError, ResultError
+from xpm.types import JobId
 from xpm.workspace.values import decode_result, encode_result, plain
 
 Point = namedtuple("Point", "x y")
@@ -193,3 +198,58 @@ def test_a_class_that_is_gone_is_named(tmp_path):
 def test_a_missing_array_is_named(tmp_path):
     with pytest.raises(ResultError, match=r"result-0\.npy"):
         decode_result({"$": "array", "v": ".xpm/result-0.npy"}, tmp_path)
+
+
+class Size(Config):
+    n: Param[int]
+
+
+class Sized(Config):
+    size: Param[Size]
+
+
+class Measure(Task):
+    size: Param[Size]
+
+    def execute(self) -> None: ...
+
+
+REF = JobRef(JobId("ab" * 32), "lab.Measure")
+
+
+def test_descriptions_are_shared_again_and_given_out_by_the_job(tmp_path: Path) -> None:
+    size = Size.C(n=3)
+    data = json.loads(json.dumps(encode_result({"a": [size, Sized.C(size=size)], "n": 1}, tmp_path)))
+    found = decode_result(data, tmp_path, job=REF)
+    one, two = found["a"]
+    assert (one.n, found["n"]) == (3, 1) and two.size is one
+    with Recorder() as session:
+        Measure.C(size=one).submit()
+    assert session.last.dependencies == (REF,)
+    assert session.last.id != identifier(Measure.C(size=size))
+    assert identifier(decode_result(data, tmp_path)["a"][0]) == identifier(size)
+    assert decode_result(data, tmp_path, plain) == {
+        "a": [
+            {"$type": f"{__name__}.Size", "n": 3},
+            {"$type": f"{__name__}.Sized", "size": {"$type": f"{__name__}.Size", "n": 3}},
+        ],
+        "n": 1,
+    }
+
+
+def test_a_submitted_task_as_a_result_stands_for_its_job(tmp_path: Path) -> None:
+    with Recorder():
+        task = Measure.C(size=Size.C(n=1)).submit()
+    found = decode_result(encode_result([task], tmp_path), tmp_path, job=REF)
+    assert reference(found[0]) == reference(task)
+
+
+def test_configs_that_no_record_can_hold(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"the result\['a'\] is a live Size .*: return Size.C\(...\)"):
+        encode_result({"a": Size.C(n=1).instance()}, tmp_path)
+    with pytest.raises(ConfigError, match=r"Size.n: is missing"):
+        encode_result(Size.C(), tmp_path)  # type: ignore[call-arg]
+    data = encode_result(Size.C(n=1), tmp_path)
+    data["objects"][0]["at"]["qualname"] = "Gone"
+    with pytest.raises(ResultError, match=r"the result in .* can't be read: .* has no Gone"):
+        decode_result(data, tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -18,6 +17,7 @@ from xpm.core.naming import SCRIPT, class_name
 from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
+from xpm.workspace.scripts import run_top_level
 from xpm_workers import closed
 
 SCRIPT_MODULE = "__mp_main__"
@@ -139,23 +139,6 @@ class Loader:
             run_top_level(loaded, name, spec.origin)
             self._entries[name] = loaded
         return loaded
-
-
-def run_top_level(module: ModuleType, name: str, path: str) -> None:
-    """Runs the file at `path` as `module`, up to where it opens an experiment."""
-    code = importlib.machinery.SourceFileLoader(name, path).get_code(name)
-    sys.modules[name] = module
-    token = loading.set(True)
-    complete = False
-    try:
-        exec(code or "", module.__dict__)
-        complete = True
-    except ScriptLoaded:
-        complete = True
-    finally:
-        loading.reset(token)
-        if not complete:
-            sys.modules.pop(name, None)
 
 
 def _below(cls: type[Task]) -> Iterator[type[Task]]:

@@ -177,7 +177,7 @@ class JobSession:
                 f"{ref.task} {ref.id[:8]}: a job cannot wait for a job that it has submitted, which may need its "
                 "slot: take the result in the script, or in a task that depends on both"
             )
-        return decode_result(self._record(ref).result, Path(self._folder(ref)))
+        return decode_result(self._record(ref).result, Path(self._folder(ref)), job=ref)
 
     def progress(self, value: float, desc: str | None, level: int) -> None:
         """Passes progress on, some twenty times a second at most."""

@@ -21,6 +21,7 @@ from xpm.workspace.code import read_code
 from xpm.workspace.directory import STALE
 from xpm.workspace.paths import LOGS
 from xpm.workspace.results import RECORD, Record, read_record, unpack_record
+from xpm.workspace.values import unfolded
 
 if TYPE_CHECKING:
     from xpm.broker.jobview import JobView
@@ -320,7 +321,7 @@ def _readable(result: Any) -> Any:
     """A stored result as people and JSON read it."""
     if isinstance(result, bytes):
         return base64.b64encode(result).decode("ascii")
-    return result
+    return unfolded(result)
 
 
 def as_json(sheet: Sheet) -> dict[str, Any]:

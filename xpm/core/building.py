@@ -93,7 +93,10 @@ class _Descriptions(_Values):
         config = self.task if origin.last else allocate(described_class(schema.cls))
         hidden = own_info(config)
         for name, generator in schema.generated.items():
-            path: _Path = values.pop(name)
+            path: _Path | Path = values[name]
+            if isinstance(path, Path):  # it was loaded, with the path that it had
+                continue
+            del values[name]
             folder = path.text.removesuffix(generator.name).rstrip("/")
             hidden.home = (self.task if path.job is None else self.stand_in(path.job), folder)
         config.__dict__.update({name: freeze(value) for name, value in values.items()})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transf
 
 from xpm.core.copying import copy_of
 from xpm.core.cycles import way_back
-from xpm.core.description import described_class, maker_of
+from xpm.core.description import maker_of, stand_in
 from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm.core.info import (
     Described,
@@ -356,20 +356,16 @@ class Task(Config, Submittable):
 
     def __xpm_stand_in__(self) -> Any:
         info = info_of(self)
-        return None if info is None or info.ref is None else _stand_in(self, info, info.ref)
+        if info is None or info.ref is None:
+            return None
+        description = stand_in(author_class(self), info.ref)
+        own_info(description).session = info.session
+        return description
 
     @property
     def job(self) -> Job:
         """The task's job: `id`, `path`, `state`, `stdout`, `stderr`."""
         return _session(self).handle(self)
-
-
-def _stand_in(live: Any, info: Info, ref: JobRef) -> Any:
-    description = allocate(described_class(author_class(live)))
-    stands = own_info(description)
-    stands.sealed, stands.digest, stands.total = True, bytes.fromhex(ref.id), {}
-    stands.ref, stands.session = ref, info.session
-    return description
 
 
 def _given_out(task: Task, info: Info) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from xpm.core.copying import copy_of
 from xpm.core.fields import Role
-from xpm.core.info import HIDDEN, Description, allocate, allocator, info_of, own_info
+from xpm.core.info import HIDDEN, Description, JobRef, allocate, allocator, info_of, own_info
 from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.schema import SCHEMA, Schema, schema_of
@@ -127,6 +127,14 @@ def _shown(value: Any, depth: int) -> str:
 def described_class(cls: type[Any]) -> type[Any]:
     """The class of the descriptions of `cls`."""
     return maker_of(cls).described
+
+
+def stand_in(cls: type[Any], ref: JobRef) -> Any:
+    """A description of the task `cls` that stands for the job `ref`, and has no values."""
+    made = allocate(described_class(cls))
+    info = own_info(made)
+    info.sealed, info.digest, info.total, info.ref = True, bytes.fromhex(ref.id), {}, ref
+    return made
 
 
 class Maker:

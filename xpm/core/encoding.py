@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from xpm.core.canonical import PLAIN, canonical
+from xpm.core.fields import PathGenerator
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
 from xpm.core.identifier import digest
@@ -138,7 +139,7 @@ class _Encoder:
             elif type(value) not in PLAIN:
                 row[at] = self.value(value)
         if schema.generated:
-            row.extend(self.generated(config, each.name) for each in schema.generated.values())
+            row.extend(self.generated(config, *each) for each in schema.generated.items())
         if info.loose:
             self.loose.pop()
             row.append([PRODUCED, info.producer.task, info.producer.id])
@@ -150,7 +151,10 @@ class _Encoder:
         self.rows.append(row)
         return place
 
-    def generated(self, config: Any, name: str) -> list[Any]:
+    def generated(self, config: Any, parameter: str, generator: PathGenerator) -> list[Any]:
+        if parameter in config.__dict__:  # it was loaded, with the path that it had
+            return [PATH, config.__dict__[parameter].as_posix()]
+        name = generator.name
         info = info_of(config)
         assert info is not None and info.home is not None, "prepared tasks only"
         owner, folder = info.home

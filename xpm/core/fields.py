@@ -32,6 +32,20 @@ Constant = Annotated[T, Role.CONSTANT]
 """A value that belongs to the class and is always in the identifier; change it to make old results invalid."""
 
 
+class Carried:
+    """Notes that the file of a path is saved with the description."""
+
+    def __repr__(self) -> str:
+        return "Carried()"
+
+
+DataPath = Annotated[Path, Role.META, Carried()]
+"""A `Meta[Path]` whose file or folder belongs to the description: `xpm.save` takes it along."""
+
+OptionalDataPath = Annotated[Path | None, Role.META, Carried()]
+"""The same, or None."""
+
+
 class Unset:
     """Stands where no value was given."""
 

@@ -106,15 +106,18 @@ def _fill(config: Any) -> None:
 
 def instance_of(config: Any) -> Any:
     """The live object that the description `config` describes; shared descriptions give shared objects."""
-    return _Instances().leaf(config)
+    return Instances().leaf(config)
 
 
-class _Instances:
+class Instances:
+    """Makes live objects of descriptions, of each one."""
+
     def __init__(self) -> None:
         self.made: dict[int, Any] = {}
         self.open: set[int] = set()
 
     def leaf(self, value: Any) -> Any:
+        """The live object of a description; any other value itself."""
         if type(value) is Function:
             return value.itself
         if not isinstance(value, Description):

@@ -21,10 +21,17 @@ name_main: Callable[[], object] | None = None
 
 def script_of(cls: type[Any]) -> str | None:
     """The script that defines `cls`, relative to its project; None for a class of an importable module."""
-    module = sys.modules.get(cls.__module__)
-    if cls.__module__ == "__main__" and not hasattr(module, SCRIPT) and name_main is not None:
+    if cls.__module__ == "__main__":
+        return main_script()
+    return getattr(sys.modules.get(cls.__module__), SCRIPT, None)
+
+
+def main_script() -> str | None:
+    """The running script, relative to its project; None for a module started by `python -m`, or a prompt."""
+    main = sys.modules.get("__main__")
+    if not hasattr(main, SCRIPT) and name_main is not None:
         name_main()
-    return getattr(module, SCRIPT, None)
+    return getattr(main, SCRIPT, None)
 
 
 def module_of(cls: type[Any]) -> str:

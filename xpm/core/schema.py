@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from xpm.core.annotations import FIELDS, bindings, kind_of, narrows, substituted
 from xpm.core.copying import copied
-from xpm.core.fields import UNSET, Field, PathGenerator, Role
+from xpm.core.fields import UNSET, Carried, Field, PathGenerator, Role
 from xpm.core.info import Described, Description
 from xpm.core.kinds import Holds, Kind, Mismatch, Unsupported, shown
 from xpm.core.limits import limited
@@ -57,6 +57,11 @@ class Declared(NamedTuple):
     """Its type, as it is declared."""
     notes: tuple[Any, ...] = ()
     """What is declared of its values beside their type."""
+
+    @property
+    def carried(self) -> bool:
+        """Whether its file is saved with the description."""
+        return any(isinstance(note, Carried) for note in self.notes)
 
     @property
     def generator(self) -> PathGenerator | None:
@@ -220,6 +225,14 @@ class Schema:
         """The message for a parameter that doesn't exist, with the nearest name that does."""
         hint = nearest(name, self.fields) or f"; it has {', '.join(self.fields) or 'none'}"
         return f"{self.label}.{name}: no such parameter{hint}"
+
+    def complete(self, values: dict[str, Any]) -> None:
+        """Adds to `values` the defaults of parameters that it has no value for."""
+        for name, value in self.fixed_defaults.items():
+            values.setdefault(name, value)
+        for name, factory in self.factories:
+            if name not in values:
+                values[name] = factory()
 
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         """The stored parameters without a value."""

@@ -151,7 +151,7 @@ class Sealing:
         self.open[id(config)] = schema
         if info.producer is not None:
             self.producers.append(info.producer)
-        generates = bool(schema.generated)
+        generates = any(name not in values for name in schema.generated)  # else it was loaded, with its paths
         for name in schema.closed:
             value = values[name]
             if type(value) not in PLAIN and not isinstance(value, _FROZEN):
@@ -171,7 +171,7 @@ class Sealing:
         del self.open[id(config)]
         if info.producer is not None:
             self.producers.pop()
-        elif schema.generated:
+        elif any(name not in values for name in schema.generated):
             self._home(info, schema, place)
         info.generates = generates
         if not info.sealed:

@@ -39,7 +39,7 @@ def result_of(ref: JobRef, workspace: Workspace, care: Care, timeout: float | No
     record: Record | None = None
     while record is None:
         record = _look(ref, workspace, care, deadline)
-    return decode_result(record.result, path)
+    return decode_result(record.result, path, job=ref)
 
 
 def _look(ref: JobRef, workspace: Workspace, care: Care, deadline: float | None) -> Record | None:

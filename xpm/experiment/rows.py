@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from xpm.core.config import Task
+from xpm.core.info import JobRef
 from xpm.core.naming import class_name
 from xpm.core.spelling import nearest
 from xpm.core.state import State
@@ -99,7 +100,7 @@ def frame(rows: list[dict[str, Any]]) -> Any:
 def _result(record: Record, workspace: Workspace) -> dict[str, Any]:
     path = workspace.jobpath(record.task, record.job)
     try:
-        value = decode_result(record.result, path)
+        value = decode_result(record.result, path, job=JobRef(record.job, record.task))
     except ResultError:
         value = decode_result(record.result, path, plain)  # its class is not here any more
     if isinstance(value, dict):

@@ -85,7 +85,7 @@ class ScriptSession:
         path = self.jobpath(task)
         record = read_record(path)
         if record is not None:
-            return decode_result(record.result, path)
+            return decode_result(record.result, path, job=reference(task))
         if self._under.settings.dry_run:
             ref = reference(task)
             self._jobs.stop_planning(f"the result of {ref.task} {ref.id[:8]}")

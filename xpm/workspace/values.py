@@ -17,7 +17,8 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, cast
 
-from xpm.errors import ResultError
+from xpm.core.info import Described, Description, JobRef
+from xpm.errors import ConfigError, MessageError, ResultError
 
 _DEEPEST = 100
 _ARRAY = ".xpm/result-{}.npy"
@@ -39,10 +40,19 @@ def encode_result(value: Any, jobdir: str | os.PathLike[str]) -> Any:
     """
     if value.__class__ in _PLAIN or (value.__class__ is float and math.isfinite(value)):
         return value
-    return _Encoder(os.path.abspath(jobdir)).encode(value, "the result", 0)
+    encoder = _Encoder(os.path.abspath(jobdir))
+    found = encoder.encode(value, "the result", 0)
+    return (
+        found if encoder.writer is None else {"$": "configs", "objects": encoder.writer.objects, "v": found}
+    )
 
 
-def decode_result(data: Any, jobdir: str | os.PathLike[str], find: FindClass | None = None) -> Any:
+def decode_result(
+    data: Any,
+    jobdir: str | os.PathLike[str],
+    find: FindClass | None = None,
+    job: JobRef | None = None,
+) -> Any:
     """The value that `encode_result` turned into `data`.
 
     Args:
@@ -50,11 +60,36 @@ def decode_result(data: Any, jobdir: str | os.PathLike[str], find: FindClass | N
         jobdir: the job's directory as it is called here.
         find: gives the class of a dataclass, named tuple or enum by its name; without it one is imported.
             With `plain` such a value becomes a dict, a tuple or a plain value and nothing is imported.
+        job: whose result it is: what uses a config of it depends on that job.
 
     Raises:
         ResultError: a class or an array that the result needs is missing.
     """
-    return _Decoder(Path(jobdir), find or find_class).decode(data)
+    return _Decoder(Path(jobdir), find or find_class, job).decode(data)
+
+
+def unfolded(data: Any) -> Any:
+    """Stored data for people: its configs where they are used, each as `{"$type": name, ...}`."""
+    if not isinstance(data, dict) or cast("dict[str, Any]", data).get("$") != "configs":
+        return data
+    made: list[Any] = []
+
+    def unfold(value: Any) -> Any:
+        if isinstance(value, list):
+            return [unfold(each) for each in cast("list[Any]", value)]
+        if not isinstance(value, dict):
+            return value
+        values = cast("dict[str, Any]", value)
+        return (
+            made[values["v"]]
+            if values.get("$") == "object"
+            else {key: unfold(each) for key, each in values.items()}
+        )
+
+    found = cast("dict[str, Any]", data)
+    for each in found["objects"]:
+        made.append({"$type": each["type"], **unfold(each["parameters"])})
+    return unfold(found["v"])
 
 
 def plain(name: str) -> type[Any]:
@@ -104,6 +139,8 @@ class _Encoder:
     def __init__(self, jobdir: str) -> None:
         self.jobdir = jobdir
         self.arrays = 0
+        self.writer: Any = None
+        """Takes the configs in the result."""
         numpy = sys.modules.get("numpy")
         self.array: Any = () if numpy is None else numpy.ndarray
         self.scalar: Any = () if numpy is None else numpy.generic
@@ -140,9 +177,22 @@ class _Encoder:
             return {"$": "namedtuple", "class": class_of(value.__class__), "v": items}
         return _tagged(next(base.__name__ for base in _SEQUENCES if isinstance(value, base)), items)
 
+    def config(self, value: Any, where: str) -> Any:
+        described = value if isinstance(value, Description) else value.__xpm_stand_in__()
+        if described is None:
+            name = type(value).__name__
+            raise ResultError(
+                f"{where} is a live {name} that no parameter of the task is: return {name}.C(...)"
+            )
+        if self.writer is None:
+            self.writer = _form().Writer()
+        return self.writer.parameter(described)
+
     def special(self, value: Any, where: str, depth: int) -> Any:
         if isinstance(value, Enum):
             return {"$": "enum", "class": class_of(value.__class__), "v": value.name}
+        if isinstance(value, Described):
+            return self.config(value, where)
         if isinstance(value, self.scalar):
             return self.item(value, where, depth)
         if isinstance(value, self.array):
@@ -208,9 +258,11 @@ class _Encoder:
 class _Decoder:
     """One result on its way out of a record."""
 
-    def __init__(self, jobdir: Path, find: FindClass) -> None:
+    def __init__(self, jobdir: Path, find: FindClass, job: JobRef | None) -> None:
         self.jobdir = jobdir
         self.find = find
+        self.job = job
+        self.configs: list[Any] = []
 
     def decode(self, data: Any) -> Any:
         if isinstance(data, list):
@@ -219,11 +271,30 @@ class _Decoder:
             return data
         values = cast("dict[str, Any]", data)
         kind = values.get("$")
+        if kind == "configs":
+            return self.with_configs(values)
+        if kind == "object":
+            return self.configs[values["v"]]
+        if kind == "job":
+            return values["v"] if self.find is plain else _form().job_of(values, _scripts().find)
         if kind is None:
             return {key: self.decode(item) for key, item in values.items()}
         if "class" in values:
             return self.instance(kind, self.find(values["class"]), values["v"])
         return self.special(kind, values.get("v"))
+
+    def with_configs(self, data: dict[str, Any]) -> Any:
+        """A result with configs in it."""
+        if self.find is plain:
+            for each in data["objects"]:
+                self.configs.append({"$type": each["type"], **self.decode(each["parameters"])})
+        else:
+            try:
+                made = _form().made_of(data["objects"], _scripts().find)
+            except (MessageError, ConfigError) as wrong:
+                raise ResultError(f"the result in {self.jobdir} can't be read: {wrong}") from wrong
+            self.configs = [_form().given_out(each, self.job) for each in made]
+        return self.decode(data["v"])
 
     def special(self, kind: str, value: Any) -> Any:
         match kind:
@@ -275,6 +346,14 @@ class _Decoder:
             raise ResultError(f"the result holds the array {path}: install numpy to read it") from None
         except (OSError, ValueError) as error:
             raise ResultError(f"the array {path} of the result cannot be read: {error}") from error
+
+
+def _form() -> Any:
+    return importlib.import_module("xpm.core.form")  # few results have configs in them
+
+
+def _scripts() -> Any:
+    return importlib.import_module("xpm.workspace.scripts")
 
 
 def _tagged(kind: str, value: Any) -> dict[str, Any]:
