@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xpm.core.retries import Retries
     from xpm.core.session import progress
     from xpm.core.state import State
-    from xpm.core.tags import tag
+    from xpm.core.tags import stop_tags, tag, tagspath
     from xpm.errors import (
         BrokerError,
         BrokerStalled,
@@ -109,7 +109,9 @@ __all__ = [
     "save",
     "serialize",
     "setmeta",
+    "stop_tags",
     "tag",
+    "tagspath",
     "token",
 ]
 
@@ -141,7 +143,9 @@ _HOMES = {
     "State": "xpm.core.state",
     "progress": "xpm.core.session",
     "setmeta": "xpm.core.counting",
+    "stop_tags": "xpm.core.tags",
     "tag": "xpm.core.tags",
+    "tagspath": "xpm.core.tags",
     "token": "xpm.experiment.tokens",
 }
 

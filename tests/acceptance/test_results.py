@@ -1,4 +1,4 @@
-"""Results that are descriptions, from a worker to the script, to another task, to lists and to another process."""
+"""What jobs know and give back beside plain values: descriptions as results, their tags."""
 
 from __future__ import annotations
 
@@ -63,3 +63,50 @@ def test_descriptions_as_results(lab: Lab) -> None:
     assert sheet["result"]["model"]["size"] == {"$type": "grown.py:Size", "n": 7}
     again = lab.python("grown.py")
     assert again.stdout == done.stdout and "nothing to do" in again.stderr
+
+
+TAGS = """
+import sys
+from xpm import Config, Param, Task, experiment, tag, tagspath
+
+class Model(Config):
+    layers: Param[int]
+
+class Train(Task):
+    model: Param[Model]
+    lr: Param[float]
+
+    def execute(self):
+        return [dict(self.tags), self.__tags__ == self.tags, tagspath(self)]
+
+class Compare(Task):
+    trained: Param[list[Train]]
+
+    def execute(self):
+        return [dict(self.tags), [dict(each.tags) for each in self.trained]]
+
+if __name__ == "__main__":
+    who = sys.argv[1]
+    with experiment(who) as xp:
+        trained = [
+            Train.C(model=Model.C(layers=tag(n)), lr=tag(0.1)).tag("who", who).submit() for n in (1, 2)
+        ]
+        print(trained[0].result(), sorted(trained[0].instance().tags))
+        compare = Compare.C(trained=trained).submit()
+        print(compare.result())
+"""
+
+
+def test_tags_in_a_job(lab: Lab) -> None:
+    (lab.project / "tagged.py").write_text(TAGS)
+    one, two = lab.python("tagged.py", "ada").stdout.splitlines()
+    tags = [{"layers": n, "lr": 0.1, "who": "ada"} for n in (1, 2)]
+    assert one == f"[{tags[0]}, True, 'layers=1_lr=0.1_who=ada'] ['layers', 'lr', 'who']"
+    assert eval(two) == [{"lr": 0.1, "who": "ada"}, tags]
+    # Another experiment of the same jobs: a job that runs again has the newest tags of a name.
+    lab.python("tagged.py", "bob")
+    job = lab.json("jobs", "--where", "layers = 1")["jobs"][0]
+    assert job["tags"] == {name: {"layers": 1, "lr": 0.1, "who": name} for name in ("ada", "bob")}
+    assert lab.run("rerun", "--where", "layers = 1", "--yes").returncode == 0
+    again = lab.python("tagged.py", "bob")
+    assert "'who': 'bob'" in again.stdout.splitlines()[0]

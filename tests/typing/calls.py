@@ -30,7 +30,9 @@ from xpm import (
     identifier,
     progress,
     setmeta,
+    stop_tags,
     tag,
+    tagspath,
 )
 from xpm.types import JobId
 
@@ -148,6 +150,9 @@ def right() -> None:
     assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
     assert_type(train.submit(init_tasks=[Load.C(model=model)]), Train)
     assert_type(setmeta(model, True), Model)
+    assert_type(stop_tags(model), Model)
+    assert_type(stop_tags(tag(0.1)), float)
+    assert_type(tagspath(train), str)
     limited = Limited.C(lr=0.2, kind="b", rows=[1], free=3)
     assert_type(limited.lr, float)
     assert_type(limited.kind, str)

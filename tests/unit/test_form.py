@@ -33,7 +33,7 @@ from xpm.core.fields import DataPath, OptionalDataPath
 from xpm.core.identifier import identifier
 from xpm.core.info import own_info
 from xpm.core.instances import InstanceConfig
-from xpm.core.tags import tag
+from xpm.core.tags import stop_tags, tag
 from xpm.errors import ConfigError, MessageError, WorkspaceError
 from xpm.workspace.saving import deserialize, load, save, serialize
 
@@ -153,6 +153,8 @@ def test_tags_and_what_counts_go_along() -> None:
     assert dict(again.tags) == dict(made.tags) == {
         "small": 4, "real": math.inf, "x": 9, "color": "RED", "who": "ada"
     }  # fmt: skip
+    kept = journey([stop_tags(Part.C(x=tag(1))), Part.C(x=stop_tags(tag(2)))])
+    assert dict(Everything.C(models=kept).tags) == {}
     again.small = 5
     assert again.tags["small"] == 5
     assert identifier(again.copy(small=4)) == identifier(made)

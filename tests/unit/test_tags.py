@@ -10,8 +10,8 @@ from sessions import Recorder
 
 from xpm.core.config import Config, Meta, Param, Task, field
 from xpm.core.identifier import identifier
-from xpm.core.tags import LABEL_BYTES, label_below, tag
-from xpm.errors import ConfigError
+from xpm.core.tags import LABEL_BYTES, label_below, stop_tags, tag, tagspath
+from xpm.errors import ConfigError, SealedError
 
 
 class Kind(Enum):
@@ -71,6 +71,36 @@ def test_a_tag_of_one_s_own_does_not_follow_the_parameter_of_its_name() -> None:
     task = Train.C(lr=tag(0.1))
     task.tag("lr", "low")
     assert dict(task.copy(lr=5).tags) == {"lr": "low"}
+
+
+def test_tags_that_are_stopped() -> None:
+    model = Model.C(layers=tag(3), sizes=[1]).tag("kind", "a")
+    task = Train.C(model=model, lr=stop_tags(tag(0.1)))
+    assert dict(task.tags) == {"layers": 3, "kind": "a", "lr": 0.1}
+    assert stop_tags(model) is model
+    assert dict(model.tags) == {"layers": 3, "kind": "a"}
+    for each in (task, task.copy(), pickle.loads(pickle.dumps(task))):
+        assert dict(each.tags) == {"lr": 0.1}
+    with Recorder() as session:
+        task.submit()
+        other = Train.C(lr=tag(0.2)).submit()
+        compare = Compare.C(left=task, right=other).submit()
+    assert dict(session.last.tags) == dict(compare.tags) == {"lr": 0.2}
+    again = task.copy(lr=tag(0.3))
+    assert dict(Compare.C(left=again, right=again).tags) == {"lr": 0.3}
+
+
+def test_tags_as_a_name() -> None:
+    task = Train.C(lr=tag(0.1), path=tag(Path("a/b"))).tag("Who", "ada")
+    assert tagspath(task) == "Who=ada_lr=0.1_path=a-b"
+    assert tagspath(Train.C()) == ""
+
+
+def test_what_can_not_be_stopped() -> None:
+    with pytest.raises(ConfigError, match=r"stop_tags: expected a description or tag\(...\), got int"):
+        stop_tags(3)
+    with pytest.raises(SealedError, match="stop_tags: the Model is sealed"):
+        stop_tags(Model.C().seal())
 
 
 def test_tags_survive_pickling() -> None:

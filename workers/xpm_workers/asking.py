@@ -18,7 +18,7 @@ from xpm.core.state import State
 from xpm.core.submission import Prepared
 from xpm.core.wishes import settled, wishes_of
 from xpm.errors import JobError
-from xpm.types import JobId
+from xpm.types import JobId, Scalar
 from xpm_workers import frames
 from xpm_workers.frames import Frame
 
@@ -116,6 +116,16 @@ def state(line: socket.socket, job: JobId) -> State:
     """
     with line:
         return State(ask(line, ["state", job])[1])
+
+
+def tags(line: socket.socket, job: JobId) -> dict[str, Scalar]:
+    """The tags of a job, asked now: those of all runs that list it.
+
+    Raises:
+        JobError: the worker gives no answer.
+    """
+    with line:
+        return ask(line, ["tags", job])[1]
 
 
 def _told(needs: Sequence[Need]) -> list[list[Any]]:

@@ -13,6 +13,8 @@ thread here, and one more while something is waited for, so that its end is hear
 | worker | `["told"]` | what is to be done for them is in the graph |
 | job | `["payload", id]` | of a job |
 | worker | `["payload", payload, types]` | empty when there is none any more |
+| job | `["tags", id]` | of a job |
+| worker | `["tags", tags]` | those of all runs that list it; where they differ, the newest's |
 | job | `["state", id]` | of a job |
 | worker | `["state", state]` | asked now |
 | worker | `["refused", class of the error, message]` | in place of an answer |
@@ -183,6 +185,8 @@ class _Errand:
             self._answer(lambda: self._tell([Output(*each) for each in frame[1]]))
         elif frame[0] == "payload":
             self._answer(lambda: self._payload(frame[1]))
+        elif frame[0] == "tags":
+            self._answer(lambda: self._tags(frame[1]))
         elif frame[0] == "state":
             self._answer(lambda: self._state(frame[1]))
         else:
@@ -216,6 +220,13 @@ class _Errand:
         payload = self._patiently(lambda: Views(broker).payload(job)) or b""
         types = self._patiently(lambda: broker.types(type_keys(payload))) if payload else {}
         return ["payload", payload, types]
+
+    def _tags(self, job: str) -> Frame:
+        views = Views(self._errands.broker)
+        found = self._patiently(lambda: views.job(job))
+        its = {} if found is None else self._patiently(lambda: views.tags([found]))[0]
+        newest_last = sorted(its, key=lambda token: tuple(map(int, token.split("."))))
+        return ["tags", {name: value for token in newest_last for name, value in its[token].items()}]
 
     def _state(self, job: str) -> Frame:
         found = self._patiently(lambda: Views(self._errands.broker).job(job))

@@ -25,7 +25,7 @@ from xpm.core.steering import Steered, Touch, Verb
 from xpm.core.submission import prepare
 from xpm.errors import JobError
 from xpm.moments import Moment
-from xpm.types import JobId
+from xpm.types import JobId, Scalar
 from xpm.workspace.outputs import Journal, read_outputs
 from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Record, complete, read_record
@@ -128,6 +128,7 @@ class JobSession:
         self._last_desc: str | None = None
         self._until: float | None = None
         self._children: set[JobId] = set()
+        self._tags: dict[JobId, Mapping[str, Scalar]] = {}
         self.task: Task | None = None
         """The live task, once its own code runs; not before the fork, where it would be a cycle."""
 
@@ -145,6 +146,13 @@ class JobSession:
         prepared = prepare(task)
         asking.submit(self._worker.line(), prepared, options)
         self._children.add(prepared.id)
+
+    def tags(self, task: Task) -> Mapping[str, Scalar]:
+        """The tags of this job, or of one that it depends on."""
+        job = reference(task).id
+        if job not in self._tags:
+            self._tags[job] = asking.tags(self._worker.line(), job)
+        return self._tags[job]
 
     @property
     def required(self) -> tuple[tuple[Need, ...], str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, dataclass_transform, overload
 
 from xpm.core.copying import copy_of
 from xpm.core.cycles import way_back
@@ -109,7 +109,13 @@ class Config(Described):
 
     @property
     def tags(self) -> Mapping[str, Scalar]:
-        """Its own tags and those of its parameters, dependencies included; its own win."""
+        """Its own tags and those of its parameters, dependencies included; its own win.
+
+        A live task has those of its job, of all experiments that list it.
+        """
+        info = info_of(self)
+        if info is not None and info.session is not None and not isinstance(self, Description):
+            return MappingProxyType(dict(info.session.tags(cast("Any", self))))
         try:
             return MappingProxyType(tags_of(_description(self, "tags")))
         except RecursionError:
@@ -361,6 +367,11 @@ class Task(Config, Submittable):
         description = stand_in(author_class(self), info.ref)
         own_info(description).session = info.session
         return description
+
+    @property
+    def __tags__(self) -> dict[str, Scalar]:
+        """The same as `tags`, as experimaestro calls it."""
+        return dict(self.tags)
 
     @property
     def job(self) -> Job:

@@ -36,9 +36,10 @@ class _Copies:
             if name != HIDDEN:
                 copy.__dict__[name] = self(value)
         info = info_of(config)
-        if info is not None and (info.tags or info.meta is not None):
+        if info is not None and (info.tags or info.meta is not None or info.kept is None):
             hidden = own_info(copy)
-            hidden.tags, hidden.studied, hidden.meta = dict(info.tags or {}), info.studied, info.meta
+            hidden.tags, hidden.meta = dict(info.tags or {}), info.meta
+            hidden.studied, hidden.kept = info.studied, info.kept
         return copy
 
 

@@ -16,7 +16,7 @@ from xpm.core.info import HIDDEN, Description, JobRef, allocate, allocator, info
 from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.schema import SCHEMA, Schema, schema_of
-from xpm.core.tags import Tagged, follow_tag, note_tag
+from xpm.core.tags import Tagged, follow_tag, note_given
 from xpm.errors import ConfigError, SealedError
 
 _MAKER = "__xpm_maker__"
@@ -41,7 +41,7 @@ class _Behaviour(Description):
         tagged = type(value) is Tagged
         self.__dict__[name] = stored = schema.admit(name, value.value if tagged else value)
         if tagged:
-            note_tag(self, name, stored, studied=True)
+            note_given(self, name, value, stored)
         else:
             follow_tag(self, name, stored)
 
@@ -87,7 +87,7 @@ def _open(config: Any, name: str) -> Schema:
     return schema
 
 
-_KEPT = ("tags", "studied", "meta")
+_KEPT = ("tags", "studied", "kept", "meta")
 """What of the hidden part of a description goes with it to another process."""
 
 
@@ -172,12 +172,12 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
     def make(*args: Any, **values: Any) -> Any:
         if args:
             raise ConfigError(f"{schema.label}.C: takes parameters by name only")
-        tagged: list[str] | None = None
+        tagged: list[tuple[str, Tagged]] | None = None
         for name, value in values.items():
             if type(value) is not exact(name):
                 if type(value) is Tagged:
+                    tagged = [(name, value)] if tagged is None else [*tagged, (name, value)]
                     value = value.value
-                    tagged = [name] if tagged is None else [*tagged, name]
                 check = checks(name)
                 try:
                     values[name] = admit(name, value) if check is None else check(value)
@@ -192,8 +192,8 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
             if name not in values:
                 stored[name] = factory()
         if tagged:
-            for name in tagged:
-                note_tag(config, name, stored[name], studied=True)
+            for name, given in tagged:
+                note_given(config, name, given, stored[name])
         return config
 
     return make

@@ -158,6 +158,8 @@ class Writer:
             found["tags"] = {name: self.value(value) for name, value in tags.items()}
         if info.studied:
             found["studied"] = sorted(info.studied)
+        if info.kept != frozenset():
+            found["kept"] = None if info.kept is None else sorted(info.kept)
         if info.meta is not None:
             found["meta"] = info.meta
         if info.producer is not None:
@@ -335,6 +337,8 @@ class _Reader:
         if "tags" in data:
             info.tags = {name: self.value(value) for name, value in data["tags"].items()}
         info.studied = frozenset(data.get("studied", ()))
+        if "kept" in data:
+            info.kept = None if data["kept"] is None else frozenset(data["kept"])
         info.meta = data.get("meta")
         if "producer" in data:
             info.producer = JobRef(JobId(data["producer"]["job"]), data["producer"]["task"])

@@ -79,6 +79,8 @@ class Info:
     """Its own tags."""
     studied: frozenset[str] = frozenset()
     """Those of them that follow the parameter of their name."""
+    kept: frozenset[str] | None = frozenset()
+    """Those that what has it as a parameter does not get; None is all, also those of its own parameters."""
     total: dict[str, Scalar] | None = None
     """All its tags, those of its parameters included; only of a sealed description."""
     ref: JobRef | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xpm.core.requirement import Need
     from xpm.core.retries import Retries
     from xpm.core.state import State
-    from xpm.types import JobId
+    from xpm.types import JobId, Scalar
 
 
 PRIORITIES = range(-4095, 4096)
@@ -126,6 +126,10 @@ class Session(Protocol):
 
     def jobpath(self, task: Task) -> Path:
         """The directory of the job of `task`."""
+        ...
+
+    def tags(self, task: Task) -> Mapping[str, Scalar]:
+        """The tags of the job of the live `task`."""
         ...
 
     def handle(self, task: Task) -> Job:

@@ -20,10 +20,11 @@ T = TypeVar("T")
 class Tagged:
     """A value on its way from `tag` to its parameter."""
 
-    __slots__ = ("value",)
+    __slots__ = ("kept", "value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, kept: bool = False) -> None:
         self.value = value
+        self.kept = kept
 
     def __repr__(self) -> str:
         return f"tag({self.value!r})"
@@ -36,6 +37,41 @@ def tag(value: T) -> T:
     study: given another value, or copied with one, its tag says that.
     """
     return cast("T", Tagged(value))
+
+
+def stop_tags(value: T) -> T:
+    """Keeps tags from going further up: `Train.C(model=stop_tags(model))` gives the job no tag of `model`.
+
+    Args:
+        value: a description that isn't sealed, which keeps the tags of its own and of its parameters for itself from
+            then on; or what `tag` gave, for that tag alone.
+
+    Returns:
+        The same value.
+
+    Raises:
+        ConfigError: it is neither.
+        SealedError: it was submitted, or belongs to something that was.
+    """
+    given: Any = value
+    if isinstance(given, Tagged):
+        return cast("T", Tagged(given.value, kept=True))
+    if not isinstance(given, Description):
+        raise ConfigError(f"stop_tags: expected a description or tag(...), got {type(given).__name__}")
+    info = own_info(given)
+    if info.sealed:
+        raise SealedError(f"stop_tags: the {type(given).__name__} is sealed; use a .copy() of it")
+    info.kept = None
+    return value
+
+
+def tagspath(config: Any) -> str:
+    """The tags of the description or live task `config` as a name for a file: `layers=3_lr=0.1`.
+
+    They are sorted by name; a `/` in them becomes a `-`.
+    """
+    tags: Mapping[str, Scalar] = config.tags
+    return "_".join(f"{name}={_short(tags[name])}" for name in sorted(tags)).replace("/", "-")
 
 
 def plain_tag(place: str, value: Any) -> Scalar:
@@ -53,6 +89,14 @@ def plain_tag(place: str, value: Any) -> Scalar:
     raise ConfigError(
         f"{place}: a tag is a number, a text, a bool, an enum, a path or None, not {type(value).__name__}"
     )
+
+
+def note_given(config: Any, name: str, given: Tagged, stored: Any) -> None:
+    """Gives the description `config` the tag of its parameter `name`, which was `given` and holds `stored` now."""
+    note_tag(config, name, stored, studied=True)
+    info = own_info(config)
+    if info.kept is not None and given.kept != (name in info.kept):
+        info.kept = info.kept ^ {name}
 
 
 def note_tag(config: Any, name: str, value: Any, *, studied: bool = False) -> None:
@@ -146,7 +190,11 @@ def _brought(value: Any) -> dict[str, Scalar]:
     if isinstance(value, Description):
         info = value.__dict__.get(HIDDEN)
         known = None if info is None else info.total
-        return tags_of(value) if known is None else known
+        found = tags_of(value) if known is None else known
+        if info is None or info.kept == frozenset():
+            return found
+        kept = found.keys() if info.kept is None else info.kept
+        return {name: each for name, each in found.items() if name not in kept}
     if not isinstance(value, (list, tuple, set, frozenset, dict)):
         return {}
     items = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)

@@ -18,6 +18,7 @@ from xpm.experiment.handle import Handle
 from xpm.experiment.jobs import Jobs
 from xpm.experiment.outgoing import Outgoing
 from xpm.settings import QUEUE_NAME, is_queue
+from xpm.types import Scalar
 from xpm.workspace.results import read_record
 from xpm.workspace.values import decode_result
 
@@ -75,6 +76,12 @@ class ScriptSession:
         """The directory of a task's job."""
         ref = reference(task)
         return self._under.workspace.jobpath(ref.task, ref.id)
+
+    def tags(self, task: Task) -> Mapping[str, Scalar]:
+        """The tags of a task's job in this experiment."""
+        self._outgoing.flush()
+        known = self._outgoing.jobs.get(reference(task).id)
+        return {} if known is None else known.tags
 
     def handle(self, task: Task) -> Handle:
         """The job of a task."""

@@ -70,8 +70,9 @@ def decode_result(
 
 def unfolded(data: Any) -> Any:
     """Stored data for people: its configs where they are used, each as `{"$type": name, ...}`."""
-    if not isinstance(data, dict) or cast("dict[str, Any]", data).get("$") != "configs":
-        return data
+    found: Any = data
+    if not isinstance(data, dict) or found.get("$") != "configs":
+        return found
     made: list[Any] = []
 
     def unfold(value: Any) -> Any:
@@ -80,13 +81,10 @@ def unfolded(data: Any) -> Any:
         if not isinstance(value, dict):
             return value
         values = cast("dict[str, Any]", value)
-        return (
-            made[values["v"]]
-            if values.get("$") == "object"
-            else {key: unfold(each) for key, each in values.items()}
-        )
+        if values.get("$") == "object":
+            return made[values["v"]]
+        return {key: unfold(each) for key, each in values.items()}
 
-    found = cast("dict[str, Any]", data)
     for each in found["objects"]:
         made.append({"$type": each["type"], **unfold(each["parameters"])})
     return unfold(found["v"])
