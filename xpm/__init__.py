@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xpm.core.session import progress
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
+    from xpm.describe.functions import task
     from xpm.errors import (
         BrokerError,
         BrokerStalled,
@@ -112,6 +113,7 @@ __all__ = [
     "stop_tags",
     "tag",
     "tagspath",
+    "task",
     "token",
 ]
 
@@ -146,6 +148,7 @@ _HOMES = {
     "stop_tags": "xpm.core.tags",
     "tag": "xpm.core.tags",
     "tagspath": "xpm.core.tags",
+    "task": "xpm.describe.functions",
     "token": "xpm.experiment.tokens",
 }
 

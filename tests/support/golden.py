@@ -22,6 +22,7 @@ from xpm.core.config import Config, Constant, LightweightTask, Meta, Param, Path
 from xpm.core.counting import setmeta
 from xpm.core.identifier import identifier
 from xpm.core.instances import InstanceConfig
+from xpm.core.promise import promised
 
 
 class Kind(Enum):
@@ -285,6 +286,7 @@ def cases() -> Iterator[tuple[str, Any]]:
     yield "init tasks, other order", initial(Source.C(seed=1), Load.C(what=Empty.C()), Load.C(what=source))
     yield "init task, one instance", initial(Own.C(part=part), Load.C(what=part))
     yield "init task, two instances", initial(Own.C(part=part), Load.C(what=other))
+    yield "promise", Sink.C(output=promised(source, Empty))
     yield "dependency", Sink.C(source=source)
     yield "dependency in a list", Sink.C(sources=[source])
     yield "task output", Sink.C(output=output)

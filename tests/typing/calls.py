@@ -33,6 +33,7 @@ from xpm import (
     stop_tags,
     tag,
     tagspath,
+    task,
 )
 from xpm.types import JobId
 
@@ -95,6 +96,16 @@ class Limited(Config):
     free: Param[int] = field(ge=0)
 
 
+@task
+def learn(lr: float, model: Model, threads: Meta[int] = 1) -> Deep:
+    return Deep.C(depth=model.layers)
+
+
+@task(version="2")
+def judge(model: Model, fold: int = 0) -> float:
+    return model.layers + fold
+
+
 M = TypeVar("M", bound=Model)
 
 
@@ -150,6 +161,12 @@ def right() -> None:
     assert_type(Pretrain.C(seed=1).submit(retries=policy, timeout=60, not_before=30.0), Loaded)
     assert_type(train.submit(init_tasks=[Load.C(model=model)]), Train)
     assert_type(setmeta(model, True), Model)
+    learned = learn(0.1, model=model, threads=2).submit()
+    assert_type(learned, Deep)
+    assert_type(learn(lr=0.1, model=model).result(), Deep)
+    assert_type(judge(learned).submit(queue="gpu").result(), float)
+    assert_type(judge.local(model, fold=3), float)
+    judge(learned, fold=1).tag("a", 1).submit().jobpath.name.upper()
     assert_type(stop_tags(model), Model)
     assert_type(stop_tags(tag(0.1)), float)
     assert_type(tagspath(train), str)
@@ -211,6 +228,12 @@ def wrong() -> None:
     field(default="a", gt="b")  # pyright: ignore[reportArgumentType]
     Pair[Deep].C(one=model, two=model)  # pyright: ignore[reportArgumentType]
     Pairs.C(pair=Pair[Model].C(one=model, two=model))  # pyright: ignore[reportArgumentType]
+    learn("x", model)  # pyright: ignore[reportArgumentType]
+    learn(lr=0.1)  # pyright: ignore[reportCallIssue]
+    learn(lr=0.1, model=model, rate=3)  # pyright: ignore[reportCallIssue]
+    judge(3)  # pyright: ignore[reportArgumentType]
+    judge(model).submit(qeue="gpu")  # pyright: ignore[reportCallIssue]
+    assert_type(judge(model).submit(), float)  # pyright: ignore[reportAssertTypeFailure]
     setmeta(model, "yes")  # pyright: ignore[reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
 

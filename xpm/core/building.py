@@ -11,8 +11,9 @@ from xpm.core.description import described_class
 from xpm.core.encoding import FROZENSET, LIST, SET, TUPLE
 from xpm.core.frozen import freeze
 from xpm.core.functions import Function
-from xpm.core.info import JobRef, allocate, own_info
-from xpm.core.live import animate, deferred
+from xpm.core.info import Description, JobRef, allocate, own_info
+from xpm.core.live import animate, deferred, instance_of
+from xpm.core.outputs import outputs_of
 from xpm.core.schema import schema_of
 from xpm.core.typeinfo import TypeInfo
 
@@ -54,6 +55,7 @@ class _Live(_Values):
         self.folder = folder
         self.into = into
         self.jobs: dict[JobRef, Any] = {}
+        self.results: dict[JobRef, Any] = {}
 
     def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> Any:
         live = self.into if origin.last and self.into is not None else allocate(self.find_class(info))
@@ -64,6 +66,13 @@ class _Live(_Values):
         if ref not in self.jobs:
             self.jobs[ref] = self.dependency(ref)
         return self.jobs[ref]
+
+    def result(self, ref: JobRef) -> Any:
+        """What a job returned, as a live object: one for all who have it."""
+        if ref not in self.results:
+            found: Any = self.job(ref).result()
+            self.results[ref] = instance_of(found) if isinstance(found, Description) else found
+        return self.results[ref]
 
     def job_path(self, ref: JobRef | None, text: str) -> Path:
         return Path(self.folder(ref), text)
@@ -107,6 +116,9 @@ class _Descriptions(_Values):
 
     def job(self, ref: JobRef) -> Any:
         return self.stand_in(ref)
+
+    def result(self, ref: JobRef) -> Any:
+        return outputs_of(self.stand_in(ref))
 
     def job_path(self, ref: JobRef | None, text: str) -> _Path:
         return _Path(ref, text)

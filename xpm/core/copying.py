@@ -47,8 +47,11 @@ def copy_of(config: Any) -> Any:
     """An unsealed copy of the description `config`, a task's too.
 
     That of what a job has given out is so, too: whoever uses it depends on the job, in whose directory its parts lie.
+    What a job will have returned is itself: nothing of it can be changed.
     """
     given = _given_out(config)
+    if given is not None and given.promise:
+        return config
     return _Copies().description(config) if given is None else _copy_of_output(config, given)
 
 

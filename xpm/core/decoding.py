@@ -20,6 +20,7 @@ from xpm.core.encoding import (
     PATH,
     PAYLOAD_VERSION,
     PRODUCED,
+    RESULT,
     SET,
     TUPLE,
 )
@@ -103,6 +104,10 @@ class Maker(Protocol):
 
     def job(self, ref: JobRef) -> Any:
         """A job that is depended on."""
+        ...
+
+    def result(self, ref: JobRef) -> Any:
+        """What a job returned."""
         ...
 
     def job_path(self, ref: JobRef | None, text: str) -> Any:
@@ -201,6 +206,8 @@ class Reader:
             return self._made[first]
         if mark == JOB:
             return maker.job(self._ref(first))
+        if mark == RESULT:
+            return maker.result(self._ref(first))
         if mark == INTEGER:
             return int(first, 16)
         if mark == ENUM:
@@ -226,6 +233,9 @@ class _Readable:
 
     def job(self, ref: JobRef) -> JSON:
         return {"$job": ref.id, "$task": ref.task}
+
+    def result(self, ref: JobRef) -> JSON:
+        return {"$job": ref.id, "$task": ref.task, "$result": True}
 
     def job_path(self, ref: JobRef | None, text: str) -> JSON:
         return text if ref is None else {"$job": ref.id, "$path": text}

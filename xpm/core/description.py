@@ -15,6 +15,7 @@ from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, JobRef, allocate, allocator, info_of, own_info
 from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
+from xpm.core.naming import last_name
 from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, follow_tag, note_given
 from xpm.errors import ConfigError, SealedError
@@ -54,6 +55,9 @@ class _Behaviour(Description):
 
     def __getattr__(self, name: str) -> Any:
         schema = schema_of(type(self))
+        info = info_of(self)
+        if info is not None and info.promise and info.producer is not None and name in schema.fields:
+            raise AttributeError(f"{schema.label}.{name}: is known when {shown_job(info.producer)} is done")
         if name in schema.generated:
             return generated_path(self, schema.generated[name].name, f"{schema.label}.{name}")
         if name in schema.fields:
@@ -114,9 +118,17 @@ def generated_path(config: Any, name: str, label: str) -> Path:
     return in_directory(taken.session.jobpath(owner) / folder / name, taken.ref)
 
 
+def shown_job(ref: JobRef) -> str:
+    """A job for a message: `train 3fa4c0de`."""
+    return f"{last_name(ref.task)} {ref.id[:8]}"
+
+
 def _shown(value: Any, depth: int) -> str:
     if not isinstance(value, Description):
         return shown(value)
+    info = info_of(value)
+    if info is not None and info.promise and info.producer is not None:
+        return f"{type(value).__name__}(of {shown_job(info.producer)})"
     schema = schema_of(type(value))
     if depth == 0:
         return f"{schema.label}(...)"

@@ -23,7 +23,7 @@ from xpm.core.fields import PathGenerator
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
 from xpm.core.identifier import digest
-from xpm.core.info import HIDDEN, Description, JobRef, Submittable, info_of
+from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, info_of
 from xpm.core.pack import pack_bin, pack_raw
 from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, function_info, type_info
@@ -36,7 +36,7 @@ MAX_PAYLOAD = 1 << 20
 """The largest payload, in bytes."""
 
 LIST, TUPLE, SET, FROZENSET, DICT, ENUM, PATH, CONFIG = 1, 2, 3, 4, 5, 6, 7, 8
-JOB, GENERATED, JOB_PATH, FUNCTION, PRODUCED, LOOSE_PATH, META = 10, 11, 12, 13, 14, 15, 16
+JOB, GENERATED, JOB_PATH, FUNCTION, PRODUCED, LOOSE_PATH, META, RESULT = 10, 11, 12, 13, 14, 15, 16, 17
 
 
 def encode(task: Any) -> tuple[bytes, dict[str, TypeInfo], tuple[JobRef, ...]]:
@@ -171,6 +171,9 @@ class _Encoder:
         if kind in PLAIN:
             return value
         if isinstance(value, Description):
+            hidden: Info = value.__dict__[HIDDEN]
+            if hidden.promise and hidden.producer is not None:
+                return [RESULT, self.job(hidden.producer)]
             return [CONFIG, self.config(value)]
         if isinstance(value, Enum):
             return [ENUM, self.type(kind), value.name]

@@ -23,6 +23,7 @@ from xpm.core.identifier import digest, identifier
 from xpm.core.info import Description, Info, JobRef, Submittable, allocate, info_of, own_info
 from xpm.core.naming import class_name, importable, module_of, script_of
 from xpm.core.pack import pack_bin
+from xpm.core.promise import promise_of
 from xpm.core.schema import Schema, schema_of
 from xpm.errors import ConfigError, MessageError
 from xpm.types import JobId
@@ -95,6 +96,11 @@ class Writer:
         if kind is float:
             return value if math.isfinite(value) else _special("float", repr(value))
         if isinstance(value, Description):
+            info = info_of(value)
+            if info is not None and info.promise and info.producer is not None:
+                return _special(
+                    "result", info.producer.id, task=info.producer.task, at=_where(kind.__xpm_schema__.cls)
+                )
             ref = _job(value) if self.below else None
             if ref is not None:
                 return _special("job", ref.id, task=ref.task, at=_where(kind.__xpm_schema__.cls))
@@ -304,6 +310,8 @@ class _Reader:
                 return set(map(self.value, value))
             case "frozenset":
                 return frozenset(map(self.value, value))
+            case "result":
+                return promise_of(self.found(data["at"]), JobRef(JobId(value), data["task"]))
             case "job":
                 return stand_in(self.found(data["at"]), JobRef(JobId(value), data["task"]))
             case _:

@@ -150,6 +150,8 @@ def _told_apart(config: Any, found: bytes, nested: Digest) -> bytes:
 def _instances(config: Any, nested: Digest) -> tuple[Any, ...]:
     """The `InstanceConfig` descriptions below `config`, those of what is shared as often as it is used."""
     info = info_of(config)
+    if info is not None and info.promise:
+        return ()
     if info is not None and info.instances is not None:
         return info.instances
     names: list[str] = _document(config, nested)[2][::2]

@@ -95,6 +95,8 @@ class Info:
     """Whether it counts in the identifier of what holds it: True, no; False, yes, also for a `Meta`; None, as declared."""
     init: tuple[Any, ...] = ()
     """What is executed before it in its process, in this order: of a description that is submitted, or a live object."""
+    promise: bool = False
+    """It is what that job will have returned: nothing else is known of it."""
     loose: bool = False
     """Whoever uses it doesn't wait for the end of that job."""
     callbacks: tuple[Callable[[Session], Callable[[], None]], ...] = ()

@@ -132,6 +132,11 @@ class Instances:
         if id(config) in self.open:
             raise ConfigError(f"{schema.label}: contains itself")
         self.open.add(id(config))
+        info = info_of(config)
+        if info is not None and info.promise:
+            raise ConfigError(
+                f"{schema.label}: what a task returns is known when it is done; take its result()"
+            )
         missing = schema.missing(config.__dict__)
         if missing:
             raise ConfigError(f"{schema.label}.{missing[0]}: is missing")
@@ -141,7 +146,6 @@ class Instances:
                 values[name] = getattr(config, name)
             except AttributeError as wrong:
                 raise ConfigError(str(wrong)) from None
-        info = info_of(config)
         if info is None or not info.sealed:
             schema.judge(config, schema.label)
         live = allocate(schema.cls)

@@ -1,0 +1,1 @@
+"""Tasks that are described in other ways than as classes."""
