@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 # What type checkers take for true; importing typing would double the time of this import.
 TYPE_CHECKING = False
@@ -164,7 +165,9 @@ def __getattr__(name: str) -> object:
     if "xpm.core.naming" in sys.modules:
         from xpm.core import naming
 
-        naming.name_main = _name_main
+        if naming.name_main is None:
+            naming.name_main = _name_main
+            _show_errors_plainly()
     return found
 
 
@@ -172,6 +175,23 @@ def _name_main() -> None:
     from xpm.experiment.script import name_script
 
     name_script()
+
+
+def _show_errors_plainly() -> None:
+    """From now on an error of xpm that nobody catches is one line, below the script's own, also outside of experiments."""
+    before = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+        from xpm.errors import XpmError
+
+        sys.excepthook = before
+        if isinstance(error, XpmError):
+            from xpm.experiment.ending import plainly
+
+            plainly()
+        sys.excepthook(kind, error, trace)
+
+    sys.excepthook = show
 
 
 def __dir__() -> list[str]:

@@ -89,6 +89,7 @@ def test_help_loads_nothing_heavy(lab: Lab):
         (["cancel", "one", "-e", "two"], "give JOBs, or -e, --state, --task, --where; not both"),
         (["run"], "which script? xpm run [OPTIONS] SCRIPT [ARGS]"),
         (["run", "nothing.py"], "no script nothing.py"),
+        (["run", "pyproject.toml"], "pyproject.toml is no Python script"),
         (["run", "."], "no script .: it is a directory"),
         (["run", ""], "no script ''"),
         (["run", "--json", "plan.py"], "xpm run shows what the script prints"),

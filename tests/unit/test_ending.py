@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,44 @@ def test_a_refused_description_is_told_with_the_script_s_lines_and_none_of_ours(
         f"  File \"{script}\", line 6, in plan\n    return One.C(n='three').submit()\n"
         "xpm: One.n: expected int, got 'three'\n"
     )
+
+
+OUTSIDE = """
+from xpm import Config, Param
+
+class Optimiser(Config):
+    lr: Param[float]
+
+def made(lr):
+    return Optimiser.C(lr=lr)
+
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "last"),
+    [
+        ("made('x')", 2, "xpm: Optimiser.lr: expected float, got 'x'"),
+        (
+            "made(0.1).seal().lr = 3",
+            2,
+            "xpm: Optimiser.lr: the description is sealed; change a .copy() of it",
+        ),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_outside_of_an_experiment_is_one_line_below_the_script_s(
+    line: str, status: int, last: str, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(OUTSIDE.format(line))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    *lines, told = done.stderr.splitlines()
+    assert (done.returncode, told) == (status, last)
+    assert [each for each in lines if "File " in each] and not any("/xpm/" in each for each in lines)

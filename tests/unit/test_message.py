@@ -304,6 +304,18 @@ def test_a_set_of_tasks_gives_its_inputs_in_one_order_in_every_process():
     assert len(orders) == 1 and len(orders.pop()) == 8
 
 
+class Keyed(Task):
+    named: Param[dict[int | str, int]]
+
+    def execute(self) -> None: ...
+
+
+def test_keys_of_one_text_are_both_shown():
+    with Recorder() as session:
+        Keyed.C(named={1: 1, "1": 2}).submit()
+    assert parameters(session.last.payload, session.last.types) == {"named": [[1, 1], ["1", 2]]}
+
+
 def test_a_function_is_found_by_its_name():
     with Recorder() as session:
         Call.C(function=called).submit()

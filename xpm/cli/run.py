@@ -59,9 +59,15 @@ def run(
             f"no script {script or repr(script)}"
             + (": it is a directory" if script and path.is_dir() else "")
         )
+    if path.suffix.lower() in _DATA:
+        raise UsageError(f"{script} is no Python script")
     said = _said(options, detach, dry_run, workers)
     load(command=said, script=path)  # a wrong setting is told before the script begins
     _become(path, arguments, said)
+
+
+_DATA = frozenset({".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".md", ".txt", ".ipynb", ".csv", ".sh"})
+"""Endings of files that are certainly no scripts, whatever Python would make of their first line."""
 
 
 def _said(options: Options, detach: bool, dry_run: bool, workers: int | None) -> dict[str, object]:

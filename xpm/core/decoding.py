@@ -250,7 +250,10 @@ class _Readable:
         return info.name
 
     def mapping(self, pairs: list[tuple[Any, Any]]) -> JSON:
-        return {str(key): value for key, value in pairs}
+        found = {str(key): value for key, value in pairs}
+        if len(found) == len(pairs):
+            return found
+        return [[key, value] for key, value in pairs]  # two keys have one text
 
     def sequence(self, mark: int, values: list[Any]) -> JSON:
         return values
@@ -269,7 +272,7 @@ def parameters(payload: bytes, types: Mapping[str, TypeInfo]) -> dict[str, JSON]
     """The parameters of a job as plain values, without the user's code.
 
     A dependency is `{"$job": id, "$task": name}`, a config `{"$type": name, ...}`, an enum its member's name. Init
-    tasks, if there are any, are a list under `$init`.
+    tasks, if there are any, are a list under `$init`. A dict two of whose keys have one text is a list of pairs.
 
     Raises:
         MessageError: the payload is damaged, or newer than this xpm.
