@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
     from xpm.core.outputs import Dependent
+    from xpm.core.provenance import provenance
     from xpm.core.resumable import ResumableTask
     from xpm.core.retries import Retries
     from xpm.core.session import progress
@@ -108,6 +109,7 @@ __all__ = [
     "load",
     "lock",
     "progress",
+    "provenance",
     "save",
     "serialize",
     "setmeta",
@@ -145,6 +147,7 @@ _HOMES = {
     "lock": "xpm.experiment.tokens",
     "State": "xpm.core.state",
     "progress": "xpm.core.session",
+    "provenance": "xpm.core.provenance",
     "setmeta": "xpm.core.counting",
     "stop_tags": "xpm.core.tags",
     "tag": "xpm.core.tags",

@@ -159,11 +159,14 @@ def test_missing_is_refused_at_submission_with_its_path() -> None:
     made = Train.C(lr=0.1)
     with pytest.raises(AttributeError, match=r"Train.model: has no value yet"):
         made.model
-    with Recorder(), pytest.raises(ConfigError, match=r"^Train.model: is missing$"):
+    with Recorder(), pytest.raises(ConfigError, match=r"^Train.model: is missing \(\S+test_config.py:\d+\)$"):
         made.submit()
     made.model = Model.C()
     del made.model.layers
-    with Recorder(), pytest.raises(ConfigError, match=r"^Train.model.layers: is missing$"):
+    with (
+        Recorder(),
+        pytest.raises(ConfigError, match=r"^Train.model.layers: is missing \(\S+test_config.py:\d+\)$"),
+    ):
         made.submit()
     made.model.layers = 3
     with Recorder():
@@ -205,7 +208,9 @@ def test_a_failed_submission_seals_nothing() -> None:
     made = Evaluate.C(trained=other, store=Store.C())
     with (
         Recorder(),
-        pytest.raises(SubmissionError, match=r"^Evaluate.trained: the task Train must be submitted first$"),
+        pytest.raises(
+            SubmissionError, match=r"^Evaluate.trained: the task Train must be submitted first \(\S+:\d+\)$"
+        ),
     ):
         made.submit()
     made.trained = None

@@ -86,7 +86,7 @@ def test_a_cycle_behind_a_task_that_only_lacks_its_submission() -> None:
     in_a_list_of_another(task)
     with Recorder():
         with pytest.raises(
-            SubmissionError, match=r"^First.many\[0\]: the task First must be submitted first$"
+            SubmissionError, match=r"^First.many\[0\]: the task First must be submitted first \(\S+:\d+\)$"
         ):
             task.submit()
         task.many[0].submit()
@@ -94,7 +94,7 @@ def test_a_cycle_behind_a_task_that_only_lacks_its_submission() -> None:
             task.submit()
         # The other one is refused just so, for what it lacks: there is no order in which both go.
         with pytest.raises(
-            SubmissionError, match=r"^First.many\[0\]: the task First must be submitted first$"
+            SubmissionError, match=r"^First.many\[0\]: the task First must be submitted first \(\S+:\d+\)$"
         ):
             task.many[1].submit()
 

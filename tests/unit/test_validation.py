@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_value_error_is_told_with_its_place_and_nothing_is_sealed(make: Any, m
     task = make()
     with Recorder() as session, pytest.raises(ConfigError) as caught:
         task.submit()
-    assert str(caught.value) == message
+    assert re.fullmatch(re.escape(message) + r" \(\S*test_validation\.py:\d+\)", str(caught.value))
     assert isinstance(caught.value.__cause__, ValueError)
     assert not session.prepared and not own_info(task).sealed
     with pytest.raises(ConfigError):

@@ -36,10 +36,12 @@ class _Copies:
             if name != HIDDEN:
                 copy.__dict__[name] = self(value)
         info = info_of(config)
-        if info is not None and (info.tags or info.meta is not None or info.kept is None):
+        if info is not None:
             hidden = own_info(copy)
-            hidden.tags, hidden.meta = dict(info.tags or {}), info.meta
-            hidden.studied, hidden.kept = info.studied, info.kept
+            hidden.at, hidden.given, hidden.places = info.at, info.given, info.places
+            if info.tags:
+                hidden.tags, hidden.studied = dict(info.tags), info.studied
+            hidden.kept, hidden.meta = info.kept, info.meta
         return copy
 
 

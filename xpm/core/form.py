@@ -24,6 +24,7 @@ from xpm.core.info import Description, Info, JobRef, Submittable, allocate, info
 from xpm.core.naming import class_name, importable, module_of, script_of
 from xpm.core.pack import pack_bin
 from xpm.core.promise import promise_of
+from xpm.core.provenance import made_at
 from xpm.core.schema import Schema, schema_of
 from xpm.errors import ConfigError, MessageError
 from xpm.types import JobId
@@ -137,7 +138,7 @@ class Writer:
         schema: Schema = config.__xpm_schema__
         missing = schema.missing(config.__dict__)
         if missing:
-            raise ConfigError(f"{schema.label}.{missing[0]}: is missing")
+            raise ConfigError(f"{schema.label}.{missing[0]}: is missing{made_at(config)}")
         found = identifier(config)
         values = {name: self._stored(schema, name, config.__dict__[name]) for name in schema.stored}
         info = info_of(config) or Info()

@@ -20,6 +20,7 @@ from xpm.core.canonical import (
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin
+from xpm.core.provenance import made_at
 from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError
 from xpm.types import JobId
@@ -80,7 +81,8 @@ def _document(config: Any, nested: Digest) -> list[Any]:
     try:
         pairs[1::2] = schema.identified(config.__dict__)
     except KeyError:
-        raise ConfigError(f"{schema.label}.{schema.missing(config.__dict__)[0]}: is missing") from None
+        missing = schema.missing(config.__dict__)[0]
+        raise ConfigError(f"{schema.label}.{missing}: is missing{made_at(config)}") from None
     dropped: list[int] = []
     if schema.ignorable:
         dropped = [

@@ -6,8 +6,8 @@ own, and then it could not be mixed with exceptions or other classes written in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import BuiltinMethodType
+from collections.abc import Callable, Mapping
+from types import BuiltinMethodType, CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from xpm.types import JobId, Scalar
@@ -75,6 +75,12 @@ class Info:
     """The identifier's 32 bytes, as others refer to it; only of a sealed description."""
     instances: tuple[Any, ...] | None = None
     """The descriptions below it that are told apart though equal, in the document's order; once it is sealed."""
+    at: tuple[CodeType, int] | None = None
+    """Where in the code it was made."""
+    given: tuple[str, ...] = ()
+    """The parameters that it was given then."""
+    places: Mapping[str, tuple[CodeType, int]] = MappingProxyType({})
+    """Where parameters were set later."""
     tags: dict[str, Scalar] | None = None
     """Its own tags."""
     studied: frozenset[str] = frozenset()

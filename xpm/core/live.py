@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from xpm.core.frozen import thaw
 from xpm.core.functions import Function
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
+from xpm.core.provenance import made_at
 from xpm.core.schema import Schema, schema_of
 from xpm.core.session import Session
 from xpm.errors import ConfigError
@@ -139,7 +140,7 @@ class Instances:
             )
         missing = schema.missing(config.__dict__)
         if missing:
-            raise ConfigError(f"{schema.label}.{missing[0]}: is missing")
+            raise ConfigError(f"{schema.label}.{missing[0]}: is missing{made_at(config)}")
         values = {name: thaw(config.__dict__[name], self.leaf) for name in schema.stored}
         for name in schema.generated:
             try:
@@ -147,7 +148,7 @@ class Instances:
             except AttributeError as wrong:
                 raise ConfigError(str(wrong)) from None
         if info is None or not info.sealed:
-            schema.judge(config, schema.label)
+            schema.judge(config, schema.label, made_at)
         live = allocate(schema.cls)
         if (
             isinstance(config, Submittable)

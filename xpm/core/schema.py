@@ -204,11 +204,12 @@ class Schema:
             raise ConfigError(f"{self.label}.{name}: is made at submission, and can't be set")
         return self.check(declared, value)
 
-    def judge(self, config: Any, place: str) -> None:
+    def judge(self, config: Any, place: str, made_at: Callable[[Any], str]) -> None:
         """Has the class itself look at `config`, a complete description of it that can't change any more.
 
         Raises:
-            ConfigError: it raised a `ValueError`; `place` is where the description is.
+            ConfigError: it raised a `ValueError`; `place` is where the description is, `made_at` tells the line that
+                made it.
             BaseException: any other, which is noted to have come from there.
         """
         if self.validate is None:
@@ -216,7 +217,7 @@ class Schema:
         try:
             self.validate(config)
         except ValueError as wrong:
-            raise ConfigError(f"{place}: {str(wrong) or 'is wrong'}") from wrong
+            raise ConfigError(f"{place}: {str(wrong) or 'is wrong'}{made_at(config)}") from wrong
         except BaseException as error:
             error.add_note(f"in __validate__ of {place}")
             raise

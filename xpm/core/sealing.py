@@ -20,6 +20,7 @@ from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
 from xpm.core.naming import last_name
 from xpm.core.pack import pack_bin
+from xpm.core.provenance import made_at
 from xpm.core.schema import Schema
 from xpm.errors import ConfigError, SubmissionError
 
@@ -49,7 +50,7 @@ def _judge(config: Any, info: Info) -> None:
     schema: Schema = config.__xpm_schema__
     done = False
     try:
-        schema.judge(config, schema.label)
+        schema.judge(config, schema.label, made_at)
         done = True
     finally:
         if not done:
@@ -144,7 +145,7 @@ class Sealing:
         values = config.__dict__
         missing = schema.missing(values)
         if missing:
-            raise ConfigError(f"{_text(self.label, place)}.{missing[0]}: is missing")
+            raise ConfigError(f"{_text(self.label, place)}.{missing[0]}: is missing{made_at(config)}")
         before: dict[str, Any] = {}
         if not info.sealed:
             self.changed.append((config, info, before))
@@ -177,7 +178,7 @@ class Sealing:
         if not info.sealed:
             info.sealed = True
             if schema.validate is not None:
-                schema.judge(config, _text(self.label, place))
+                schema.judge(config, _text(self.label, place), made_at)
         return generates
 
     def _frozen(self, schema: Schema, name: str, value: Any, place: _Place | None) -> Any:
@@ -225,7 +226,7 @@ class Sealing:
         name = type(task).__name__
         back = () if id(task) in self.open else way_back(task, {id(task), *self.open})
         if back is None:
-            return f"{_text(self.label, place)}: the task {name} must be submitted first"
+            return f"{_text(self.label, place)}: the task {name} must be submitted first{made_at(task)}"
         return f"{_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
 
     def _note(self, path: JobPath, place: _Place) -> None:

@@ -7,12 +7,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from xpm.core.config import Config, Task
 from xpm.core.fields import Constant, Param, Role
+from xpm.core.info import own_info
 from xpm.core.kinds import shown
 from xpm.core.promise import promised
+from xpm.core.provenance import at
 from xpm.core.schema import schema_of
 from xpm.errors import ConfigError
 
@@ -98,7 +101,9 @@ class _Called(Task):
     def __new__(cls, *args: Any, **values: Any) -> Any:
         if args == ("restored",):
             return super().__new__(cls, *args)
-        return cls.C(**_named(cls, args, values))
+        made = cls.C(**_named(cls, args, values))
+        own_info(made).at = at(_getframe(1))
+        return made
 
     def task_outputs(self, dep: Any) -> Any:
         """What `submit()` gives: a promise of the config that the function returns, or else the task."""
