@@ -176,6 +176,15 @@ def test_sealing_and_copying_change_no_identifier(value: Any) -> None:
     assert identifier(made.copy()) == before
 
 
+class Unknown(Config):
+    x: Param[float] = field(default=math.nan, ignore_default=True)
+
+
+def test_a_nan_that_is_the_default_is_it_after_a_journey() -> None:
+    made = Unknown.C()
+    assert identifier(pickle.loads(pickle.dumps(made))) == identifier(made) != identifier(Unknown.C(x=0))
+
+
 def test_order_of_dicts_and_sets_is_nothing() -> None:
     one = Many.C(a={"x": 1, "y": 2}, b={"p", "q", "r"})
     two = Many.C(b={"r", "q", "p"}, a={"y": 2, "x": 1})

@@ -119,7 +119,9 @@ def _with_counting(config: Any, schema: Schema, pairs: list[Any], nested: Digest
 def _is_default(schema: Schema, declared: Declared, value: Any, nested: Digest) -> bool:
     default = schema.default(declared)
     if type(value) in PLAIN and type(default) in PLAIN:
-        return type(value) is type(default) and (value == default or value is default)
+        # A NaN equals nothing, and one that comes from another process isn't the one that is stored here.
+        both_nan = value != value and default != default
+        return type(value) is type(default) and (value == default or both_nan)
     return pack_bin(canonical(value, nested)) == pack_bin(canonical(default, nested))
 
 
