@@ -201,6 +201,14 @@ def test_of_equal_descriptions_in_a_set_one_is_left() -> None:
     assert ([len(each) for each in live.x], len(live.y)) == ([2], 1)
 
 
+def test_of_a_description_that_counts_and_an_equal_one_that_does_not_both_are_left() -> None:
+    for _ in range(8):  # a set is in the order of where its descriptions lie
+        bag = Bag.C(x=[{setmeta(Many.C(), True), Many.C(), setmeta(Many.C(), True)}], y=frozenset())
+        before = identifier(bag)
+        assert before == identifier(Bag.C(x=[{Many.C()}], y=frozenset())) == identifier(bag.seal())
+        assert len(bag.x[0]) == 2
+
+
 def test_a_sealing_that_fails_leaves_the_sets_as_they_were() -> None:
     bag = Bag.C(x=[{Many.C(), Many.C()}], y=frozenset())
     with pytest.raises(ConfigError, match=r"Bags.holder.x: is missing"):

@@ -15,7 +15,7 @@ from xpm.core.cycles import Step, way_back
 from xpm.core.fields import Role
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze, united
 from xpm.core.identifier import digest, identifier
-from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, own_info
+from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, left_out, own_info
 from xpm.core.jobpath import JobPath
 from xpm.core.kinds import shown
 from xpm.core.naming import last_name
@@ -207,12 +207,13 @@ class Sealing:
                     self.alike.add(next(reversed(self.open)))
         return generates
 
-    def _one_of_each(self, place: _Place) -> Callable[[Any], bytes]:
+    def _one_of_each(self, place: _Place) -> Callable[[Any], object]:
         """What is the same for elements of which a set keeps one."""
-        seen: dict[bytes, Any] = {}
+        seen: dict[tuple[bytes, bool], Any] = {}
 
-        def same(each: Any) -> bytes:
-            form = pack_bin(canonical(each, digest))
+        def same(each: Any) -> tuple[bytes, bool]:
+            # One that was set not to count can't stand for an equal one that counts.
+            form = (pack_bin(canonical(each, digest)), left_out(each))
             if isinstance(each, Instanced) and seen.setdefault(form, each) is not each:
                 raise ConfigError(
                     f"{_text(self.label, place)}: a set can't tell two equal descriptions of "
