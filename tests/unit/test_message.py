@@ -72,6 +72,12 @@ class Everything(Task):
     def execute(self) -> None: ...
 
 
+class Merge(Task):
+    sources: Param[set[Source]]
+
+    def execute(self) -> None: ...
+
+
 class Given(Config):
     model: Param[Model]
 
@@ -124,7 +130,20 @@ def called() -> int:
 
 CLASSES = {
     cls.__name__: cls
-    for cls in (Kind, Model, Source, Everything, Given, Produce, Consume, Call, Encoder, Encode, called)
+    for cls in (
+        Kind,
+        Model,
+        Source,
+        Everything,
+        Given,
+        Produce,
+        Consume,
+        Call,
+        Encoder,
+        Encode,
+        Merge,
+        called,
+    )
 }
 
 
@@ -286,12 +305,6 @@ def test_a_class_that_no_worker_finds() -> None:
         Local.C().submit()
 
 
-class Merge(Task):
-    sources: Param[set[Source]]
-
-    def execute(self) -> None: ...
-
-
 def test_a_set_of_tasks_gives_its_inputs_in_one_order_in_every_process():
     orders: set[tuple[JobRef, ...]] = set()
     for turn in range(8):
@@ -383,6 +396,26 @@ def test_what_is_told_apart_or_set_not_to_count_is_so_after_a_journey():
     assert identifier(copy) != prepared.id
     assert identifier(again.copy(logger=None)) != prepared.id
     assert parameters(prepared.payload, prepared.types)["left"] == {"$type": f"{__name__}.Encoder", "size": 8}
+
+
+@pytest.mark.parametrize("order", [(None, True), (True, None)])
+def test_a_dependency_that_was_set_not_to_count_is_so_after_a_journey(order: tuple[bool | None, ...]):
+    with Recorder() as session:
+        one, two = (setmeta(Source.C(seed=1), flag) for flag in order)
+        one.submit()
+        two.submit()
+        Merge.C(sources={one, two}).submit()
+    first, _, prepared = session.prepared
+
+    def stand_in(ref: JobRef) -> Any:
+        return describe(first.payload, first.types, find_class, pytest.fail, ref)
+
+    ref = JobRef(prepared.id, prepared.task)
+    again = describe(prepared.payload, prepared.types, find_class, stand_in, ref)
+    assert {own_info(each).meta for each in again.sources} == {None, True}
+    assert identifier(again.copy()) == prepared.id
+    left_out = {each for each in again.sources if own_info(each).meta}
+    assert identifier(again.copy(sources=left_out)) == identifier(Merge.C(sources=set()))
 
 
 def test_a_config_that_a_running_job_gave_out_is_no_dependency():

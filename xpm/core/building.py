@@ -11,7 +11,7 @@ from xpm.core.description import described_class
 from xpm.core.encoding import FROZENSET, LIST, SET, TUPLE
 from xpm.core.frozen import freeze
 from xpm.core.functions import Function
-from xpm.core.info import Description, JobRef, allocate, own_info
+from xpm.core.info import HIDDEN, Description, Info, JobRef, allocate, own_info
 from xpm.core.live import animate, deferred, instance_of
 from xpm.core.outputs import outputs_of
 from xpm.core.schema import schema_of
@@ -62,7 +62,7 @@ class _Live(_Values):
         animate(live, values)
         return live
 
-    def job(self, ref: JobRef) -> Any:
+    def job(self, ref: JobRef, meta: bool | None) -> Any:
         if ref not in self.jobs:
             self.jobs[ref] = self.dependency(ref)
         return self.jobs[ref]
@@ -70,7 +70,7 @@ class _Live(_Values):
     def result(self, ref: JobRef) -> Any:
         """What a job returned, as a live object: one for all who have it."""
         if ref not in self.results:
-            found: Any = self.job(ref).result()
+            found: Any = self.job(ref, None).result()
             self.results[ref] = instance_of(found) if isinstance(found, Description) else found
         return self.results[ref]
 
@@ -114,8 +114,9 @@ class _Descriptions(_Values):
         hidden.producer, hidden.loose, hidden.meta = origin.producer, origin.loose, origin.meta
         return config
 
-    def job(self, ref: JobRef) -> Any:
-        return self.stand_in(ref)
+    def job(self, ref: JobRef, meta: bool | None) -> Any:
+        found = self.stand_in(ref)
+        return found if own_info(found).meta is meta else _marked(found, meta)
 
     def result(self, ref: JobRef) -> Any:
         return outputs_of(self.stand_in(ref))
@@ -125,6 +126,15 @@ class _Descriptions(_Values):
 
     def function(self, info: TypeInfo) -> Function:
         return Function(info.name, info.module, info.qualname, info.script, self.find_class(info))
+
+
+def _marked(config: Any, meta: bool | None) -> Any:
+    """A description that stands for the same job as `config`, and was set to count, or not to, or neither."""
+    marked = allocate(config.__class__)
+    marked.__dict__.update(config.__dict__)
+    info = marked.__dict__[HIDDEN] = Info()
+    vars(info).update({**vars(own_info(config)), "meta": meta})
+    return marked
 
 
 def build(

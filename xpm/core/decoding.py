@@ -102,8 +102,8 @@ class Maker(Protocol):
         """A config, or the task itself."""
         ...
 
-    def job(self, ref: JobRef) -> Any:
-        """A job that is depended on."""
+    def job(self, ref: JobRef, meta: bool | None) -> Any:
+        """A job that is depended on, and whether it was set to count in identifiers, or not to."""
         ...
 
     def result(self, ref: JobRef) -> Any:
@@ -205,7 +205,7 @@ class Reader:
         if mark == CONFIG:
             return self._made[first]
         if mark == JOB:
-            return maker.job(self._ref(first))
+            return maker.job(self._ref(first), second)
         if mark == RESULT:
             return maker.result(self._ref(first))
         if mark == INTEGER:
@@ -231,7 +231,7 @@ class _Readable:
     def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> dict[str, JSON]:
         return values if origin.last else {"$type": info.name, **values}
 
-    def job(self, ref: JobRef) -> JSON:
+    def job(self, ref: JobRef, meta: bool | None) -> JSON:
         return {"$job": ref.id, "$task": ref.task}
 
     def result(self, ref: JobRef) -> JSON:

@@ -9,6 +9,7 @@ field names and no MessagePack `bin` (Redis' cmsgpack reads none).
 
 The row of a config that a job gave out ends with a mark more: `[PRODUCED, place]` for a dependency, or
 `[PRODUCED, task, id]` for a job that isn't waited for; that of one whose place in identifiers was set with `[META, flag]`.
+A dependency is `[JOB, place]`, or `[JOB, place, flag]` where that was set.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from xpm.core.fields import PathGenerator
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
 from xpm.core.identifier import digest
-from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, info_of
+from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin, pack_raw
 from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, function_info, type_info
@@ -112,7 +113,7 @@ class _Encoder:
         if place is None:
             place = self.digests[info.digest] = len(self.refs)
             self.refs.append(info.ref)
-        return [JOB, place]
+        return [JOB, place] if info.meta is None else [JOB, place, info.meta]
 
     def job(self, ref: JobRef) -> int:
         """The number of the dependency `ref` in this payload."""
@@ -197,7 +198,7 @@ _SETS = (FrozenSet, frozenset)
 
 def _in_order(elements: Collection[Any]) -> list[Any]:
     """A set's elements in the order of their canonical forms: Python's own differs from process to process."""
-    return sorted(elements, key=lambda each: pack_bin(canonical(each, digest)))
+    return sorted(elements, key=lambda each: (pack_bin(canonical(each, digest)), left_out(each)))
 
 
 def _ref(task: Any) -> JobRef:
