@@ -523,6 +523,9 @@ def _crossed(value: Any) -> Iterator[Any]:
             many(form, value.items) for form in ("list", "tuple", "set", "frozenset") if form != value.form
         )
         yield from value.items[:1]
+        for at, each in enumerate(value.items):
+            for other in _crossed(each):
+                yield many(value.form, (*value.items[:at], other, *value.items[at + 1 :]))
 
 
 class Configs(Type):
