@@ -14,10 +14,11 @@ import click
 
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
-from xpm.cli.render import clean, print_json
+from xpm.cli.render import print_json
 from xpm.cli.select import Found
 from xpm.cli.selection import Selection, found, selection, views_for
 from xpm.cli.words import brief
+from xpm.core.aligned import clean
 from xpm.core.state import ENDED, State
 from xpm.errors import BrokerError, UsageError
 from xpm.types import short

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import click
 
 from xpm.cli.options import Group, Options
-from xpm.cli.render import clean
+from xpm.core.aligned import clean
 from xpm.core.spelling import nearest
 from xpm.errors import XpmError
 from xpm.standard import open_missing

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from xpm.cli.options import Options
-from xpm.cli.render import clean
+from xpm.core.aligned import clean
 from xpm.errors import BrokerStalled, BrokerUnreachable, WorkspaceError
 from xpm.settings import MARKER, Settings, load, places
 

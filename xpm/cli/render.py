@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from xpm.core.aligned import aligned, clean
 from xpm.core.state import State
 
 if TYPE_CHECKING:
@@ -45,37 +45,6 @@ class Column:
     """Never wrapped on a narrow terminal."""
 
 
-def clean(text: str, *, lines: bool = False) -> str:
-    """Text that a job chose, without what would steer the terminal; a table's cell is one line."""
-    if text.isprintable():
-        return text
-    kept = "\n\t" if lines else ""
-    return "".join(
-        one if one.isprintable() or one in kept else " " if one in "\n\t\r" else "\N{REPLACEMENT CHARACTER}"
-        for one in text
-    )
-
-
-def plain(rows: Sequence[Sequence[str]], right: Sequence[bool] = (), indent: str = "") -> Iterable[str]:
-    """The rows as aligned lines, cut nowhere."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells: list[str] = []
-        for place, text in enumerate(row):
-            gap = " " * (widths[place] - _width(text))
-            cells.append(gap + text if place < len(right) and right[place] else text + gap)
-        yield (indent + "  ".join(cells)).rstrip()
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
-
-
 def text_of(cell: Cell) -> str:
     """The text of a cell, safe to print."""
     return clean(cell if isinstance(cell, str) else cell[0])
@@ -108,7 +77,7 @@ class Screen:
         """A table with a head."""
         if not self.fancy:
             texts = [[column.title for column in columns], *([text_of(cell) for cell in row] for row in rows)]
-            for line in plain(texts, [column.right for column in columns]):
+            for line in aligned(texts, [column.right for column in columns]):
                 print(line)
             return
         self.console.print(_table(columns, rows, head=True))
@@ -118,7 +87,7 @@ class Screen:
         if not pairs:
             return
         if not self.fancy:
-            for line in plain([[name, text_of(cell)] for name, cell in pairs], indent=indent):
+            for line in aligned([[name, text_of(cell)] for name, cell in pairs], indent=indent):
                 print(line)
             return
         from rich.padding import Padding

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xpm.cli.render import clean
 from xpm.cli.words import DIGITS
+from xpm.core.aligned import clean
 from xpm.core.naming import last_name
 from xpm.core.spelling import nearest
 from xpm.core.state import State
