@@ -10,24 +10,27 @@ from xpm.core.info import HIDDEN, Description, Info, Submittable, allocate, info
 
 def copied(value: Any) -> Any:
     """A copy of `value` that shares no list, dict, set or description with it, but tasks and what jobs have given out."""
-    return _Copies()(value)
+    return Copies()(value)
 
 
-class _Copies:
+class Copies:
     """One copying: a description that is found twice is copied once."""
 
     def __init__(self) -> None:
         self.made: dict[int, Any] = {}
 
     def __call__(self, value: Any) -> Any:
+        """The copy of `value`."""
         return thaw(value, self.leaf)
 
     def leaf(self, value: Any) -> Any:
+        """The copy of what is no container."""
         if not isinstance(value, Description) or isinstance(value, Submittable) or _given_out(value):
             return value
         return self.description(value)
 
     def description(self, config: Any) -> Any:
+        """The copy of a description, a task's too."""
         copy = self.made.get(id(config))
         if copy is not None:
             return copy
@@ -35,14 +38,19 @@ class _Copies:
         for name, value in config.__dict__.items():
             if name != HIDDEN:
                 copy.__dict__[name] = self(value)
-        info = info_of(config)
-        if info is not None:
-            hidden = own_info(copy)
-            hidden.at, hidden.given, hidden.places = info.at, info.given, info.places
-            if info.tags:
-                hidden.tags, hidden.studied = dict(info.tags), info.studied
-            hidden.kept, hidden.meta = info.kept, info.meta
+        carry(info_of(config), copy)
         return copy
+
+
+def carry(info: Info | None, copy: Any) -> None:
+    """Gives a copy what goes with it of the hidden part of its original."""
+    if info is None:
+        return
+    hidden = own_info(copy)
+    hidden.at, hidden.given, hidden.places = info.at, info.given, info.places
+    hidden.apart, hidden.kept, hidden.meta = info.apart, info.kept, info.meta
+    if info.tags:
+        hidden.tags, hidden.studied = dict(info.tags), info.studied
 
 
 def copy_of(config: Any) -> Any:
@@ -54,7 +62,7 @@ def copy_of(config: Any) -> Any:
     given = _given_out(config)
     if given is not None and given.promise:
         return config
-    return _Copies().description(config) if given is None else _copy_of_output(config, given)
+    return Copies().description(config) if given is None else _copy_of_output(config, given)
 
 
 def _given_out(config: Any) -> Info | None:

@@ -94,7 +94,7 @@ def _open(config: Any, name: str) -> Schema:
     return schema
 
 
-_KEPT = ("tags", "studied", "kept", "meta")
+_KEPT = ("tags", "studied", "apart", "kept", "meta")
 """What of the hidden part of a description goes with it to another process."""
 
 

@@ -85,6 +85,8 @@ class Info:
     """Its own tags."""
     studied: frozenset[str] = frozenset()
     """Those of them that follow the parameter of their name."""
+    apart: frozenset[str] = frozenset()
+    """Tags of its parameters that are called `parameter.name` whatever their values are."""
     kept: frozenset[str] | None = frozenset()
     """Those that what has it as a parameter does not get; None is all, also those of its own parameters."""
     total: dict[str, Scalar] | None = None

@@ -153,23 +153,25 @@ def tags_of(config: Any) -> dict[str, Scalar]:
 
 def _merged(config: Any, own: dict[str, Scalar] | None) -> dict[str, Scalar]:
     values = config.__dict__
-    brought: list[tuple[str, dict[str, Scalar]]] = []
+    sources: list[tuple[str, dict[str, Scalar]]] = []
     for name in config.__xpm_schema__.holders:
         value = values.get(name)
         if type(value) not in PLAIN:
-            tags = _brought(value)
+            tags = brought(value)
             if tags:
-                brought.append((name, tags))
+                sources.append((name, tags))
     info = info_of(config)
     if info is not None and info.init:
-        brought.append(("init_tasks", _brought(info.init)))
-    if not brought:
+        sources.append(("init_tasks", brought(info.init)))
+    if not sources:
         return own or {}
     found: dict[str, Scalar] = {}
-    clashing = _clashing([tags for _, tags in brought])
-    for parameter, tags in brought:
+    clashing = _clashing([tags for _, tags in sources])
+    apart: frozenset[str] = frozenset() if info is None else info.apart
+    for parameter, tags in sources:
         for name, value in tags.items():
-            found[f"{parameter}.{name}" if name in clashing else name] = value
+            told = f"{parameter}.{name}"
+            found[told if name in clashing or told in apart else name] = value
     return {**found, **(own or {})}
 
 
@@ -185,7 +187,7 @@ def _clashing(sources: list[dict[str, Scalar]]) -> set[str]:
     return clashing
 
 
-def _brought(value: Any) -> dict[str, Scalar]:
+def brought(value: Any) -> dict[str, Scalar]:
     """The tags that the value of one parameter brings."""
     if isinstance(value, Description):
         info = value.__dict__.get(HIDDEN)
@@ -198,7 +200,7 @@ def _brought(value: Any) -> dict[str, Scalar]:
     if not isinstance(value, (list, tuple, set, frozenset, dict)):
         return {}
     items = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)
-    sources = [tags for each in items if (tags := _brought(each))]
+    sources = [tags for each in items if (tags := brought(each))]
     if not sources:
         return {}
     clashing = _clashing(sources)
@@ -214,7 +216,7 @@ def label_of(task: Any, tags: Mapping[str, Scalar]) -> str:
     schema: Schema = task.__xpm_schema__
     title: str = task.__xpm_title__()
     if tags:
-        return _labelled(title or schema.label, tags)
+        return labelled(title or schema.label, tags)
     return _cut(title or schema.label_form % schema.shown(task.__dict__))
 
 
@@ -223,10 +225,11 @@ def label_below(label: str, tags: Mapping[str, Scalar], inherited: Mapping[str, 
     further = {
         name: value for name, value in inherited.items() if name not in tags and f" {name}=" not in label
     }
-    return _labelled(label, further)
+    return labelled(label, further)
 
 
-def _labelled(label: str, tags: Mapping[str, Scalar]) -> str:
+def labelled(label: str, tags: Mapping[str, Scalar]) -> str:
+    """A label that begins with `label` and shows `tags`."""
     return _cut(" ".join([label, *(f"{name}={_short(value)}" for name, value in tags.items())]))
 
 
