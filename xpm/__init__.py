@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
     from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator, field
+    from xpm.core.grid import Grid, grid, zipped
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
@@ -73,6 +74,7 @@ __all__ = [
     "ExperimentCancelled",
     "ExperimentFailed",
     "GracefulTimeout",
+    "Grid",
     "InstanceConfig",
     "JobCancelled",
     "JobError",
@@ -105,6 +107,7 @@ __all__ = [
     "deserialize",
     "experiment",
     "field",
+    "grid",
     "identifier",
     "load",
     "lock",
@@ -118,6 +121,7 @@ __all__ = [
     "tagspath",
     "task",
     "token",
+    "zipped",
 ]
 
 _HOMES = {
@@ -142,6 +146,8 @@ _HOMES = {
     "acquire": "xpm.experiment.tokens",
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
+    "Grid": "xpm.core.grid",
+    "grid": "xpm.core.grid",
     "identifier": "xpm.core.identifier",
     "InstanceConfig": "xpm.core.instances",
     "lock": "xpm.experiment.tokens",
@@ -154,6 +160,7 @@ _HOMES = {
     "tagspath": "xpm.core.tags",
     "task": "xpm.describe.functions",
     "token": "xpm.experiment.tokens",
+    "zipped": "xpm.core.grid",
 }
 
 

@@ -18,6 +18,7 @@ from xpm import (
     Config,
     Constant,
     Dependent,
+    Grid,
     LightweightTask,
     Meta,
     Param,
@@ -27,6 +28,7 @@ from xpm import (
     Retries,
     Task,
     field,
+    grid,
     identifier,
     progress,
     setmeta,
@@ -34,6 +36,7 @@ from xpm import (
     tag,
     tagspath,
     task,
+    zipped,
 )
 from xpm.types import JobId
 
@@ -188,6 +191,22 @@ def right() -> None:
     long.watch_output(long.saved, lambda saved: saved.path)
     train.job.id.upper()
     train.job.state.lower()
+    models = grid(Model, layers=[2, 3]) | grid(Deep.C(depth=3), {"layers": range(3)})
+    assert_type(models, Grid[Model | Deep])
+    plan = grid(Train, zipped(lr=[0.1, 0.2], threads=(1, 2)), model=models, optimiser=Optimiser)
+    assert_type(plan, Grid[Train])
+    assert_type(plan[0], Train)
+    assert_type(plan[::2], Grid[Train])
+    assert_type(plan.where("lr < 0.1").where(lambda train: train.lr < 0.1), Grid[Train])
+    assert_type([train.lr for train in plan], list[float])
+    assert_type(plan.submit(queue="gpu", timeout="2h"), list[Train])
+    assert_type(grid(Pretrain, seed=range(3)).submit(), list[Loaded])
+    assert_type(grid(plan.submit(), lr=[0.1]), Grid[Train])
+    assert_type(grid(plan, lr=[0.1]), Grid[Train])
+    assert_type(plan.join(grid(Evaluate, trained=plan), on="lr"), list[tuple[Train, Evaluate]])
+    for (layers,), part in plan.group_by("layers"):
+        assert_type(layers, None | bool | int | float | str)
+        assert_type(part, Grid[Train])
 
 
 def wrong() -> None:
@@ -235,6 +254,16 @@ def wrong() -> None:
     judge(model).submit(qeue="gpu")  # pyright: ignore[reportCallIssue]
     assert_type(judge(model).submit(), float)  # pyright: ignore[reportAssertTypeFailure]
     setmeta(model, "yes")  # pyright: ignore[reportArgumentType]
+    grid(Train, lr=0.1)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    grid(3, lr=[0.1])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    grid(Train, [0.1])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    grid(Model, layers=[1]).submit()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    plan = grid(Train, lr=[0.1])
+    plan.submit(queue=3)  # pyright: ignore[reportArgumentType]
+    plan.submit(retry=3)  # pyright: ignore[reportCallIssue]
+    plan.where(lambda train: train.rate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownLambdaType]
+    plan[0] = train  # pyright: ignore[reportIndexIssue]
+    plan["lr"]  # pyright: ignore[reportCallIssue, reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
 
 
