@@ -37,6 +37,7 @@ RUN = [
             "tutorial",
             "configs",
             "experiments",
+            "plans",
             "filters",
             "saving",
             "growing",
