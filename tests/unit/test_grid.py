@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import Recorder
 
@@ -372,6 +372,7 @@ def test_where():
     assert len(plan.where("mode = FAST and task = Train")) == 4
     assert len(plan.where("label ~ 'model=CNN lr=0.1 mode=FAST'")) == 1
     assert len(plan.where(lambda each: each.lr == 0.1 and isinstance(each.model, ViT))) == 2
+    assert len(grid(CNN, layers=[1, 2]).where("label = 'CNN layers=2' and task = CNN")) == 1
     none = plan.where("lr > 1")
     assert not len(none) and not list(none) and not len(grid(none, epochs=[1, 2]))
     assert str(none) == "0 descriptions"
@@ -484,6 +485,21 @@ def test_the_table_shows_what_differs():
     assert repr(grid(Model)) == "<Grid of Model: no tags>"
 
 
+def test_the_table_of_descriptions_without_tags():
+    listed = [Train.C(lr=lr, model=model) for lr in (0.1, 0.2) for model in (CNN.C(), ViT.C(layers=1))]
+    assert str(grid(listed)).splitlines() == [
+        "4 Train",
+        "   model  model.layers  model.kernel  model.heads  lr",
+        "0  CNN    2             3                          0.1",
+        "1  ViT    1                           4            0.1",
+        "2  CNN    2             3                          0.2",
+        "3  ViT    1                           4            0.2",
+    ]
+    some = [Train.C(lr=tag(0.1)), Train.C(lr=tag(0.2)), Train.C(lr=tag(0.2), sizes=[1])]
+    assert str(grid(some)).splitlines()[1:] == ["   lr   sizes", "0  0.1  []", "1  0.2  []", "2  0.2  [1]"]
+    assert str(grid([Train.C(lr=0.1)] * 2)) == "2 Train"
+
+
 def test_a_long_table_is_cut():
     text = grid(Train, lr=[0.1], epochs=range(2000)).table(rows=4).splitlines()
     assert text == ["2,000 Train", "       epochs", "0      0", "1      1", "2      2", "...", "1,999  1999"]
@@ -547,6 +563,7 @@ PLAN = grid(Train, model=[CNN.C(), ViT.C()], lr=[0.1])
         (lambda: grid("Train"), "grid: expected a description such as Train.C(...), its class, or several, got 'Train'"),
         (lambda: grid([Train.C(lr=1.0), 3]), "grid: expected a description such as"),
         (lambda: grid(int), "grid: expected a description such as"),
+        (lambda: grid(Train.C(lr=1.0).on_completed(print), lr=[1]), "Train: has callbacks, which the tasks of a grid would lack; "),
         (lambda: grid([]), "grid: expected at least one description, got none"),
         (lambda: zipped(lr=[1, 2], epochs=[1]), "zipped: needs as many values for each: lr has 2, epochs has 1"),
         (lambda: zipped(lr=1), "zipped.lr: expected a list of values, got 1;"),
@@ -567,6 +584,7 @@ def test_wrong_grids(attempt: Callable[[], object], message: str):
         (lambda: PLAN.where("state = done"), "where: state: what isn't submitted has none"),
         (lambda: grid(Train.C(lr=1.0).tag("host", "a")).where("host = a"), "where: host: what isn't submitted has none; the tag is tag.host"),
         (lambda: PLAN.where("lr <"), "the filter 'lr <': expected a value at its end"),
+        (lambda: PLAN.where(3), "where: expected a filter or a function, got 3"),
         (lambda: PLAN.group_by("modle"), "group_by: the grid has no tag 'modle'; did you mean 'model'?"),
         (lambda: PLAN.join(PLAN, on="depth"), "join: the grid has no tag 'depth'; there are model, lr"),
         (lambda: PLAN.join(grid(Data, name=["a"]), on=["lr"]), "join: the grid has no tag 'lr'; there are name"),
@@ -582,6 +600,7 @@ def test_wrong_names(attempt: Callable[[], object], message: str):
 
 # Laws
 
+LAW = settings(deadline=None)
 LAYERS = st.lists(st.integers(0, 3), min_size=1, max_size=3)
 RATES = st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=3)
 
@@ -605,17 +624,61 @@ def look(plan: Grid[Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(identifier(each), dict(each.tags)) for each in plan]
 
 
+@LAW
 @given(grids())
 def test_indices_agree_with_iteration(plan: Grid[Train]):
     assert [(identifier(plan[at]), dict(plan[at].tags)) for at in range(len(plan))] == look(plan)
     assert {name for each in plan for name in each.tags} <= set(plan.tags)
 
 
+VARIED = {
+    "lr": st.sampled_from([0.1, 0.2, 1]),
+    "epochs": st.integers(0, 3),
+    "sizes": st.sampled_from([[], [1]]),
+    "model": st.sampled_from([CNN.C(kernel=9), ViT.C(layers=5)]),
+    "model.layers": st.integers(0, 3),
+    "model.lr": st.sampled_from([0.5, 0.6]),
+    "data": st.sampled_from([None, Data.C(name="a"), Data.C(name="b")]),
+}
+"""Ways to parameters of `Train`, and their values."""
+
+
+def set_at(config: Any, path: str, value: Any) -> None:
+    *way, name = path.split(".")
+    for part in way:
+        config = getattr(config, part)
+    setattr(config, name, value)
+
+
+@LAW
+@given(st.data(), st.lists(st.sampled_from(list(VARIED)), unique=True, min_size=1), st.booleans())
+def test_a_grid_is_what_copies_with_changes_are(data: st.DataObject, paths: list[str], zipping: bool):
+    base = Train.C(lr=0.7, model=CNN.C(layers=8))
+    values = {path: data.draw(st.lists(VARIED[path], min_size=2, max_size=2)) for path in paths}
+    plan = grid(base, zipped(values) if zipping else values)
+    expected: list[Train] = []
+    for combination in zip(*values.values(), strict=True) if zipping else product(*values.values()):
+        copy = base.copy()
+        for path, value in sorted(zip(paths, combination, strict=True), key=lambda pair: pair[0].count(".")):
+            set_at(copy, path, value.copy() if isinstance(value, Config) else value)
+        expected.append(copy)
+    assert ids(plan) == ids(expected)
+    for path in set(paths) & {"lr", "epochs", "model.layers"}:
+        told = [each.tags[path.rpartition(".")[2]] for each in plan]
+        assert told == [each.model.layers if path == "model.layers" else getattr(each, path) for each in plan]
+    assert [each.tags.get("model.lr") for each in plan] == [
+        each.model.lr if {"lr", "model.lr"} <= set(paths) else None for each in plan
+    ]
+    assert base.lr == 0.7 and base.model.layers == 8 and not base.tags
+
+
+@LAW
 @given(grids(), st.slices(20))
 def test_a_slice_is_that_of_the_list(plan: Grid[Train], part: slice):
     assert look(plan[part]) == look(plan)[part]
 
 
+@LAW
 @given(RATES, LAYERS, LAYERS)
 def test_the_length_of_a_product(rates: list[float], layers: list[int], epochs: list[int]):
     plan = grid(Train, {"model.layers": layers}, lr=rates, epochs=epochs)
@@ -625,6 +688,7 @@ def test_the_length_of_a_product(rates: list[float], layers: list[int], epochs: 
     )
 
 
+@LAW
 @given(grids(), grids(), grids())
 def test_union_is_associative_and_idempotent(one: Grid[Train], two: Grid[Train], three: Grid[Train]):
     assert look((one | two) | three) == look(one | (two | three))
@@ -632,6 +696,7 @@ def test_union_is_associative_and_idempotent(one: Grid[Train], two: Grid[Train],
     assert ids(one | two) == list(dict.fromkeys([*ids(one), *ids(two)]))
 
 
+@LAW
 @given(grids(), grids(), LAYERS)
 def test_a_product_distributes_over_a_union(one: Grid[Train], two: Grid[Train], seeds: list[int]):
     def evaluated(of: Grid[Train]) -> set[str]:
@@ -640,12 +705,14 @@ def test_a_product_distributes_over_a_union(one: Grid[Train], two: Grid[Train], 
     assert evaluated(one | two) == evaluated(one) | evaluated(two)
 
 
+@LAW
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2]), st.integers(0, 3)), min_size=1))
 def test_zip_is_zip(pairs: list[tuple[float, int]]):
     plan = grid(Train, zipped(lr=[lr for lr, _ in pairs], epochs=[epochs for _, epochs in pairs]))
     assert [(each.lr, each.epochs) for each in plan] == pairs
 
 
+@LAW
 @given(grids(), st.sampled_from([0.1, 0.15, 0.2]))
 def test_where_filters(plan: Grid[Train], limit: float):
     kept = [each for each in look(plan) if each[1]["lr"] < limit]
@@ -660,6 +727,7 @@ def some(plan: Grid[Any]) -> Iterator[list[str]]:
     yield list(plan.tags[:2])
 
 
+@LAW
 @given(grids())
 def test_groups_are_a_partition(plan: Grid[Train]):
     for names in some(plan):
@@ -672,6 +740,7 @@ def test_groups_are_a_partition(plan: Grid[Train]):
             assert all(tuple(each.tags.get(name) for name in names) == key for each in part)
 
 
+@LAW
 @given(grids(), grids())
 def test_a_join_is_a_filtered_product(one: Grid[Train], two: Grid[Train]):
     names = [name for name in one.tags if name in two.tags]

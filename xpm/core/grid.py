@@ -13,17 +13,18 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 from xpm.core.axes import Column, Zipped, columns_of, zipped
 from xpm.core.config import Config, LightweightTask, Task
 from xpm.core.copying import Copies
+from xpm.core.graph import dot
 from xpm.core.identifier import identifier
 from xpm.core.info import Described, Description, Submittable, info_of
 from xpm.core.kinds import shown
 from xpm.core.matching import groups, pairs, test_of
-from xpm.core.picture import dot, table
 from xpm.core.product import Product
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
 from xpm.core.sealing import seal, unseal
 from xpm.core.sources import Choice, Listed, Source, Sourced, Union
-from xpm.errors import ConfigError
+from xpm.core.table import table
+from xpm.errors import ConfigError, UsageError
 from xpm.types import Scalar
 
 __all__ = ["Grid", "grid", "zipped"]
@@ -99,13 +100,15 @@ class Grid(Sourced[T_co]):
         """The descriptions that a filter keeps.
 
         Args:
-            keep: a filter over tags, `task` and `label`, such as `"lr < 0.1 and model ~ cnn"`; or a function that says
+            keep: a filter over tags, `task` and `label`, such as `"lr < 0.1 and model ~ CNN"`; or a function that says
                 of a description whether to keep it.
 
         Raises:
-            UsageError: the text is no filter, or asks for a tag that there isn't.
+            UsageError: it is neither, or asks for a tag that there isn't.
         """
         test = test_of(keep, self.tags) if isinstance(keep, str) else keep
+        if not callable(test):
+            raise UsageError(f"where: expected a filter or a function, got {shown(test)}")
         source = self.source
         return Grid(Choice(source, lambda: tuple(at for at, each in enumerate(source) if test(each))))
 
@@ -163,7 +166,7 @@ class Grid(Sourced[T_co]):
         return [task.submit(**options) for task in tasks]
 
     def table(self, rows: int = 20) -> str:
-        """The tags in which its descriptions differ, as plain text.
+        """What differs among its descriptions, as plain text: their tags, and parameters where these tell too little.
 
         Args:
             rows: as many at most; what is between the first and the last ones is left out then.

@@ -6,10 +6,11 @@ import importlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from xpm.core.info import Submittable
 from xpm.core.naming import last_name
 from xpm.core.sources import Source
 from xpm.core.spelling import nearest
-from xpm.core.tags import label_of, tags_of
+from xpm.core.tags import label_of, labelled, tags_of
 from xpm.errors import UsageError
 from xpm.types import Scalar
 
@@ -45,7 +46,11 @@ def test_of(text: str, tags: Sequence[str]) -> Callable[[Any], bool]:
                 whole = config.__xpm_schema__.name
                 return (whole, last_name(whole))
             if name == "label":
-                return (label_of(config, its),)
+                return (
+                    label_of(config, its)
+                    if isinstance(config, Submittable)
+                    else labelled(type(config).__name__, its),
+                )
             tag = name if name in its else name.removeprefix(language.TAG)
             return (its[tag],) if tag in its else ()
 

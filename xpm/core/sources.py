@@ -14,6 +14,7 @@ from xpm.core.identifier import identifier
 from xpm.core.info import info_of
 from xpm.core.settling import fresh, settle_parts
 from xpm.core.tags import tags_of
+from xpm.errors import ConfigError
 from xpm.types import JobId
 
 T_co = TypeVar("T_co", covariant=True)
@@ -79,6 +80,10 @@ def _sealed(config: Any) -> bool:
 
 def _copied(config: Any, copies: Copies) -> Any:
     info = info_of(config)
+    if info is not None and info.callbacks:
+        raise ConfigError(
+            f"{type(config).__name__}: has callbacks, which the tasks of a grid would lack; give them to what submit() returns"
+        )
     return copies.description(config) if info is None or info.producer is None else copy_of(config)
 
 

@@ -1,68 +1,16 @@
-"""A grid as text: a table of what differs in it, and the graph of its jobs."""
+"""A grid as a picture: its jobs, and what they depend on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from xpm.core.aligned import aligned, clean
+from xpm.core.aligned import clean
 from xpm.core.identifier import identifier
 from xpm.core.info import Description, JobRef, Submittable, info_of
 from xpm.core.naming import last_name
 from xpm.core.sources import Source
 from xpm.core.tags import label_of, labelled, tags_of
-from xpm.types import Scalar
-
-CELL = 40
-"""The longest text in a table, in characters."""
-
-
-def table(source: Source[Any], rows: int) -> str:
-    """The tags in which the descriptions differ, in at most `rows` rows."""
-    count = len(source)
-    classes, names = _differing(source)
-    title = f"{count:,} {' | '.join(classes) or 'descriptions'}"
-    several = len(classes) > 1
-    if not names and not several:
-        return title
-    last = 0 if count <= rows else rows // 4
-    first = min(count, max(rows - last, 1))
-    lines = [["", *(["task"] if several else []), *names]]
-    lines += [_row(source, at, names, several) for at in range(first)]
-    if first + last < count:
-        lines.append(["...", *([""] * (len(lines[0]) - 1))])
-    lines += [_row(source, at, names, several) for at in range(count - last, count)]
-    return "\n".join([title, *aligned(lines)])
-
-
-def _differing(source: Source[Any]) -> tuple[list[str], list[str]]:
-    """The classes of the descriptions, and the names of the tags that are not the same for all."""
-    seen: dict[str, set[tuple[type, Any]]] = {name: set() for name in source.names}
-    classes: dict[str, None] = {}
-    for each in source:
-        classes[type(each).__name__] = None
-        its = tags_of(each)
-        for name, values in seen.items():
-            if len(values) < 2:
-                value = its.get(name)
-                values.add((type(value) if name in its else _Nothing, value))
-    return list(classes), [name for name, values in seen.items() if len(values) > 1]
-
-
-class _Nothing:
-    """Stands for a tag that a description doesn't have."""
-
-
-def _row(source: Source[Any], at: int, names: list[str], several: bool) -> list[str]:
-    config = source.at(at)
-    its = tags_of(config)
-    values = [*([type(config).__name__] if several else []), *(its.get(name, "") for name in names)]
-    return [f"{at:,}", *map(_cell, values)]
-
-
-def _cell(value: Scalar) -> str:
-    text = clean(f"{value:.6g}" if type(value) is float else str(value))
-    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."
 
 
 def dot(source: Source[Any]) -> str:
