@@ -75,6 +75,33 @@ if __name__ == "__main__":
 """
 
 
+GROWING = """
+from xpm import Config, Param, Task, experiment, grid
+
+class Model(Config):
+    layers: Param[int]
+
+class Leaf(Task):
+    root: Param["Root"]
+    model: Param[Model]
+    n: Param[int]
+    def execute(self) -> int:
+        return self.n * self.model.layers
+
+class Root(Task):
+    model: Param[Model]
+    def execute(self) -> str:
+        leaves = grid(Leaf, root=[self], model=[self.model, Model.C(layers=5)], n=[1, 2])
+        return f"{len(leaves.submit())} {leaves.tags}"
+
+if __name__ == "__main__":
+    with experiment("growing") as xp:
+        root = grid(Root, model=grid(Model, layers=[3])).submit()[0]
+    print(root.result())
+    print(sorted((row["model"], row["n"], row["result"]) for row in xp.rows(Leaf)))
+"""
+
+
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     made = Lab()
@@ -106,3 +133,11 @@ def test_a_grid_runs(lab: Lab):
     again = lab.python("study.py", "0.5", "1")
     assert again.stdout == first.stdout and "all 22 jobs were done before" in again.stderr
     assert "all 11 jobs were done before" in lab.python("study.py", "0.5").stderr
+
+
+def test_a_running_task_submits_a_grid(lab: Lab):
+    (lab.project / "growing.py").write_text(GROWING)
+    assert lab.python("growing.py").stdout.splitlines() == [
+        "4 ('model', 'n')",
+        "[('Model layers=3', 1, 3), ('Model layers=3', 2, 6), ('Model layers=5', 1, 5), ('Model layers=5', 2, 10)]",
+    ]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import product
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -72,6 +73,16 @@ class Pair(Task):
 
 class Both(Config):
     pair: Param[Pair]
+
+
+def len_of(text: str) -> int:
+    return len(text)
+
+
+class Apply(Task):
+    by: Param[FunctionType]
+
+    def execute(self) -> None: ...
 
 
 class Weights(Config):
@@ -282,6 +293,17 @@ def test_tags_of_the_base_stay():
     assert plan.tags == ("layers", "lr", "who", "epochs")
 
 
+def test_a_function_is_a_tag_by_its_name():
+    assert tags(grid(Apply, by=[len_of, ids])) == [{"by": "len_of"}, {"by": "ids"}]
+
+
+def test_a_base_of_several_classes():
+    bases = [Train.C(lr=1.0, model=CNN.C()), Train.C(lr=1.0, model=ViT.C(heads=tag(3)))]
+    plan = grid(grid(bases, {"model.layers": [1, 2]}, data=[None, Data.C(name="a")]), epochs=[1])
+    assert sorted(plan.tags) == ["data", "epochs", "heads", "layers"]
+    assert len(plan) == 8 and plan[7].model.layers == 2
+
+
 # It never changes
 
 
@@ -324,6 +346,46 @@ def test_what_cannot_be_shared_is_not():
     assert ids(twins) == [identifier(Twins.C(left=shared, right=shared, seed=seed)) for seed in (1, 2)]
     apart = grid(Twins, left=[shared], right=[shared, Encoder.C()])
     assert ids(apart) == [identifier(Twins.C(left=shared, right=right)) for right in (shared, Encoder.C())]
+
+
+def test_configs_with_paths_from_a_grid_are_not_shared():
+    plan = grid(Keep, kept=grid(Kept, name=["a", "b"]), seed=[1, 2])
+    assert plan[0].kept is not plan[1].kept
+    with Recorder():
+        assert len({each.kept.file for each in plan.submit()}) == 4
+
+
+def test_what_is_incomplete_is_completed_by_a_path():
+    plan = grid(Train.C(lr=1.0), {"data.name": ["a", "b"]}, data=[grid(Data, size=[3])[0]])
+    assert [(each.data.name, each.data.size) for each in plan if each.data] == [("a", 3), ("b", 3)]
+    plan[0].data.size = 4
+    assert plan[0].data.size == 3
+
+
+def test_what_a_job_has_given_out_is_changed_as_a_copy_is():
+    with Recorder() as session:
+        weights = Learn.C(seed=1).submit()
+        plan = grid(Use.C(weights=weights), {"weights.path": ["a", "b"]}, limit=[1])
+        copies = grid(weights, path=["a"])
+        assert [str(each.weights.path) for each in plan.submit()] == ["a", "b"]
+        assert [each.dependencies for each in session.prepared[1:]] == [(info_of(weights).producer,)] * 2
+        assert info_of(copies[0]).producer is info_of(weights).producer
+        own = weights.copy(path="mine")
+        mine = grid(own)
+        own.path = "other"
+        assert str(mine[0].path) == "mine"
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_few_configs_are_kept(monkeypatch: pytest.MonkeyPatch, kept: int):
+    monkeypatch.setattr("xpm.core.axes.KEPT", kept)
+    monkeypatch.setattr("xpm.core.product.KEPT", kept)
+    plan = grid(
+        Train.C(lr=1.0), {"model.lr": [0.1, 0.2, 0.3]}, model=grid(CNN, layers=[1, 2, 3]), epochs=[1, 2]
+    )
+    assert [(each.model.lr, each.model.layers) for each in plan] == [
+        (lr, layers) for lr in (0.1, 0.2, 0.3) for layers in (1, 2, 3) for _ in range(2)
+    ]
 
 
 def test_each_look_makes_a_new_description():

@@ -207,7 +207,7 @@ class _Level:
         if held is base:
             return made
         made = self.grown(base, digits)
-        if not settle_parts(base) or not settle(made):
+        if not settle(base) or not settle(made):
             self._settled = False
             return made
         if len(self._made) == KEPT:
