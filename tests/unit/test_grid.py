@@ -304,6 +304,15 @@ def test_a_base_of_several_classes():
     assert len(plan) == 8 and plan[7].model.layers == 2
 
 
+def test_what_varies_again_has_the_last_tag():
+    once = grid(Train, model=[CNN.C(), ViT.C()], lr=[0.1])
+    plan = grid(once, model=[Model.C(layers=tag(3))], lr=[0.2])
+    assert tags(plan) == [{"layers": 3, "lr": 0.2}] * 2
+    assert plan.tags == ("layers", "lr")
+    named = grid(Train.C(lr=1.0).tag("model", "big").tag("lr", 7), model=[Model.C()], lr=[0.1])
+    assert tags(named) == [{"model": "big", "lr": 0.1}]
+
+
 # It never changes
 
 

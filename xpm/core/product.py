@@ -136,9 +136,10 @@ class _Level:
     def tell_apart(self, holder: Any) -> list[str]:
         """The names of all tags of descriptions such as `holder`; finds those that need their parameter's name."""
         info = info_of(holder)
-        own = dict.fromkeys(info.tags or {}) if info is not None else {}
-        own |= dict.fromkeys(column.name for _, column in self.own if column.tagged())
         varied = {column.name: column.brought for _, column in self.own}
+        past = info.studied & varied.keys() if info is not None else ()
+        own = dict.fromkeys(name for name in (info and info.tags) or {} if name not in past)
+        own |= dict.fromkeys(column.name for _, column in self.own if column.tagged())
         sources: dict[str, list[str]] = {}
         for name in holder.__xpm_schema__.fields:
             names = list(varied[name] if name in varied else brought(holder.__dict__.get(name)))
@@ -172,9 +173,7 @@ class _Level:
         schema = made.__xpm_schema__
         tags: dict[str, Any] = {}
         for at, column in self.own:
-            values[column.name], tag = column.pick(schema, digits[at])
-            if tag is not UNSET:
-                tags[column.name] = tag
+            values[column.name], tags[column.name] = column.pick(schema, digits[at])
         for name, level in self.below.items():
             values[name] = level.shared(values[name], digits)
         self._tag(made, tags)
@@ -187,14 +186,17 @@ class _Level:
             made.__dict__[column.name] = values[column]
         for name, level in self.below.items():
             made.__dict__[name] = level.shaped(made.__dict__[name], values)
-        self._tag(made, {column.name: None for _, column in self.own if column.tagged()})
+        self._tag(made, {column.name: None if column.tagged() else UNSET for _, column in self.own})
         return made
 
     def _tag(self, made: Any, tags: dict[str, Any]) -> None:
         if tags:
             info = own_info(made)
-            info.tags = tags if info.tags is None else {**info.tags, **tags}
-            info.studied = info.studied.union(tags)
+            told = {name: tag for name, tag in tags.items() if tag is not UNSET}
+            # What was said of the same parameters before, holds no more.
+            past = info.studied & tags.keys()
+            info.tags = {**{name: tag for name, tag in (info.tags or {}).items() if name not in past}, **told}
+            info.studied = (info.studied - past).union(told)
         if self._apart:
             info = own_info(made)
             info.apart = info.apart | self._apart
