@@ -46,15 +46,16 @@ class Product(Source[T_co]):
         digits = [0] * len(self._axes)
         for place in range(len(digits) - 1, -1, -1):
             index, digits[place] = divmod(index, len(self._axes[place][0]))
-        return self._grown(self._of.at(index), digits)
+        base = self._of.at(index)
+        return self._grown(base, digits, settle_parts(base))
 
     def __iter__(self) -> Iterator[T_co]:
         for base in self._of:
+            settled = settle_parts(base)
             for digits in product(*(range(len(axis[0])) for axis in self._axes)):
-                yield self._grown(base, digits)
+                yield self._grown(base, digits, settled)
 
-    def _grown(self, base: Any, digits: Sequence[int]) -> Any:
-        settled = settle_parts(base)
+    def _grown(self, base: Any, digits: Sequence[int], settled: bool) -> Any:
         made = self._top.grown(base, digits)
         return made if settled and self._top.settled else copy_of(made)
 

@@ -53,7 +53,10 @@ def settle_parts(config: Any) -> bool:
     values = config.__dict__
     settled = True
     schema: Schema = config.__xpm_schema__
-    for name in (*schema.closed, *schema.open):
+    for name in schema.closed:
+        if name in values:
+            values[name] = freeze(values[name])
+    for name in schema.open:
         value = values.get(name)
         if type(value) not in PLAIN:
             settled &= settle(value)
