@@ -30,6 +30,7 @@ from xpm.core.config import (
 )
 from xpm.core.counting import setmeta
 from xpm.core.fields import DataPath, OptionalDataPath
+from xpm.core.grid import grid
 from xpm.core.identifier import identifier
 from xpm.core.info import own_info
 from xpm.core.instances import InstanceConfig
@@ -50,6 +51,11 @@ class Model(Config):
     layers: Param[int] = 2
     version: Constant[str] = "1"
     cache: Meta[Path] = field(default_factory=PathGenerator("cache.bin"))
+
+
+class Pair(Config):
+    left: Param[Model]
+    right: Param[Model]
 
 
 class Part(InstanceConfig):
@@ -158,6 +164,14 @@ def test_tags_and_what_counts_go_along() -> None:
     again.small = 5
     assert again.tags["small"] == 5
     assert identifier(again.copy(small=4)) == identifier(made)
+
+
+def test_tags_that_are_told_apart_stay_so() -> None:
+    models = grid(Model, layers=[1, 2])
+    made = grid(Pair, left=models, right=models)[0]
+    for again in (journey(made), pickle.loads(pickle.dumps(made))):
+        assert dict(again.tags) == dict(made.tags) == {"left.layers": 1, "right.layers": 1}
+        assert dict(again.copy(right=Model.C(layers=tag(3))).tags) == {"left.layers": 1, "right.layers": 3}
 
 
 def test_lists_and_dicts_of_descriptions() -> None:

@@ -165,6 +165,8 @@ class Writer:
             found["tags"] = {name: self.value(value) for name, value in tags.items()}
         if info.studied:
             found["studied"] = sorted(info.studied)
+        if info.apart:
+            found["apart"] = sorted(info.apart)
         if info.kept != frozenset():
             found["kept"] = None if info.kept is None else sorted(info.kept)
         if info.meta is not None:
@@ -346,6 +348,7 @@ class _Reader:
         if "tags" in data:
             info.tags = {name: self.value(value) for name, value in data["tags"].items()}
         info.studied = frozenset(data.get("studied", ()))
+        info.apart = frozenset(data.get("apart", ()))
         if "kept" in data:
             info.kept = None if data["kept"] is None else frozenset(data["kept"])
         info.meta = data.get("meta")
