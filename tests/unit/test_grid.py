@@ -17,7 +17,7 @@ from xpm.core.grid import Grid, grid, zipped
 from xpm.core.identifier import identifier
 from xpm.core.info import info_of
 from xpm.core.instances import InstanceConfig
-from xpm.core.tags import tag
+from xpm.core.tags import stop_tags, tag
 from xpm.errors import ConfigError, NoExperiment, SealedError, SubmissionError, UsageError, XpmError
 
 
@@ -311,6 +311,15 @@ def test_what_varies_again_has_the_last_tag():
     assert plan.tags == ("layers", "lr")
     named = grid(Train.C(lr=1.0).tag("model", "big").tag("lr", 7), model=[Model.C()], lr=[0.1])
     assert tags(named) == [{"model": "big", "lr": 0.1}]
+
+
+def test_tags_that_are_stopped_go_no_further_up():
+    plan = grid(Train.C(model=stop_tags(CNN.C(kernel=tag(5))), lr=1.0), {"model.layers": [1, 2]}, epochs=[1])
+    assert plan.tags == ("epochs",) and tags(plan) == [{"epochs": 1}] * 2
+    models = grid(stop_tags(CNN.C()), layers=[1, 2])
+    assert models.tags == ("layers",)
+    assert tags(grid(Train, model=models, lr=[0.1])) == [{"lr": 0.1}] * 2
+    assert grid(Train, model=models, lr=[0.1]).tags == ("lr",)
 
 
 # It never changes

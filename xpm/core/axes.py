@@ -108,7 +108,9 @@ class Column:
         self.brought: tuple[str, ...] = ()
         """The tags that the values have themselves."""
         if self._source is not None:
-            self.brought = self._source.names
+            self.brought = tuple(
+                dict.fromkeys(name for each in self._source.shapes() for name in brought(each))
+            )
             self._classes = {each.__class__.__name__ for each in self._source.shapes()}
         else:
             self.settled = settle(self._given)

@@ -146,7 +146,7 @@ class _Level:
             names = list(varied[name] if name in varied else brought(holder.__dict__.get(name)))
             if name in self.below:
                 inner = self._values(name, holder, "")
-                names += [tag for each in inner for tag in self.below[name].tell_apart(each)]
+                names += [tag for each in inner for tag in _going_up(each, self.below[name].tell_apart(each))]
             if names:
                 sources[name] = list(dict.fromkeys(names))
         counts = Counter(tag for tags in sources.values() for tag in tags)
@@ -217,3 +217,10 @@ class _Level:
             self._made.clear()
         self._made[key] = (base, made)
         return made
+
+
+def _going_up(config: Any, names: Sequence[str]) -> Sequence[str]:
+    """Those of the tags of a config that what has it as a parameter gets."""
+    info = info_of(config)
+    kept = frozenset[str]() if info is None else info.kept
+    return () if kept is None else [name for name in names if name not in kept]
