@@ -18,6 +18,7 @@ from xpm.core.identifier import identifier
 from xpm.core.info import info_of
 from xpm.core.instances import InstanceConfig
 from xpm.core.tags import stop_tags, tag
+from xpm.describe.functions import task
 from xpm.errors import ConfigError, NoExperiment, SealedError, SubmissionError, UsageError, XpmError
 
 
@@ -392,6 +393,25 @@ def test_what_a_job_has_given_out_is_changed_as_a_copy_is():
         mine = grid(own)
         own.path = "other"
         assert str(mine[0].path) == "mine"
+
+
+@task
+def make_model(layers: int) -> Model:
+    return Model.C(layers=layers)
+
+
+def test_a_promise_is_a_value_and_does_not_vary():
+    with Recorder() as session:
+        promised = grid(make_model(layers=1), layers=[1, 2]).submit()
+        plan = grid(Train, model=promised, lr=[0.1])
+        assert len({identifier(each) for each in plan}) == 2 and plan[0].model is promised[0]
+        assert str(plan).startswith("2 Train") and plan.graph().count("->") == 2
+        plan.submit()
+        assert [len(each.dependencies) for each in session.prepared] == [0, 0, 1, 1]
+        with pytest.raises(ConfigError, match="Model: is what a job will return; nothing of it can vary"):
+            grid(promised[0], layers=[3])
+        with pytest.raises(ConfigError, match=r"Train\.model: is what a job will return"):
+            grid(Train, {"model.layers": [3]}, model=promised)
 
 
 @pytest.mark.parametrize("kept", [1, 2])

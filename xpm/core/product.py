@@ -104,6 +104,10 @@ class _Level:
         Raises:
             ConfigError: there is no such parameter, a value doesn't fit, or a way leads through what is no config.
         """
+        for each in holders:
+            info = info_of(each)
+            if info is not None and info.promise:
+                raise ConfigError(f"{place}: is what a job will return; nothing of it can vary")
         for _, column in self.own:
             for schema in {each.__xpm_schema__: None for each in holders}:
                 column.fit(schema)
