@@ -58,6 +58,11 @@ def test_what_cannot_be_is_refused_in_one_line(make: object, message: str) -> No
 
 def test_values_ask_nobody_and_are_equal_by_value() -> None:
     assert token("gpu", 4)(2) == GPU(2)
+    assert (
+        len({token("gpu", 4), token("gpu", 4), token("gpu", 5), token("gpu", 4, per="host"), token("gpu")})
+        == 4
+    )
+    assert len({lock("a"), lock("a"), lock("b")}) == 2 and lock("a") != token("a", 1)
     assert repr(token("disk", 1, per="host")) == "token('disk', 1, per='host')"
     assert repr(INDEX) == "lock('index')"
     assert token("disk", 1, per="host")(1).resource == "h.disk"

@@ -49,6 +49,12 @@ class Token:
         """
         return Hold((self(amount),), timeout, priority)
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Token and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((self.resource, self.capacity))
+
     def __repr__(self) -> str:
         capacity = "" if self.capacity is None else f", {self.capacity}"
         return f"token({self.name!r}{capacity}{', per=' + repr('host') if self._kind == 'h' else ''})"
@@ -109,6 +115,12 @@ class Lock:
     def write(self) -> LockUse:
         """Alone. `held.fence` grows from holder to holder: what is written with it can refuse an older one."""
         return LockUse("l", self.name, ALL, ALL)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Lock and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.resource)
 
     def __repr__(self) -> str:
         return f"lock({self.name!r})"
