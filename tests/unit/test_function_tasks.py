@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,22 @@ def test_what_was_promised_is_kept() -> None:
     with pytest.raises(TypeError, match="wrong returned 3, and promised Model"):
         live.execute()
     assert described().instance().execute().layers == 3
+
+
+@task
+def said(word: str) -> Train:
+    return Train.C(lr=0.1, data=Data.C(name=word))
+
+
+def test_a_live_function_task_can_be_pickled_and_copied() -> None:
+    live = said("restored").instance()
+    assert live.word == pickle.loads(pickle.dumps(live)).word == copy.copy(live).word == "restored"
+
+
+def test_a_function_that_returns_a_task_promises_nothing() -> None:
+    with Recorder():
+        made = said("a")
+        assert made.submit() is made
 
 
 def test_a_function_without_a_config_gives_the_task() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from types import MappingProxyType
@@ -60,8 +61,11 @@ T_co = TypeVar("T_co", covariant=True)
 _NOTHING: Given = (None, None, (), None, None, None)
 """The options of a submission that names none."""
 
-_RESTORED = "restored"
-"""What `__new__` is given when a live object is unpickled or copied, which isn't calling its class."""
+
+class Restored(Enum):
+    """What `__new__` is given when a live object is unpickled or copied, which isn't calling its class."""
+
+    LIVE = 1
 
 
 class _Describe:
@@ -96,12 +100,12 @@ class Config(Described):
     if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
 
         def __new__(cls, *args, **kwargs):  # noqa: D102
-            if args != (_RESTORED,):
+            if not (len(args) == 1 and args[0] is Restored.LIVE):
                 raise ConfigError(f"use {cls.__name__}.C(...)")
             return allocate(cls)
 
         def __getnewargs__(self):
-            return (_RESTORED,)
+            return (Restored.LIVE,)
 
     def tag(self, name: str, value: Scalar) -> Self:
         """Gives the jobs that this belongs to the tag `name`; returns the description itself."""

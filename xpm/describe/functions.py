@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
-from xpm.core.config import Config, Task
+from xpm.core.config import Config, Restored, Task
 from xpm.core.fields import Constant, Param, Role
 from xpm.core.info import own_info
 from xpm.core.kinds import shown
@@ -99,7 +99,7 @@ class _Called(Task):
     """The base of the classes that `task` makes."""
 
     def __new__(cls, *args: Any, **values: Any) -> Any:
-        if args == ("restored",):
+        if len(args) == 1 and args[0] is Restored.LIVE:
             return super().__new__(cls, *args)
         made = cls.C(**_named(cls, args, values))
         own_info(made).at = at(_getframe(1))
@@ -228,16 +228,16 @@ def _local(function: Any) -> Callable[..., Any]:
 
 
 def _returned(function: Any) -> type[Config] | None:
-    """The config class that the function returns; None if it returns none."""
+    """The config class that the function returns; None if it returns none, or a task, which has a job of its own."""
     annotation: Any = function.__annotations__.get("return")
     if isinstance(annotation, str):
         module = sys.modules.get(function.__module__)
         carrier = type("Carrier", (), {"__annotations__": {"it": annotation}})
         try:
             annotation = get_type_hints(carrier, vars(module) if module else {})["it"]
-        except (
-            NameError,
-            AttributeError,
-        ):  # a name that only a type checker has: no config, which is imported
-            return None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Config) else None
+        except (NameError, AttributeError):
+            return None  # a name that only a type checker has is that of no config, which would be imported
+    if not isinstance(annotation, type) or not issubclass(annotation, Config) or issubclass(annotation, Task):
+        return None
+    found: type[Config] = annotation
+    return found
