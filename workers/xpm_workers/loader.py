@@ -17,7 +17,7 @@ from xpm.core.naming import SCRIPT, class_name
 from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
-from xpm.workspace.scripts import run_top_level
+from xpm.workspace.toplevel import run_top_level
 from xpm_workers import closed
 
 SCRIPT_MODULE = "__mp_main__"

@@ -1,10 +1,9 @@
-"""Modules, and scripts that are loaded for their classes: run up to where they open an experiment."""
+"""Classes, enums and functions, found by where they are defined: in modules, and in scripts of the project."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.machinery
 import os
 import sys
 from pathlib import Path
@@ -13,26 +12,9 @@ from typing import Any
 
 from xpm.core.form import At
 from xpm.core.naming import SCRIPT, main_script
-from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import ConfigError
 from xpm.workspace.snapshot import project_root
-
-
-def run_top_level(module: ModuleType, name: str, path: str) -> None:
-    """Runs the file at `path` as `module`, up to where it opens an experiment."""
-    code = importlib.machinery.SourceFileLoader(name, path).get_code(name)
-    sys.modules[name] = module
-    token = loading.set(True)
-    complete = False
-    try:
-        exec(code or "", module.__dict__)
-        complete = True
-    except ScriptLoaded:
-        complete = True
-    finally:
-        loading.reset(token)
-        if not complete:
-            sys.modules.pop(name, None)
+from xpm.workspace.toplevel import run_top_level
 
 
 def find(at: At) -> Any:
