@@ -96,6 +96,7 @@ def wrong(call, text):
 if __name__ == "__main__":
     gate = sys.argv[1]
     with experiment("where", check=False) as xp:
+        xp.pause_queue("default")  # none is to run before all are held
         slow = [Slow.C(n=tag(n), size=Size.C(layers=2), kind="where", until=gate).submit() for n in range(6)]
         xp.hold(Slow)
         print(xp.release(where="n in (4, 5)"), xp.hold(where="n = 4"), xp.priority(3, Slow, where="not n < 3"))
@@ -106,6 +107,7 @@ if __name__ == "__main__":
         wrong(xp.rows, "queue = default")
         Path(gate).touch()
         xp.release()
+        xp.resume_queue("default")
         xp.wait()
         print([row["n"] for row in xp.rows(where="n in (1, 3) or not task = Slow")])
         print(len(xp.frame(where="state = done and seconds < 1h and started > 2020 and attempt = 1")))
