@@ -92,6 +92,7 @@ class Schema:
             if each.generator is not None:
                 self.generated[name] = each.generator
         stored = tuple(name for name in self.fields if name not in self.generated)
+        self._stored = frozenset(stored)
         self.stored = stored
         """The parameters that hold a value; a generated path does so only once its job is known."""
         self.values = _values_of(stored)
@@ -174,6 +175,9 @@ class Schema:
             return
         elif declared.kind.holds <= Holds.FIXED:
             self.fixed_defaults[name] = self.check(declared, default)
+        elif declared.kind.holds is Holds.CLOSED:
+            self.check(declared, default)
+            self.factories.append((name, lambda: self.check(declared, default)))  # which copies it
         else:
             self.check(declared, default)
             self.factories.append((name, lambda: self.check(declared, copied(default))))
@@ -237,6 +241,8 @@ class Schema:
 
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         """The stored parameters without a value."""
+        if values.keys() >= self._stored:
+            return []
         return [name for name in self.stored if name not in values]
 
 
