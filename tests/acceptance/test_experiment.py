@@ -18,7 +18,7 @@ import pexpect
 import pytest
 import redis
 from servers import Server
-from waiting import until
+from waiting import left, until
 
 from xpm.broker.broker import Broker
 from xpm.experiment import attach
@@ -75,7 +75,7 @@ class Script:
         self.folder = folder
         folder.mkdir()
         (folder / "pyproject.toml").write_text("")
-        self.environ = {**os.environ, "XPM_WORKERS": "2", "XPM_LEASE": "5"}
+        self.environ = {**os.environ, "XPM_WORKERS": "2", "XPM_LEASE": "5", "PYTHONFAULTHANDLER": "1"}
         self.write(PLAIN)
         self.started: list[subprocess.Popen[str]] = []
 
@@ -328,7 +328,7 @@ def test_ctrl_c_detaches_and_attach_comes_back(
     process = script.start(3, 60)
     until(lambda: len(script.ledger) == 2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = left(process, timeout=20)
     assert (process.returncode, out) == (130, "")
     assert "xpm attach plain" in err and "Traceback" not in err
     script.go()
@@ -393,7 +393,7 @@ def test_ctrl_c_in_the_block_detaches_and_says_so_once(script: Script, what: str
     process = script.start(what)
     until(lambda: len(script.ledger) == 2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = left(process, timeout=20)
     assert (process.returncode, out) == (130, "") and "Traceback" not in err
     assert err.count("detached") == err.count("xpm attach asks") == 1 and "submitted" not in err, err
     script.go()
@@ -424,7 +424,7 @@ def test_who_does_not_wait_until_cancelled_jobs_have_stopped_is_told_nothing_fal
     process.send_signal(signal.SIGINT)
     ctrl_c_after(process, "again within")
     ctrl_c_after(process, "cancelled 3 jobs")
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 4
     assert err == "not waiting until what runs has stopped\n"
 
@@ -520,7 +520,7 @@ def test_ctrl_c_while_the_broker_does_not_answer_gives_the_terminal_back(
 ) -> None:
     script.write(WITH_CTRL_C + SLOW_TO_GO_OUT)
     process = script.start("silent", times)
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "slow: 3 of 2,001 jobs went out and go on; running the script again submits the rest:" in err
     assert err.count("xpm attach slow") == 1
@@ -531,7 +531,7 @@ def test_ctrl_c_detaches_from_a_broker_that_is_away(script: Script, broker: Serv
     until(lambda: len(script.ledger) == 2)
     broker.kill()
     ctrl_c_after(process, "does not answer: waiting for it")
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 130 and "Traceback" not in err, err
     assert err.count("xpm attach plain") == 1 and "cancels" not in err, "nobody could be told to cancel"
 
@@ -564,7 +564,7 @@ def test_who_waits_for_a_result_that_is_cancelled_is_not_told_that_anything_goes
     until(lambda: len(script.ledger) == 2)
     cancel = [sys.executable, "-m", "xpm.cli", "cancel", "left", "--yes"]
     subprocess.run(cancel, cwd=script.folder, env=script.environ, timeout=60, check=True)
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 4 and "was cancelled" in err, err
     # What ran may have stopped already.
     assert re.search(r"^left: (2 stopping, 3|1 stopping, 4|5) cancelled$", err, re.MULTILINE), err
@@ -592,7 +592,7 @@ with experiment("out") as xp:
 def test_an_exception_in_the_block_asks_no_broker_for_long(script: Script, broker: Server) -> None:
     script.write(WITH_CTRL_C + FAILS_WITH_ALL_OUT)
     process = script.start()
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 1 and err.endswith("KeyError: 'mine'\n"), err
     assert "out: all 3 jobs submitted so far go on\n" in err and err.count("xpm attach out") == 1, err
 
@@ -616,7 +616,7 @@ def test_an_exception_in_the_block_does_not_wait_for_a_broker_that_is_away(
 ) -> None:
     script.write(WITH_CTRL_C + FAILS_WITHOUT_BROKER)
     process = script.start(*["interrupted"] * interrupted)
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 1 and err.count("Traceback") == 1, err
     assert err.endswith("KeyError: 'mine'\n") and "KeyboardInterrupt" not in err
     assert "fails: 3 of 21 jobs went out and go on; running the script again submits the rest:" in err
@@ -893,7 +893,7 @@ def test_what_an_interrupted_script_leaves_needs_none_of_the_inputs_that_were_do
     process = elsewhere.start(4, 0)
     assert process.stdout is not None and process.stdout.readline() == "submitted\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = left(process, timeout=20)
     assert process.returncode == 130 and "all 5 jobs submitted so far go on" in err, err
     until(lambda: sums(elsewhere) == 2)
 

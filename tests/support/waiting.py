@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,3 +29,16 @@ def ended(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def left(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
+    """What a script has written that is to end by itself; if it doesn't, the test tells where each of its threads is.
+
+    The script must run with PYTHONFAULTHANDLER.
+    """
+    try:
+        return process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        out, err = process.communicate()
+        raise AssertionError(f"{process.args} does not end in {timeout:g} s\n{out}\n{err}") from None
