@@ -74,7 +74,7 @@ def test_promises_of_two_tasks_are_two() -> None:
 
 @task
 def wrong(n: int) -> Model:
-    return n  # type: ignore[return-value]
+    return n  # type: ignore[return-value] - the mistake that is to be told
 
 
 @task()

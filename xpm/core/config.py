@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, dataclass_transform, overload
 
@@ -32,7 +31,7 @@ from xpm.core.lengths import Wait, seconds
 from xpm.core.live import author_class, instance_of
 from xpm.core.options import Given, options_of
 from xpm.core.outputs import Dependent, outputs_of
-from xpm.core.provenance import at, moved, note_set
+from xpm.core.provenance import at, frame_above, moved, note_set
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
 from xpm.core.schema import refuse_reserved
@@ -133,7 +132,7 @@ class Config(Described):
     def copy(self, **changes: Any) -> Self:
         """A copy that can be changed, also of a submitted description; configs in it are copied, tasks and their outputs shared."""
         copy = copy_of(_description(self, "copy"))
-        place = at(_getframe(1))
+        place = at(frame_above(1))
         if copy is not self:
             moved(own_info(copy), place)
         for name, value in changes.items():

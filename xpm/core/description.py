@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from typing import Any, NoReturn
 
 from xpm.core.copying import copy_of
@@ -17,7 +16,7 @@ from xpm.core.info import HIDDEN, Description, Info, JobRef, allocate, allocator
 from xpm.core.jobpath import in_directory
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.naming import last_name
-from xpm.core.provenance import at, note_set
+from xpm.core.provenance import at, frame_above, note_set
 from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, follow_tag, note_given
 from xpm.errors import ConfigError, SealedError
@@ -41,7 +40,7 @@ class _Behaviour(Description):
         if name not in schema.fields and isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
             return
-        note_set(own_info(self), name, at(_getframe(1)))
+        note_set(own_info(self), name, at(frame_above(1)))
         tagged = type(value) is Tagged
         self.__dict__[name] = stored = schema.admit(name, value.value if tagged else value)
         if tagged:
@@ -201,7 +200,7 @@ def _constructor(schema: Schema, described: type[Any]) -> Callable[..., Any]:
         config = new(described)
         stored = config.__dict__
         stored[HIDDEN] = info = Info()
-        frame = _getframe(1)
+        frame = frame_above(1)
         info.at, info.given = (frame.f_code, frame.f_lasti), tuple(values)
         if len(values) != fields:
             stored.update(defaults)

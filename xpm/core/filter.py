@@ -259,7 +259,7 @@ def _word(name: str) -> str:
 
 @cache
 def _parser() -> Any:
-    return Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
+    return Lark(_GRAMMAR, parser="lalr")
 
 
 def parse(text: str) -> Filter:

@@ -7,20 +7,18 @@ several of them have are one object, sealed, wherever that is safe.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Protocol, TypeVar, Unpack, cast, overload
 
 from xpm.core.axes import Column, Zipped, columns_of, zipped
-from xpm.core.config import Config, LightweightTask, Task
+from xpm.core.config import Config, Task
 from xpm.core.copying import Copies
 from xpm.core.graph import dot
 from xpm.core.identifier import identifier
 from xpm.core.info import Described, Description, Submittable, info_of
 from xpm.core.kinds import shown
 from xpm.core.matching import groups, pairs, test_of
+from xpm.core.options import Options
 from xpm.core.product import Product
-from xpm.core.requirement import Need
-from xpm.core.retries import Retries
 from xpm.core.sealing import seal, unseal
 from xpm.core.sources import Choice, Listed, Source, Sourced, Union
 from xpm.core.table import table
@@ -37,18 +35,6 @@ TaskT = TypeVar("TaskT", bound=Task)
 
 class _Produces(Protocol[T_co]):
     def task_outputs(self, dep: Any, /) -> T_co: ...
-
-
-class Options(TypedDict, total=False):
-    """The options of `Task.submit`."""
-
-    queue: str | None
-    priority: int | None
-    requires: Need | Sequence[Need]
-    retries: int | Retries | None
-    timeout: float | str | timedelta | None
-    not_before: datetime | timedelta | float | str | None
-    init_tasks: Sequence[LightweightTask]
 
 
 class Grid(Sourced[T_co]):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from xpm.core.lengths import seconds
 from xpm.core.requirement import Need, collected
@@ -13,7 +13,22 @@ from xpm.core.session import SubmitOptions, priority_of
 from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
 
+if TYPE_CHECKING:
+    from xpm.core.config import LightweightTask
+
 NAMES = SubmitOptions._fields
+
+
+class Options(TypedDict, total=False):
+    """The options of `Task.submit`."""
+
+    queue: str | None
+    priority: int | None
+    requires: Need | Sequence[Need]
+    retries: int | Retries | None
+    timeout: float | str | timedelta | None
+    not_before: datetime | timedelta | float | str | None
+    init_tasks: Sequence[LightweightTask]
 
 
 Given = tuple[object, object, Need | Sequence[Need], object, object, object]

@@ -7,7 +7,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from sys import _getframe  # pyright: ignore[reportPrivateUsage] - documented, and nothing else is as cheap
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from xpm.core.config import Config, Restored, Task
@@ -15,18 +14,14 @@ from xpm.core.fields import Constant, Param, Role
 from xpm.core.info import own_info
 from xpm.core.kinds import shown
 from xpm.core.promise import promised
-from xpm.core.provenance import at
+from xpm.core.provenance import at, frame_above
 from xpm.core.schema import schema_of
 from xpm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
-    from typing import Self
+    from typing import Self, Unpack
 
-    from xpm.core.config import LightweightTask
-    from xpm.core.requirement import Need
-    from xpm.core.retries import Retries
+    from xpm.core.options import Options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,29 +42,9 @@ if TYPE_CHECKING:
             ...
 
         @overload
-        def submit(
-            self: Call[C],
-            *,
-            queue: str | None = None,
-            priority: int | None = None,
-            requires: Need | Sequence[Need] = (),
-            retries: int | Retries | None = None,
-            timeout: float | str | timedelta | None = None,
-            not_before: datetime | timedelta | float | str | None = None,
-            init_tasks: Sequence[LightweightTask] = (),
-        ) -> C: ...
+        def submit(self: Call[C], **options: Unpack[Options]) -> C: ...
         @overload
-        def submit(
-            self,
-            *,
-            queue: str | None = None,
-            priority: int | None = None,
-            requires: Need | Sequence[Need] = (),
-            retries: int | Retries | None = None,
-            timeout: float | str | timedelta | None = None,
-            not_before: datetime | timedelta | float | str | None = None,
-            init_tasks: Sequence[LightweightTask] = (),
-        ) -> Self: ...
+        def submit(self, **options: Unpack[Options]) -> Self: ...
         # A config's task gives a promise, which the overloads of `Task` can't say.
         def submit(self, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             """As of any task; gives a promise where the function returns a config."""
@@ -102,7 +77,7 @@ class _Called(Task):
         if len(args) == 1 and args[0] is Restored.LIVE:
             return super().__new__(cls, *args)
         made = cls.C(**_named(cls, args, values))
-        own_info(made).at = at(_getframe(1))
+        own_info(made).at = at(frame_above(1))
         return made
 
     def task_outputs(self, dep: Any) -> Any:
