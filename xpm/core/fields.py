@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar, overload
+from typing import Annotated, Any, TypedDict, TypeVar, Unpack, overload
 
 from xpm.core.limits import LIMITS, Choices, Range
 from xpm.core.spelling import nearest
@@ -74,6 +74,15 @@ class Field:
         self.limits = limits
 
 
+class Limits(TypedDict, total=False):
+    """Limits of numbers: not less than, greater than, not greater than, less than."""
+
+    ge: float | None
+    gt: float | None
+    le: float | None
+    lt: float | None
+
+
 _OPTIONS = ("default", "default_factory", "ignore_default", "choices")
 
 
@@ -83,10 +92,7 @@ def field(
     default: T,
     ignore_default: bool = False,
     choices: Iterable[T] | None = None,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
+    **limits: Unpack[Limits],
 ) -> T: ...
 @overload
 def field(
@@ -94,19 +100,13 @@ def field(
     default_factory: Callable[[], T],
     ignore_default: bool = False,
     choices: Iterable[T] | None = None,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
+    **limits: Unpack[Limits],
 ) -> T: ...
 @overload
 def field(
     *,
     choices: Iterable[Any] | None = None,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
+    **limits: Unpack[Limits],
 ) -> Any: ...
 def field(
     *,
@@ -114,7 +114,7 @@ def field(
     default_factory: Callable[[], Any] | None = None,
     ignore_default: bool = False,
     choices: Iterable[Any] | None = None,
-    **limits: float | None,
+    **limits: Unpack[Limits],
 ) -> Any:
     """Declares a parameter's default, and the limits of its values.
 
