@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from xpm import aliases
 from xpm.core.config import Task
 from xpm.core.message import TypeInfo
 from xpm.core.naming import SCRIPT, class_name
@@ -40,6 +41,8 @@ class Loader:
     def install(self) -> None:
         """Gives this process the module path, arguments and working directory of the run."""
         closed.install()
+        if self.code.stands_in:
+            aliases.install()
         own = [os.path.normpath(os.path.join(self.folder, entry)) for entry in self.code.sys_path]
         sys.path[:] = list(dict.fromkeys([*own, *sys.path, *self.code.extra_path]))
         sys.argv[:] = self.code.argv

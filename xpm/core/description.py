@@ -36,7 +36,11 @@ class _Behaviour(Description):
         pass
 
     def __setattr__(self, name: str, value: Any) -> None:
-        schema = _open(self, name)
+        schema: Schema = self.__xpm_schema__  # type: ignore[attr-defined]
+        if schema.rules.open and name not in schema.fields:
+            object.__setattr__(self, name, value)
+            return
+        _open(self, name)
         if name not in schema.fields and isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
             return
@@ -63,7 +67,7 @@ class _Behaviour(Description):
         if name in schema.generated:
             return generated_path(self, schema.generated[name].name, f"{schema.label}.{name}")
         if name in schema.fields:
-            raise AttributeError(f"{schema.label}.{name}: has no value yet")
+            raise schema.rules.unset(f"{schema.label}.{name}: has no value yet")
         raise AttributeError(f"{schema.label} has no attribute {name!r}")
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from xpm.core.rules import NATIVE, Rules
 from xpm.types import JobId, Scalar
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class JobRef(NamedTuple):
 
 class Described:
     """Marks every config class, for the modules that `Config` itself is built on."""
+
+    __xpm_rules__: ClassVar[Rules] = NATIVE
+    """What the declarations in its body mean."""
 
     def __xpm_stand_in__(self) -> Any:
         """For a live object, the description that stands for it as a parameter of tasks; None if there is none."""

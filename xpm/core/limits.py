@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from xpm.core.kinds import Kind, Mismatch, Unsupported, shown
+from xpm.core.rules import Converted
 from xpm.core.spelling import nearest
 from xpm.errors import ConfigError
 
@@ -72,11 +73,22 @@ def limited(kind: Kind, notes: Iterable[Any]) -> Kind:
     for note in notes:
         if isinstance(note, Choices):
             kind = _chosen(kind, note)
+        elif isinstance(note, Converted):
+            kind = _converted(kind, note)
         else:
             limits = {name: limit for name in _SIGNS if (limit := getattr(note, name, None)) is not None}
             if limits and not isinstance(note, type):
                 kind = _within(kind, limits)
     return kind
+
+
+def _converted(kind: Kind, note: Converted) -> Kind:
+    inner, convert = kind.check, note.convert
+
+    def check(value: Any) -> Any:
+        return inner(convert(value))
+
+    return kind._replace(check=check)
 
 
 def _chosen(kind: Kind, choices: Choices) -> Kind:

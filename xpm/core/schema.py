@@ -19,6 +19,7 @@ from xpm.core.info import Described, Description
 from xpm.core.kinds import Holds, Kind, Mismatch, Unsupported, shown
 from xpm.core.limits import limited
 from xpm.core.naming import class_name
+from xpm.core.rules import Declaration, Rules
 from xpm.core.spelling import nearest
 from xpm.errors import ConfigError
 
@@ -82,6 +83,7 @@ class Schema:
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
         self.label: str = cls.__name__
+        self.rules: Rules = cls.__xpm_rules__
         self._name: str | None = None
         self.fields: dict[str, Declared] = {each.name: each for each in _declared(cls)}
         """All parameters, those of base classes first, in the order of the source."""
@@ -360,12 +362,22 @@ def _read(base: type[Any], name: str, annotation: Any) -> Declared | None:
     if get_origin(hint) is not Annotated:
         return None
     of, *notes = get_args(hint)
+    declaration = Declaration(of, tuple(notes), _given(base, name))
+    read = base.__xpm_rules__.read
+    of, notes, given = declaration if read is None else read(declaration)
     roles = [note for note in notes if isinstance(note, Role)]
     if not roles:
         return None
     if len(roles) > 1:
         raise ConfigError(f"{base.__name__}.{name}: has {len(roles)} roles; one of Param, Meta, Constant")
-    return _with_default(base, name, roles[0], of, tuple(note for note in notes if note is not roles[0]))
+    others = tuple(note for note in notes if note is not roles[0])
+    return _with_default(base, name, roles[0], Declaration(of, others, given))
+
+
+def _given(base: type[Any], name: str) -> Any:
+    """The default in the body of `base`, what `field` gave, or `UNSET`."""
+    given = base.__dict__.get(name, UNSET)
+    return UNSET if isinstance(given, types.MemberDescriptorType) else given
 
 
 def _kind(base: type[Any], name: str, hint: Any, notes: tuple[Any, ...]) -> Kind:
@@ -375,10 +387,8 @@ def _kind(base: type[Any], name: str, hint: Any, notes: tuple[Any, ...]) -> Kind
         raise ConfigError(f"{base.__name__}.{name}: {why}") from None
 
 
-def _with_default(base: type[Any], name: str, role: Role, hint: Any, notes: tuple[Any, ...]) -> Declared:
-    given = base.__dict__.get(name, UNSET)
-    if isinstance(given, types.MemberDescriptorType):
-        given = UNSET
+def _with_default(base: type[Any], name: str, role: Role, declaration: Declaration) -> Declared:
+    hint, notes, given = declaration
     if not isinstance(given, Field):
         given = Field(given, None, False)
     notes = (*notes, *given.limits)

@@ -82,7 +82,7 @@ class Experiment(Steering, Sharing):
             plainly(whole=self._verbose)
             raise
         self._token = session.current.set(self._session)
-        session.opened(self._session, self.workspace)
+        session.opened(self._session, self._workspace.path)
         return self
 
     def _open(self) -> None:
@@ -131,7 +131,7 @@ class Experiment(Steering, Sharing):
             raise SystemExit(DETACHED) from None
         finally:
             # Only now: threads may acquire during the wait, too.
-            session.closed(self._session, self.workspace)
+            session.closed(self._session, self._workspace.path)
             self._outgoing.close()
 
     def _finish(self) -> End | None:

@@ -25,6 +25,9 @@ ANYWHERE = (ExperimentFailed, BrokerError, SettingsError, WorkspaceError)
 OURS = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the files of this package lie."""
 
+NOT_THEIRS = (OURS, "<frozen runpy>")
+"""What stands before or between the lines of a script: our own, and those of `python -m`."""
+
 
 class NotAllDone(ExperimentFailed):
     """Some job of an experiment is not DONE; the summary has been printed."""
@@ -91,4 +94,4 @@ def _script_lines(error: BaseException, traceback: TracebackType | None) -> str:
 
 
 def _not_ours(frames: StackSummary) -> list[FrameSummary]:
-    return [frame for frame in frames if not frame.filename.startswith(OURS)]
+    return [frame for frame in frames if not frame.filename.startswith(NOT_THEIRS)]

@@ -38,6 +38,8 @@ class Code:
     argv: tuple[str, ...]
     cwd: str
     python: str
+    stands_in: bool = False
+    """Whether xpm stood in for packages that the code imports; see `xpm.aliases`."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """What the project's files held, as `digest` gives it, by their names; empty when there is a copy."""
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from xpm import aliases
 from xpm.errors import WorkspaceError
 from xpm.workspace.code import Code, digest, pack_code
 from xpm.workspace.layout import Workspace
@@ -88,6 +89,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         argv=entry.argv,
         cwd=os.getcwd(),
         python=sys.executable,
+        stands_in=aliases.installed(),
         files={} if copy else {name: digest(content) for name, content in sorted(files.items())},
     )
     try:

@@ -1,0 +1,75 @@
+"""The names that `import experimaestro` gives where xpm stands in for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from xpm.compat.configs import (
+    Config,
+    InstanceConfig,
+    LightweightTask,
+    copyconfig,
+    sealed_set,
+)
+from xpm.compat.experiments import DirtyGitAction, RunMode, experiment
+from xpm.compat.launchers import Launcher
+from xpm.compat.notifying import tqdm
+from xpm.compat.preparing import Prepare, documentation
+from xpm.compat.rules import field, pathgenerator
+from xpm.compat.tags import TagDict, tags
+from xpm.compat.tasks import ResumableTask, Task
+from xpm.core.counting import setmeta
+from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator
+from xpm.core.limits import Choices
+from xpm.core.outputs import Dependent as DependentMarker
+from xpm.core.session import progress
+from xpm.core.tags import stop_tags, tag, tagspath
+from xpm.errors import GracefulTimeout, TaskCancelled
+from xpm.workspace.saving import deserialize, load, save, serialize
+
+Option = Meta
+
+__all__ = [
+    "Annotated",
+    "Any",
+    "Choices",
+    "Config",
+    "Constant",
+    "DataPath",
+    "DependentMarker",
+    "DirtyGitAction",
+    "GracefulTimeout",
+    "InstanceConfig",
+    "Launcher",
+    "LightweightTask",
+    "Meta",
+    "Option",
+    "OptionalDataPath",
+    "Param",
+    "Path",
+    "PathGenerator",
+    "Prepare",
+    "ResumableTask",
+    "RunMode",
+    "TagDict",
+    "Task",
+    "TaskCancelled",
+    "copyconfig",
+    "deserialize",
+    "documentation",
+    "experiment",
+    "field",
+    "load",
+    "pathgenerator",
+    "progress",
+    "save",
+    "sealed_set",
+    "serialize",
+    "setmeta",
+    "stop_tags",
+    "tag",
+    "tags",
+    "tagspath",
+    "tqdm",
+]

@@ -1,0 +1,22 @@
+"""Names of experimaestro: see `xpm.compat`."""
+
+from __future__ import annotations
+
+from xpm.compat.configs import copyconfig
+from xpm.compat.tags import TagDict, tags
+from xpm.core.counting import setmeta
+from xpm.core.fields import Constant, Meta, Param
+from xpm.core.tags import stop_tags, tag, tagspath
+
+__all__ = [
+    "Constant",
+    "Meta",
+    "Param",
+    "TagDict",
+    "copyconfig",
+    "setmeta",
+    "stop_tags",
+    "tag",
+    "tags",
+    "tagspath",
+]

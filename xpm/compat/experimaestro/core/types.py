@@ -1,0 +1,7 @@
+"""Names of experimaestro: see `xpm.compat`."""
+
+from __future__ import annotations
+
+Type = type
+
+__all__ = ["Type"]

@@ -1,0 +1,3 @@
+"""Names of experimaestro: see `xpm.compat`."""
+
+from __future__ import annotations
