@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any, cast
 
 from xpm.errors import UsageError
 
@@ -19,8 +19,8 @@ OLD = "experimaestro"
 NEW = "xpm.compat.experimaestro"
 
 
-class _Alias(Loader):
-    """Gives a module another name."""
+class _Alias:  # importlib.abc takes 8 ms to import, and is not needed
+    """Gives a module another name; a loader."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -35,7 +35,7 @@ class _Alias(Loader):
         module.__spec__ = self._spec  # the import has given it that of the other name
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds the modules of the package `OLD` in the package `NEW`."""
 
     def find_spec(
@@ -46,7 +46,7 @@ class _Finder(MetaPathFinder):
         name = NEW + fullname.removeprefix(OLD)
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"xpm stands in for {OLD}, and has no {fullname}", name=fullname)
-        return ModuleSpec(fullname, _Alias(name), is_package=True)
+        return ModuleSpec(fullname, cast(Any, _Alias(name)), is_package=True)
 
 
 def install() -> None:

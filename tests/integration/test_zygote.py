@@ -16,7 +16,7 @@ from waiting import ended, until
 from xpm.workspace.attempts import read_attempts
 from xpm.workspace.values import decode_result
 from xpm_workers.frames import send_request
-from xpm_workers.nursery import KEPT, Nursery, private
+from xpm_workers.nursery import KEPT, Nursery, zygote_of
 
 SOURCE = """
 import ctypes
@@ -588,7 +588,7 @@ def test_as_many_jobs_as_there_are_workers_can_have_a_zygote_of_their_own(lab):
     nursery = Nursery(lab.workspace.path)
     try:
         shared = nursery.path(lab.code.id)
-        own = [nursery.path(private(lab.code.id, str(job))) for job in range(KEPT + 1)]
+        own = [nursery.path(zygote_of(lab.code.id, job=str(job))) for job in range(KEPT + 1)]
         assert all(Path(path).exists() for path in (shared, *own))
         assert "done" in do(lab, lab.worker(own[0]), "nothing")[0]
     finally:

@@ -14,7 +14,9 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, unquote
 
+from xpm.core.environ import unpack_environ
 from xpm.workspace.code import read_code
 from xpm_workers import frames, tree
 from xpm_workers.zygote import BIND_NOW, FOR_ZYGOTE
@@ -31,9 +33,22 @@ CALLED_FOR = 10.0
 """Seconds in which a worker has called on a zygote that it asked for."""
 
 
-def private(code: str, job: str) -> str:
-    """The name of a zygote that is to run just this job."""
-    return f"{code}!{job}"
+def zygote_of(code: str, environ: str = "", job: str = "") -> str:
+    """The name of a zygote.
+
+    Args:
+        code: whose jobs it runs.
+        environ: variables that it has, packed by `xpm.core.environ`: what modules read of them when they are imported,
+            and the interpreter when it starts, is so for its jobs.
+        job: the only job that it is to run.
+    """
+    return f"{code}{f'?{quote(environ)}' if environ else ''}{f'!{job}' if job else ''}"
+
+
+def _parts(name: str) -> tuple[str, dict[str, str]]:
+    """The code and the variables in the name of a zygote."""
+    code, _, environ = name.partition("!")[0].partition("?")
+    return code, unpack_environ(unquote(environ))
 
 
 def _is_private(name: str) -> bool:
@@ -78,28 +93,28 @@ class Nursery:
         self._fragile: set[str] = set()
         """Codes whose zygote died by itself: their modules are imported by the jobs, each for itself."""
 
-    def path(self, code: str) -> str:
-        """The socket of the zygote for `code`, or of a `private` one, which is started if need be.
+    def path(self, name: str) -> str:
+        """The socket of the zygote of this name, which is started if need be.
 
         Raises:
             OSError: it cannot be started.
         """
-        for name, other in list(self._zygotes.items()):
-            if _is_private(name) and time.monotonic() - other.born > CALLED_FOR:
-                self._retire(self._zygotes.pop(name))
-        zygote = self._zygotes.pop(code, None)
+        for each, other in list(self._zygotes.items()):
+            if _is_private(each) and time.monotonic() - other.born > CALLED_FOR:
+                self._retire(self._zygotes.pop(each))
+        zygote = self._zygotes.pop(name, None)
         if zygote is not None and (status := zygote.process.poll()) is not None:
-            self._note_end(code, zygote, status)
+            self._note_end(name, zygote, status)
             zygote = None
         if zygote is None:
-            zygote = self._start(code)
-        self._zygotes[code] = zygote  # the last is the one used last
-        for oldest in [name for name in self._zygotes if not _is_private(name)][:-KEPT]:
+            zygote = self._start(name)
+        self._zygotes[name] = zygote  # the last is the one used last
+        for oldest in [each for each in self._zygotes if not _is_private(each)][:-KEPT]:
             self._retire(self._zygotes.pop(oldest))
         return zygote.path
 
     def _start(self, name: str) -> _Zygote:
-        code = name.partition("!")[0]
+        code, environ = _parts(name)
         self._started += 1
         path = str(self._folder / f"z{self._started}")
         listener = frames.listen(path)
@@ -118,7 +133,7 @@ class Nursery:
                 stdin=self._reading,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
-                env={BIND_NOW: FOR_ZYGOTE, **os.environ},
+                env={BIND_NOW: FOR_ZYGOTE, **os.environ, **environ},
             )
         log.info("zygote %d serves code %s", process.pid, code)
         return _Zygote(process, path)
@@ -138,11 +153,11 @@ class Nursery:
         """The processes of the zygotes, those that were retired and have not ended too."""
         return {zygote.process.pid for zygote in (*self._zygotes.values(), *self._retired)}
 
-    def _note_end(self, code: str, zygote: _Zygote, status: int) -> None:
-        log.warning("zygote %d of code %s ended with %d", zygote.process.pid, code, status)
+    def _note_end(self, name: str, zygote: _Zygote, status: int) -> None:
+        log.warning("zygote %d of code %s ended with %d", zygote.process.pid, _parts(name)[0], status)
         # Else by a module that it imported, as far as one can know.
         if status not in (-signal.SIGKILL, -signal.SIGTERM):
-            self._fragile.add(code.partition("!")[0])
+            self._fragile.add(_parts(name)[0])
 
     def forget(self, pid: int, status: int) -> None:
         """A child of this process ended with this exit code; it may have been a zygote."""

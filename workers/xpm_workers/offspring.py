@@ -110,6 +110,8 @@ class Offspring:
         wishes = dict(asked.wishes)
         if "nb" in wishes:
             wishes["nb"] = int(wishes["nb"]) + round(1000 * (broker.now() - time.time()))
+        if parent.environ:
+            wishes.setdefault("ev", parent.environ)
         if needs:
             refuse_excess(declare(broker, needs)[0], needs, asked.label)
             wishes["rs"] = needs_text(needs)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from xpm.broker import rq as rqnames
 from xpm.broker.broker import Broker, Claim, Failure, Reply
+from xpm.core.environ import unpack_environ
 from xpm.core.message import PAYLOAD_VERSION, JobRef, references, type_keys
 from xpm.errors import BrokerError, BrokerStalled, BrokerUnreachable, MessageError, XpmError
 from xpm.here import this_host
@@ -28,7 +29,7 @@ from xpm_workers.further import covered
 from xpm_workers.inputs import NETWORK_PATIENCE, PATIENCE, Inputs
 from xpm_workers.lease import Lease
 from xpm_workers.memory import Memory
-from xpm_workers.nursery import private
+from xpm_workers.nursery import zygote_of
 from xpm_workers.orders import RETURN, RETURN_NOW, Orders
 from xpm_workers.premises import Interrupted, Premises
 from xpm_workers.running import KILLED, Ended, Running, Terms
@@ -297,8 +298,8 @@ class Serving:
 
     def _follow(self, claim: Claim, types: Mapping[str, bytes], lease: Lease, premises: Premises) -> Ended:
         request = request_for(claim, types, str(self.duty.workspace))
-        # It may be what killed its zygote, and the jobs beside it.
-        zygote = private(claim.code, claim.id) if claim.losses else claim.code
+        # With losses, it may be what killed its zygote, and the jobs beside it.
+        zygote = zygote_of(claim.code, claim.environ, claim.id if claim.losses else "")
         if claim.replaces:
             request["folder"] = premises.folder
         try:
@@ -447,6 +448,7 @@ def request_for(claim: Claim, types: Mapping[str, bytes], workspace: str) -> dic
         "code": claim.code,
         "limit": claim.limit,
         "needs": claim.needs,
+        "environ": unpack_environ(claim.environ),
     }
 
 

@@ -138,6 +138,8 @@ class Claim:
     """What it holds of tokens and locks."""
     losses: int = 0
     """Executions that ended with their zygote, pool or host, by nobody knows whose doing."""
+    environ: str = ""
+    """Variables of its environment, packed by `xpm.core.environ`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,10 +518,10 @@ def _claim(grant: bytes) -> Claim:
     job, task, execution, fence, attempt, payload, code, queue, inputs, fences, label, *how = unpack_raw(
         grant
     )
-    policy, retried, limit, resumable, replaces, needs, losses = how
+    policy, retried, limit, resumable, replaces, needs, losses, environ = how
     return Claim(
         JobId(job.decode()), task.decode(), label.decode("utf-8", "surrogateescape"), int(execution),
         Fence(fence.decode()), int(attempt), payload, (code or b"").decode(), queue.decode(), int(inputs),
         tuple(value.decode() for value in fences) if fences else (), policy.decode(), int(retried), int(limit) / 1000,
-        int(resumable) > 0, replaces.decode(), needs.decode(), int(losses),
+        int(resumable) > 0, replaces.decode(), needs.decode(), int(losses), environ.decode(),
     )  # fmt: skip

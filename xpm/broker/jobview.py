@@ -11,7 +11,7 @@ from xpm.types import JobId, ShortId
 
 FIELDS = (
     "d", "t", "l", "s", "m", "q", "k", "p", "n", "w", "b", "h", "e", "x", "f", "a", "cr", "u", "c", "r", "t0", "t1", "t2",
-    "rt", "ry", "nb", "by", "st", "rs", "aq", "v",
+    "rt", "ry", "nb", "by", "st", "rs", "aq", "v", "ev",
 )  # fmt: skip
 """What is read of a job's hash, see `xpm.broker.keys`."""
 
@@ -71,6 +71,8 @@ class JobView:
     """Whether its code holds tokens or locks, or waits for some."""
     wanted: tuple[str, ...] = ()
     """The serials of the experiments that want it."""
+    environ: str = ""
+    """Variables of its environment, packed by `xpm.core.environ`."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -125,4 +127,5 @@ def job_of(job: ShortId, row: Sequence[bytes | None]) -> JobView | None:
         due=number["nb"] / 1000,
         asks=bool(text["aq"]),
         wanted=tuple(text["v"].split()),
+        environ=text["ev"],
     )

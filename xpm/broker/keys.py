@@ -108,6 +108,7 @@ JOB_FIELDS = {
     "pg": "millionths: the best progress that it ever told, if it can be resumed",
     "nb": "not before: when it may start",
     "ry": "policy of retries, packed by `xpm.core.retries`",
+    "ev": "variables of its environment, packed by `xpm.core.environ`",
     "to": "time limit of an attempt, in ms",
     "ru": "can be resumed: its directory is kept between attempts",
     "aq": "holders of tokens and locks that are a part of its execution",

@@ -9,6 +9,7 @@ from xpm.cli.select import Found, find
 from xpm.cli.selection import views_or_none
 from xpm.cli.sheet import payload_of
 from xpm.cli.words import brief
+from xpm.core.environ import unpack_environ
 from xpm.core.info import JobRef
 from xpm.core.message import references
 from xpm.errors import UsageError
@@ -46,6 +47,7 @@ def debug(reach: Reach, job: str) -> int:
         types=types,
         workspace=str(reach.workspace.path),
         code=code,
+        environ=unpack_environ(found.view.environ) if found.view else {},
     )
     for ref in references(payload):
         _require(ref, found, reach.workspace)

@@ -71,6 +71,8 @@ def _facts(sheet: Sheet) -> list[tuple[str, Cell]]:
         facts.append(
             ("queue", f"{sheet.queue}, priority {sheet.priority}" if sheet.priority else sheet.queue)
         )
+    if sheet.environ:
+        facts.append(("environment", " ".join(f"{name}={value}" for name, value in sheet.environ.items())))
     facts += [
         (name, moment(at)) for name, at in (("submitted", sheet.submitted), ("started", sheet.started)) if at
     ]

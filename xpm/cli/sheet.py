@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpm.cli.listing import experiments_of, rows
 from xpm.cli.select import Found
+from xpm.core.environ import unpack_environ
 from xpm.core.lengths import duration
 from xpm.core.message import TypeInfo, parameters, references, type_keys
 from xpm.core.state import State
@@ -81,6 +82,8 @@ class Sheet:
     code: str
     project: str
     queue: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables that it has beside those of its worker."""
     priority: int = 0
     worker: str = ""
     submitted: float = 0.0
@@ -126,6 +129,7 @@ def read(found: Found, views: Views | None, broker: Reader | None, workspace: Wo
         code=code,
         project=_project(workspace, code),
         queue=view.queue if view else "",
+        environ=unpack_environ(view.environ) if view else {},
         priority=view.priority if view else 0,
         worker=view.worker if view else record.worker if record else "",
         submitted=view.submitted if view else 0.0,

@@ -16,7 +16,7 @@ from xpm.errors import SubmissionError
 if TYPE_CHECKING:
     from xpm.core.config import LightweightTask
 
-NAMES = SubmitOptions._fields
+NAMES = tuple(name for name in SubmitOptions._fields if name != "environ")  # which is the experiment's
 
 
 class Options(TypedDict, total=False):

@@ -55,6 +55,8 @@ class SubmitOptions(NamedTuple):
     """Seconds."""
     not_before: datetime | float | None = None
     """A moment, or seconds from now."""
+    environ: str = ""
+    """Variables that its job gets, packed by `xpm.core.environ`."""
 
 
 DEFAULTS = SubmitOptions()

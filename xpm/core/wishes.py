@@ -48,4 +48,6 @@ def wishes_of(
         wishes["to"] = round(1000 * options.timeout)
     if resumable:
         wishes["ru"] = 1
+    if options.environ:
+        wishes["ev"] = options.environ
     return wishes or NONE

@@ -248,6 +248,21 @@ class Experiment(Steering, Sharing):
         """
         return rows.frame(self.rows(task, params, where))
 
+    def setenv(self, name: str, value: str | None, *, override: bool = True) -> None:
+        """Sets a variable of the environment for the jobs of tasks that are submitted from now on, here or by these jobs.
+
+        It doesn't count in identifiers. The job's Python starts with it, beside what its worker has.
+
+        Args:
+            name: of the variable; not one of xpm's own, `XPM_...`.
+            value: None takes it away again.
+            override: False to keep a value that was set before.
+
+        Raises:
+            UsageError: there is no such variable, or there are too many of them.
+        """
+        self._session.set_variable(name, value, override=override)
+
     # What users do to jobs
 
     def _chosen(self, task: OF, state: IN, where: str | None) -> Sequence[JobId]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpm.core.config import Task, reference
+from xpm.core.environ import checked_variable, pack_environ
 from xpm.core.session import Grip, SubmitOptions, current
 from xpm.core.submission import prepare
 from xpm.core.wishes import settled
@@ -44,6 +45,7 @@ class ScriptSession:
         self._jobs = jobs
         self._grasp: Grasp | None = None
         self._calls: Calls | None = None
+        self._environ: dict[str, str] = {}
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Takes a task; it goes out with others a few milliseconds later."""
@@ -51,7 +53,23 @@ class ScriptSession:
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
         if options.not_before is not None:
             options = settled(options, time.time())
+        if self._environ:
+            options = options._replace(environ=pack_environ(self._environ))
         self._outgoing.put((prepare(task), options))
+
+    def set_variable(self, name: str, value: str | None, *, override: bool) -> None:
+        """Gives jobs that are submitted from now on a variable, or takes it from them.
+
+        Raises:
+            UsageError: there is no such variable, or there are too many.
+        """
+        if value is None:
+            self._environ.pop(name, None)
+            return
+        name, value = checked_variable(name, value)
+        if override or name not in self._environ:
+            pack_environ({**self._environ, name: value})
+            self._environ[name] = value
 
     @property
     def required(self) -> tuple[tuple[Need, ...], str]:

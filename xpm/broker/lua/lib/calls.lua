@@ -16,7 +16,7 @@ local function grant(id, j)
     end
   end
   return cmsgpack.pack({ id .. j.d, j.t, j.x, j.f, j.a, call('GET', key('p', id)) or '', j.c, j.q, j.n, fences, j.l,
-    j.ry or '', j.rt, j.to or 0, j.ru or 0, j.rr or '', j.rs or '', j.ls })
+    j.ry or '', j.rt, j.to or 0, j.ru or 0, j.rr or '', j.rs or '', j.ls, j.ev or '' })
 end
 
 -- A call with the last number gets the last reply again; one with a smaller number has no effect.

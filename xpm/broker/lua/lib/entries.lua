@@ -4,7 +4,7 @@ local run, start, code = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local experiment, serial = string.match(run, '^(%d+)%.(%d+)$')
 local order = tonumber(call('HGET', P .. 'meta', 'order') or 0)
 local tags, listed, slots_seen, texts = {}, 0, {}, {}
-local WISHES = { 'rs', 'ch', 'nb', 'ry', 'to', 'ru' }  -- the fields that a submission sets
+local WISHES = { 'rs', 'ch', 'nb', 'ry', 'to', 'ru', 'ev' }  -- the fields that a submission sets
 
 -- The run `token` counts the job (`by` 1), or no longer (-1).
 local function count_in(token, j, by)
