@@ -74,6 +74,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"priority": 1.5}, "Train.submit: priority 1.5: expected a whole number from -4095 to 4095"),
         ({"queue": 3}, "Train.submit: queue: expected a name, got 3"),
         ({"timeout": 0}, "Train.submit: timeout: expected seconds, a text like '2h' or a timedelta, got 0"),
+        ({"timeout": "1h30"}, "Train.submit: timeout: expected seconds"),
         ({"timeout": "2 weeks"}, "Train.submit: timeout: expected seconds"),
         ({"timeout": float("nan")}, "Train.submit: timeout: expected seconds"),
         (

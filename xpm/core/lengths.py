@@ -59,7 +59,7 @@ def _read(text: str) -> float:
     total, at = 0.0, 0
     while found := _PART.match(text, at):
         number, unit = found.groups()
-        if unit not in _UNITS:
+        if unit not in _UNITS or (at and not unit):  # the 30 of 1h30 are minutes to people
             return math.nan
         total, at = total + float(number) * _UNITS[unit], found.end()
     return total if at and not text[at:].strip() else math.nan
