@@ -165,6 +165,17 @@ def facts(state: State, **more: object) -> Facts:
             ["Train lr=1 01234567 is running for 12 s on host.17", "it was asked to stop by ada@host (kill)"],
         ),
         (
+            facts(State.RUNNING, since=NOW - 90, worker="host.17", silent=60.0),
+            ["Train lr=1 01234567 is running for 1 min 30 s on host.17", "its worker has not been heard of for 1 min 00 s"],
+        ),
+        (
+            facts(State.RUNNING, silent=60.0, alone=True),
+            [
+                "Train lr=1 01234567 is running",
+                "its worker has not been heard of for 1 min 00 s; nobody is there to take its lease: xpm worker start",
+            ],
+        ),
+        (
             facts(State.ERROR, since=NOW - 12, reason="ValueError: no", retry="xpm retry 01234567"),
             ["Train lr=1 01234567 failed 12 s ago: ValueError: no", "to run it again: xpm retry 01234567"],
         ),

@@ -116,6 +116,10 @@ class Facts:
     stop: str = ""
     """Somebody asked for its end."""
     who: str = ""
+    silent: float = 0.0
+    """RUNNING: seconds since its worker was heard of, if that is longer than it may be silent; else 0."""
+    alone: bool = False
+    """Whether no worker is heard of."""
     inputs: int = 0
     unmet: int = 0
     waits_for: Sequence[Other] = ()
@@ -145,6 +149,9 @@ def _running(facts: Facts) -> list[str]:
     if facts.stop:
         by = f" by {facts.who}" if facts.who else ""
         lines.append(f"it was asked to stop{by} ({facts.stop})")
+    if facts.silent:
+        alone = "; nobody is there to take its lease: xpm worker start" if facts.alone else ""
+        lines.append(f"its worker has not been heard of for {duration(facts.silent)}{alone}")
     return lines + [text for need in facts.needs for text in _need(need, "its code")]
 
 

@@ -45,6 +45,7 @@ def gather(reader: Reader, views: Views, job: JobView) -> Facts:
     """What is known of a job, and of what stands in its way."""
     now = clock(reader)
     blocked = job.state in (State.WAITING, State.HOLD)
+    silence, alone = _silence(reader, views, job, now)
     return Facts(
         job=_other(job),
         now=now,
@@ -53,6 +54,8 @@ def gather(reader: Reader, views: Views, job: JobView) -> Facts:
         worker=".".join(filter(None, job.place)),
         stop=job.stop,
         who=job.who,
+        silent=silence,
+        alone=alone,
         inputs=job.inputs,
         unmet=job.blocked if job.state is State.HOLD else job.unmet,
         waits_for=_inputs(views, job, now) if blocked else (),
@@ -71,6 +74,14 @@ def _since(job: JobView) -> float:
     if job.state in ENDED:
         return job.ended
     return 0.0
+
+
+def _silence(reader: Reader, views: Views, job: JobView, now: float) -> tuple[float, bool]:
+    """Seconds since the worker of a job that runs was heard of, if it is gone, and whether all workers are."""
+    workers = views.workers() if job.state is State.RUNNING else []
+    gone = [one for one in workers if silent(one, now, reader.lease)]
+    since = max((now - one.seen for one in gone if one.name == job.worker), default=0.0)
+    return since, len(gone) == len(workers)
 
 
 def _other(job: JobView, said: str = "") -> Other:
