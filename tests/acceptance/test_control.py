@@ -701,6 +701,35 @@ def test_why_says_what_is_in_the_way(lab: Lab, gate: Path):
     assert "no worker is there: xpm worker start" in lab.ok("why", alone, env=nobody)
 
 
+DEEP = """
+from xpm import Param, Task, experiment
+
+class First(Task):
+    def execute(self): return 1
+
+class Second(Task):
+    first: Param[First]
+    def execute(self): return 2
+
+class Third(Task):
+    second: Param[Second]
+    def execute(self): return 3
+
+if __name__ == "__main__":
+    with experiment("deep"):
+        Third.C(second=Second.C(first=First.C().submit()).submit()).submit()
+"""
+
+
+def test_why_names_who_holds_what_is_far_above(lab: Lab):
+    (lab.project / "deep.py").write_text(DEEP)
+    lab.run("run", "--detach", "deep.py", env={"XPM_WORKERS": "0", "XPM_WORKSPACE": str(lab.home / "deep")})
+    there = ("-w", str(lab.home / "deep"))
+    lab.ok("hold", "First", "--yes", *there)
+    held = r"^  Second \w{8} is HOLD: First \w{8}, which it needs: held by \S+@\S+, \d\d:\d\d$"
+    assert re.search(held, lab.ok("why", "Third", *there), re.MULTILINE)
+
+
 AGAIN = """
 import sys, time
 from pathlib import Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from xpm.broker.jobview import JobView
+from xpm.broker.standing import note
 from xpm.broker.views import Views
 from xpm.core.state import State
 
@@ -26,9 +27,11 @@ def why_held(views: Views, job: JobView) -> str:
     """Why a job is on hold, in words."""
     if DEPENDENCY not in job.holds:
         return ", ".join(job.holds) or job.reason
-    found = obstacle(views, job)
-    if found is None:
-        return NO_INPUT
+    found = _top(views, job)
+    if found.state is State.HOLD:
+        if DEPENDENCY in found.holds:  # what was in the way went while it was looked for
+            return NO_INPUT
+        return f"{found.label} {found.id[:8]}, which it needs: {note(found, None, 0.0)}"
     failure = views.failure(found.id) if found.state is State.ERROR else None
     said = f": {failure.line}" if failure else ""
     return f"{found.label} {found.id[:8]}, which it needs, {ENDS[found.state]}{said}"
