@@ -730,6 +730,19 @@ def test_why_names_who_holds_what_is_far_above(lab: Lab):
     assert re.search(held, lab.ok("why", "Third", *there), re.MULTILINE)
 
 
+def test_kill_ends_when_all_workers_are_dead(lab: Lab, gate: Path):
+    env = {"XPM_WORKSPACE": str(lab.home / "dead"), "XPM_LEASE": "1.5"}
+    lab.ok("run", "--detach", "plan.py", "dead", "2", str(gate), env=env)
+    until(lambda: lab.json("jobs", env=env)["counts"]["RUNNING"] == 2)
+    workers = [psutil.Process(one["pid"]) for one in lab.json("worker", env=env)["workers"]]
+    for process in {*(worker.parent() for worker in workers), *workers}:
+        assert process is not None
+        process.kill()
+    killed = lab.json("kill", "-e", "dead", "--state", "RUNNING", "--yes", env=env)
+    assert killed["became"]["stopping"] == 2
+    assert lab.json("jobs", env=env)["counts"]["ERROR"] == 2
+
+
 AGAIN = """
 import sys, time
 from pathlib import Path

@@ -174,13 +174,15 @@ def change(reach: Reach, ids: Sequence[str], act: Change) -> Counter[str]:
 def await_stopped(reach: Reach, views: Views, jobs: Sequence[str]) -> None:
     """Returns when no execution of the jobs that somebody has asked to stop runs any more.
 
-    One that begins meanwhile, since a job was submitted again, is none of those: it may run for days.
+    One that begins meanwhile, since a job was submitted again, is none of those: it may run for days. Leases of the
+    dead are taken meanwhile: no worker may be left to do so.
     """
     if not jobs:
         return
     from xpm.broker.events import Events
+    from xpm.broker.expiry import Expiry
 
-    events = Events(reach.reader)
+    events, expiry = Events(reach.reader), Expiry(reach.broker)
     said = False
     began = time.monotonic()
     asked = {job.id: job.execution for job in _running(views, jobs) if job.stop}
@@ -189,6 +191,7 @@ def await_stopped(reach: Reach, views: Views, jobs: Sequence[str]) -> None:
             reach.say(f"waiting until {plural(len(asked), 'job')} stopped (Ctrl-C: stop waiting)")
             said = True
         events.read(1.0)
+        expiry.look_at_times()
         asked = {job.id: job.execution for job in _running(views, [*asked]) if asked[job.id] == job.execution}
 
 
