@@ -259,6 +259,13 @@ def test_priority_decides_what_starts_next(lab: Lab, gate: Path):
 
 def test_cancel_takes_jobs_and_states_too(lab: Lab, gate: Path):
     started(lab, "some", 4, gate)
+    for word, told in (
+        ("Slow", "Slow names "),
+        ("Totl", "did you mean 'Total'?"),
+        ("xyz", "no experiment 'xyz'"),
+    ):
+        wrong = lab.run("cancel", word, "--yes")
+        assert wrong.returncode == 2 and told in wrong.stderr
     ready = lab.job("Slow n=3", "READY")["id"]
     said = lab.json("cancel", ready, "--yes")
     assert said == {"version": 1, "experiment": None, "cancelled": 1, "stopped": 0, "kept": 0}

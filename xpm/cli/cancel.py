@@ -14,10 +14,11 @@ from xpm.cli.listing import Filter, newest_run
 from xpm.cli.options import command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Screen, print_json
-from xpm.cli.select import parse
+from xpm.cli.select import of_task, parse
 from xpm.cli.selection import Selection, selection
 from xpm.cli.touch import Touched, await_stopped, change, confirm, gather, preview
 from xpm.cli.words import brief
+from xpm.core.naming import last_name
 from xpm.core.spelling import nearest
 from xpm.core.state import PENDING, State
 from xpm.core.words import plural
@@ -115,11 +116,19 @@ def _gathered(reach: Reach, selected: Selection) -> Touched:
     try:
         return gather(reach, selected, OPEN)
     except UsageError:
-        word = selected.names[0] if selected.single else ""
-        names = [run.experiment for run in reach.views.experiments()] if word else []
-        if word and (nearest(word, names) or not parse(word).digits):
-            newest_run(reach.views, word)  # says that there is none, and which it could be
+        if selected.single and _rather_experiment(reach.views, selected.names[0]):
+            newest_run(reach.views, selected.names[0])  # says that there is none, and which it could be
         raise
+
+
+def _rather_experiment(views: Views, word: str) -> bool:
+    """Whether a word that names no experiment, and not one job, was more likely meant as an experiment."""
+    tasks = views.tasks()
+    if any(of_task(task, word) for task in tasks):  # of which there are several jobs
+        return False
+    if nearest(word, [run.experiment for run in views.experiments()]):
+        return True
+    return not parse(word).digits and not nearest(word, sorted({*map(last_name, tasks)}))
 
 
 def _give_up(
