@@ -820,7 +820,9 @@ def test_rerun_keeps_the_old_result_until_the_new_one_is_there(tmp_path: Path):
         os.kill(pid, 9)
         until(lambda: made.json("jobs", "Make")["jobs"][0]["attempt"] == 6)
         assert made.json("show", "Make")["result"]["count"] == 2, "while it runs, after its worker was killed"
-        assert made.ok("kill", "Make", "--yes").endswith("1 job killed\n")
+        said = made.ok("kill", "Make", "--yes")
+        assert said.endswith("1 job killed\n") and "what needs" not in said
+        assert "\ndone before, with results that stay: 1 job\n" in said
         assert results() == "2 2 22"
         made.ok("rerun", "Make", "--yes")
         (tmp_path / "slow").unlink()

@@ -182,6 +182,10 @@ def facts(state: State, **more: object) -> Facts:
         (facts(State.CANCELLED, reason="cancelled by ada@host"), ["Train lr=1 01234567 was cancelled: cancelled by ada@host"]),
         (facts(State.LOST), ["Train lr=1 01234567 lost its only outputs"]),
         (facts(State.DONE, since=NOW - 12), ["Train lr=1 01234567 is done, 12 s ago"]),
+        (
+            facts(State.DONE, since=NOW - 12, reason="kept: ValueError: no"),
+            ["Train lr=1 01234567 is done, 12 s ago (kept: ValueError: no)"],
+        ),
     ],
 )  # fmt: skip
 def test_an_answer(known: Facts, said: list[str]) -> None:

@@ -11,7 +11,7 @@ from xpm.types import JobId, ShortId
 
 FIELDS = (
     "d", "t", "l", "s", "m", "q", "k", "p", "n", "w", "b", "h", "e", "x", "f", "a", "cr", "u", "c", "r", "t0", "t1", "t2",
-    "rt", "ry", "nb", "by", "st", "rs", "aq", "v", "ev",
+    "rt", "ry", "nb", "by", "st", "rs", "aq", "v", "ev", "rr",
 )  # fmt: skip
 """What is read of a job's hash, see `xpm.broker.keys`."""
 
@@ -73,6 +73,8 @@ class JobView:
     """The serials of the experiments that want it."""
     environ: str = ""
     """Variables of its environment, packed by `xpm.core.environ`."""
+    rerun: bool = False
+    """Whether it has a result, which stays unless there is a new one."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -128,4 +130,5 @@ def job_of(job: ShortId, row: Sequence[bytes | None]) -> JobView | None:
         asks=bool(text["aq"]),
         wanted=tuple(text["v"].split()),
         environ=text["ev"],
+        rerun=bool(text["rr"]),
     )

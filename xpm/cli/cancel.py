@@ -148,7 +148,7 @@ def _give_up(
     if count:
         what = f"cancel {experiment}:" if experiment else "cancel"
         if not reach.options.json:
-            preview(screen, what, found.touched, reach.views, "goes on hold")
+            preview(screen, what, found.touched, reach.views, "goes on hold", ends=True)
             for remark in remarks:
                 screen.line(remark)
         if not dry:

@@ -83,7 +83,7 @@ def perform(
         return 0
     widen(views, touched)
     if not reach.options.json:
-        preview(screen, verb.name, touched, views, verb.then)
+        preview(screen, verb.name, touched, views, verb.then, ends=verb is KILL)
     if dry:
         _report(reach, screen, verb, touched, {}, dry=True)
         return 0

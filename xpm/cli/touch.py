@@ -47,6 +47,8 @@ class Touched:
     """Those that were named and that it does not change."""
     states: Counter[State] = field(default_factory=Counter[State])
     runs: Counter[str] = field(default_factory=Counter[str])
+    rerun: set[str] = field(default_factory=set[str])
+    """Those that have a result, which stays if they are ended."""
     remark: str = ""
     """What else there is to know before it is done."""
 
@@ -56,6 +58,8 @@ class Touched:
             self.ids.append(job.id)
             self.states[job.state] += 1
             self.runs.update(job.runs)
+            if job.rerun:
+                self.rerun.add(job.id)
             if len(self.first) < SHOWN:
                 self.first.append(job)
 
@@ -108,7 +112,9 @@ def _known(reach: Reach, text: str) -> JobView:
     return found.view
 
 
-def preview(screen: Screen, what: str, touched: Touched, views: Views, then: str) -> None:
+def preview(
+    screen: Screen, what: str, touched: Touched, views: Views, then: str, *, ends: bool = False
+) -> None:
     """Says what is about to be changed, and what that touches.
 
     Args:
@@ -117,6 +123,7 @@ def preview(screen: Screen, what: str, touched: Touched, views: Views, then: str
         touched: the jobs.
         views: asked for what depends on them, and who lists them.
         then: what becomes of dependents, as `goes on hold`; empty when nothing does.
+        ends: whether the jobs end by it: what needs a result that stays goes on.
     """
     from xpm.broker.touch import REACH, dependents, experiments
 
@@ -126,10 +133,13 @@ def preview(screen: Screen, what: str, touched: Touched, views: Views, then: str
         screen.line("  ", (brief(job.id), "dim"), f"  {job.label}")
     if len(touched.ids) > len(touched.first):
         screen.line((f"  and {len(touched.ids) - len(touched.first):,} more", "dim"))
-    count = dependents(views, touched.ids) if then else 0
+    kept = touched.rerun if ends else set[str]()
+    count = dependents(views, [job for job in touched.ids if job not in kept]) if then else 0
     if count:
         more = " or more" if count >= REACH else ""
         screen.line(f"what needs them {then}: {plural(count, 'job')}{more}")
+    if kept:
+        screen.line(f"done before, with results that stay: {plural(len(kept), 'job')}")
     if touched.remark:
         screen.line(touched.remark)
     names = experiments(views, touched.runs)

@@ -288,7 +288,8 @@ def _ago(facts: Facts) -> str:
 
 
 def _done(facts: Facts) -> list[str]:
-    return [f"{facts.job} is done" + (f", {_ago(facts).strip()}" if facts.since else "")]
+    said = f"{facts.job} is done" + (f", {_ago(facts).strip()}" if facts.since else "")
+    return [f"{said} ({facts.reason})" if facts.reason else said]
 
 
 _STATES: Mapping[State, Callable[[Facts], list[str]]] = {
