@@ -198,6 +198,12 @@ def enqueue_theirs(broker: Broker, server: Server, queue: str) -> None:
     Queue(queue, connection=broker.client).enqueue("builtins.print", job_id="theirs", at_front=True)
 
 
+def fail_ours(broker: Broker, server: Server, queue: str) -> None:
+    """What is left of a stock worker's refused job, which RQ has put among the failed, once it goes on elsewhere."""
+    for name in KINDS:
+        broker.client.zadd(f"rq:failed:{queue}", {ids(broker)[name]: time.time() + 86400})
+
+
 TOOLS: dict[str, Tool] = {
     "rq info": command("info"),
     "rq info of the queue": command("info", "{queue}", "--by-queue"),
@@ -222,6 +228,7 @@ TOOLS: dict[str, Tool] = {
     "registry.requeue": requeue_registry,
     "the scheduler": schedule,
     "our ids pushed": enqueue_ours,
+    "our ids among the failed": fail_ours,
     "a job of others": enqueue_theirs,
 }
 

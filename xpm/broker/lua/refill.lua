@@ -47,7 +47,7 @@ local right, ready = #listed <= QUEUE_WINDOW and #listed >= #ids, {}
 for i, id in ipairs(ids) do
   right = right and listed[i] == rq_id(id)
   ready[id] = true
-  if not rq_true(id, { q = q }, 'READY') then
+  if not (rq_true(id, { q = q }, 'READY') and rq_alone(id, q)) then
     local j = load(id)
     if j and j.s == 'READY' then
       rq_hide(id, j)

@@ -22,10 +22,23 @@ local function rq_stopped(id, j)
   call('DEL', 'rq:execution:' .. execution)
 end
 
--- Whether RQ shows a job of state `state` (READY: one that waits for tokens) as it should.
+local REGISTRIES = { 'deferred', 'finished', 'failed', 'canceled' }
+
+-- Whether a job is in RQ's registry `own` (nil: in none), and in no other. RQ puts the refused job of a stock worker among
+-- the failed ones, where it would stay when it runs elsewhere and ends.
+local function rq_alone(id, q, own)
+  for _, registry in ipairs(REGISTRIES) do
+    local listed = call('ZSCORE', rq_registry(registry, q), rq_id(id))
+    if (registry == own) ~= (listed and true or false) then return false end
+  end
+  return true
+end
+
+-- Whether RQ shows a job of state `state` (READY: one that waits for tokens) as it should, and nowhere else.
 local function rq_shown(id, j, state)
   if not rq_true(id, j, state == 'READY' and 'WAITING' or state) then return false end
-  if state ~= 'RUNNING' then return call('ZSCORE', rq_registry(rq_registry_of(j, state), j.q), rq_id(id)) end
+  if not rq_alone(id, j.q, rq_registry_of(j, state)) then return false end
+  if state ~= 'RUNNING' then return true end
   local execution = rq_execution(id, j.f)
   return call('ZSCORE', rq_registry('wip', j.q), execution) and call('EXISTS', 'rq:execution:' .. execution) == 1
 end
@@ -33,7 +46,7 @@ end
 -- Take a job out of all that RQ shows of it, whatever that is.
 local function rq_hide(id, j)
   rq_resize(rq_list(j.q), -call('LREM', rq_list(j.q), 0, rq_id(id)))
-  for _, registry in ipairs({ 'deferred', 'finished', 'failed', 'canceled' }) do rq_leave(rq_registry(registry, j.q), id) end
+  for _, registry in ipairs(REGISTRIES) do rq_leave(rq_registry(registry, j.q), id) end
   rq_stopped(id, j)
 end
 
