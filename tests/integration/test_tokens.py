@@ -139,7 +139,7 @@ def test_what_is_first_in_line_is_kept_again_once_its_queue_is_served(
     gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(3)])
     running = all_that_start(hands)
     if by == "a stock worker of RQ":
-        gpu.client.hset("rq:worker:theirs", "queues", rq.queue(gpu.namespace, "away"))
+        gpu.client.hset("rq:worker:theirs", "last_heartbeat", "2026-01-02T03:04:05.000000Z")
         gpu.client.sadd(rq.workers(rq.queue(gpu.namespace, "away")), "rq:worker:theirs")
     else:
         slots = "away:1" if by == "one of ours" else "*:1"
@@ -148,6 +148,21 @@ def test_what_is_first_in_line_is_kept_again_once_its_queue_is_served(
     assert all_that_start(hands) == {}, "one is kept for the request for all"
     end(hands, running["small 1"])
     assert hands.runs("there", "away:1") == job("all")
+    gpu.client.delete("rq:worker:theirs")
+
+
+def test_what_a_horse_leaves_of_its_dead_worker_serves_no_queue(
+    gpu: Broker, run: Run, hands: Hands, views: Views
+) -> None:
+    """A horse that ends when RQ has forgotten its worker counts the job in a hash of its own making, which never goes."""
+    gpu.submit(run, [needing("all", "t.gpu=2", queue="away")])
+    gpu.submit(run, [needing(f"small {n}", "t.gpu=1") for n in range(3)])
+    running = all_that_start(hands)
+    gpu.client.sadd(rq.workers(rq.queue(gpu.namespace, "away")), "rq:worker:theirs")
+    gpu.client.hincrby("rq:worker:theirs", "failed_job_count", 1)
+    end(hands, running["small 0"])
+    assert sorted(all_that_start(hands)) == ["small 2"], "none is kept"
+    assert not [worker.name for worker in views.workers() if worker.stock]
     gpu.client.delete("rq:worker:theirs")
 
 

@@ -118,7 +118,9 @@ class WorkerViews(Asking):
         keys = sorted(key for key in serving if not key.startswith(own))
         for key in keys:
             pipe.hgetall(key)
-        there = [(key, row) for key, row in zip(keys, self._ask(pipe.execute), strict=True) if row]
+        rows = zip(keys, self._ask(pipe.execute), strict=True)
+        # A horse that outlived its worker leaves a hash of counters, which never goes.
+        there = [(key, row) for key, row in rows if b"last_heartbeat" in row]
         return [_stock(key, row, serving[key]) for key, row in there]
 
     def _suspected(self, workers: list[WorkerView]) -> list[WorkerView]:

@@ -114,11 +114,11 @@ local function rq_empty(q)
   return call('DEL', rq_list(q))
 end
 
--- Whether one of RQ's own workers serves a queue.
+-- Whether one of RQ's own workers serves a queue. (A horse that outlived its worker leaves a hash of counters, for ever.)
 local function rq_attended(q)
   local own = 'rq:worker:' .. NS .. '.'
   for _, worker in ipairs(call('SMEMBERS', 'rq:workers:' .. rq_queue(q))) do
-    if string.sub(worker, 1, #own) ~= own and call('EXISTS', worker) == 1 then return true end
+    if string.sub(worker, 1, #own) ~= own and call('HEXISTS', worker, 'last_heartbeat') == 1 then return true end
   end
   return false
 end
