@@ -562,6 +562,13 @@ def test_the_broker_killed_in_mid_job_costs_nothing(works: Farm, tmp_path: Path,
 
 
 @pytest.mark.rq
+def test_a_worker_that_had_no_job_yet_is_idle_for_rq(works: Farm) -> None:
+    works.pool()
+    (worker,) = works.until(works.views.workers)
+    assert works.client.hget(f"{rqnames.WORKER}{worker.name}", "state") == b"idle"
+
+
+@pytest.mark.rq
 def test_a_stock_worker_serves_our_queue(works: Farm, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     notes = [works.tasks.Note.C(n=n, ledger=ledger) for n in range(3)]

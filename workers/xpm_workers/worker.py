@@ -175,6 +175,7 @@ class Worker(RQWorker):
         try:
             self.connection.delete(self.key)  # else RQ takes what is left of it for a live worker
             self.register_birth()
+            self.set_state("idle")  # RQ shows `?` otherwise, until its first job
         except (RedisError, ValueError) as error:  # the second: a worker of this name is alive
             raise BrokerError(f"not registered with RQ: {error}") from error
         facts = {
