@@ -361,7 +361,9 @@ def test_a_script_says_that_its_queue_is_paused_or_all_workers_suspended(lab: La
     rq_tool("suspend")
     child.expect(r"all workers are suspended by RQ's tools; to go on:\s+rq resume -u")
     (job,) = lab.json("jobs", "-e", "halted", "--state", "READY", "--limit", "1")["jobs"]
-    assert job["note"] == "all workers are suspended by RQ's tools: rq resume"
+    resume = 'rq resume -u "$(xpm broker url)"'
+    assert job["note"] == f"all workers are suspended by RQ's tools: {resume}"
+    assert f"all workers are suspended by rq: {resume} lets them go on" in lab.run("queue").stderr
     rq_tool("resume")
     lab.ok("queue", "resume", "default", "--yes")
     child.expect("3 done")

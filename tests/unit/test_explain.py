@@ -65,7 +65,7 @@ def facts(state: State, **more: object) -> Facts:
         ),
         (
             facts(State.READY, line=Line("q", suspended=True, serving=1)),
-            ["Train lr=1 01234567 is ready to start", "all workers are suspended by RQ: rq resume"],
+            ["Train lr=1 01234567 is ready to start", 'all workers are suspended by RQ: rq resume -u "$(xpm broker url)"'],
         ),
         (
             facts(State.READY, reason="worker lost", line=Line("q", serving=3, ahead=1200)),
@@ -106,7 +106,7 @@ def facts(state: State, **more: object) -> Facts:
             ),
             [
                 "Train lr=1 01234567 is ready to start",
-                "all workers are suspended by RQ: rq resume",
+                'all workers are suspended by RQ: rq resume -u "$(xpm broker url)"',
                 "no worker serves queue gpu: xpm worker start --queue gpu",
                 "besides, it waits for lock ix, to write: it is being written",
                 "  Fit 5a5a5a5a is writing it for 2.0 s",

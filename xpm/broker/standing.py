@@ -10,6 +10,7 @@ from xpm.broker.ledger import Holding, Ledger
 from xpm.broker.reader import Reader
 from xpm.broker.silence import silent
 from xpm.broker.views import Progress, Views, WorkerView
+from xpm.core.explain import RESUME
 from xpm.core.lengths import duration
 from xpm.core.requirement import NOUNS, Need, needs_of
 from xpm.core.state import State
@@ -175,7 +176,7 @@ def shut(queue: str, paused: Mapping[str, tuple[float, str]], *, suspended: bool
         suspended: whether RQ's tools have suspended all workers.
     """
     if suspended:
-        return "all workers are suspended by RQ's tools: rq resume"
+        return f"all workers are suspended by RQ's tools: {RESUME}"
     if queue in paused:
         since, who = paused[queue]
         return f"queue {queue} is paused{f' by {who}' if who else ''} since {clock_time(since)}: xpm queue resume {queue}"

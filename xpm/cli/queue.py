@@ -12,6 +12,7 @@ from xpm.cli.options import Group, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import Cell, Column, Screen, print_json
 from xpm.cli.touch import confirm
+from xpm.core.explain import RESUME
 from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.core.words import plural
@@ -87,7 +88,7 @@ def _list(reach: Reach) -> None:
         )
         return
     if suspended:
-        reach.say("all workers are suspended by rq: rq resume lets them go on")
+        reach.say(f"all workers are suspended by rq: {RESUME} lets them go on")
     screen = Screen(no_color=reach.settings.no_color)
     if not found:
         screen.line("no queues")

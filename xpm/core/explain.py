@@ -13,6 +13,9 @@ from xpm.core.lengths import duration
 from xpm.core.state import State
 from xpm.core.words import plural
 
+RESUME = 'rq resume -u "$(xpm broker url)"'
+"""What lets suspended workers go on. Without the URL, rq would ask the server of port 6379, or fail to."""
+
 SHOWN = 5
 """Inputs that are named, at most."""
 
@@ -238,7 +241,7 @@ def _shut(line: Line, now: float) -> list[str]:
     """Why no worker takes a job of the queue, whatever is free."""
     lines: list[str] = []
     if line.suspended:
-        lines.append("all workers are suspended by RQ: rq resume")
+        lines.append(f"all workers are suspended by RQ: {RESUME}")
     if line.paused is not None:
         by = f" by {line.paused.who}" if line.paused.who else ""
         since = duration(max(0.0, now - line.paused.since))
