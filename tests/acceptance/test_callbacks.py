@@ -395,6 +395,11 @@ def test_a_detached_run_refuses_what_only_the_script_can_call(lab: Lab, statemen
             "is a method of another Train",
         ),
         ("t = train().submit(); t.watch_output(t.latest, lambda: 0)", "expected a function of one argument"),
+        ("import asyncio; train().on_completed(asyncio.sleep)", "expected a function that a call runs"),
+        (
+            "import asyncio; t = train().submit(); t.watch_output(t.latest, asyncio.sleep)",
+            "expected a function that a call runs",
+        ),
         ("Evaluate.C().watch_output(print, print)", "only a ResumableTask keeps its outputs"),
     ],
 )

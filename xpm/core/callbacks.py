@@ -136,8 +136,9 @@ def on_completed(task: Task, callback: Callable[..., object], keep: Keep) -> Cal
     """Checks `callback`, and gives what has it called when `task` is done: by a job, or if that can't be, as `keep` says.
 
     Raises:
-        ConfigError: it can't be called with the task, and not without.
+        ConfigError: it can't be called with the task, and not without, or a call runs nothing of it.
     """
+    _check_runs(f"{_label(task)}.on_completed", callback)
     if not (_takes(callback, 1) or _takes(callback, 0)):
         raise ConfigError(
             f"{_label(task)}.on_completed: expected a function of the task, or of nothing, got {_shown(callback)}"
@@ -154,8 +155,9 @@ def watch_output(
     """Checks both, and gives what has `callback` called with what `method` of `task` describes.
 
     Raises:
-        ConfigError: it can't be called with one argument, or the method isn't the task's.
+        ConfigError: it can't be called with one argument, a call runs nothing of it, or the method isn't the task's.
     """
+    _check_runs(f"{_label(task)}.watch_output", callback)
     if not _takes(callback, 1):
         raise ConfigError(
             f"{_label(task)}.watch_output: expected a function of one argument, got {_shown(callback)}"
@@ -198,6 +200,15 @@ def _label(task: Any) -> str:
 def _shown(callback: object) -> str:
     name = getattr(callback, "__qualname__", None)
     return f"{name}{inspect.signature(callback)}" if name and callable(callback) else repr(callback)
+
+
+def _check_runs(where: str, callback: object) -> None:
+    """Refuses a function of which a call runs nothing, since it would be done without having done anything."""
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(kind(callback) for kind in kinds):
+        raise ConfigError(
+            f"{where}: expected a function that a call runs, got one with async or yield: {_shown(callback)}"
+        )
 
 
 def _takes(callback: Callable[..., object], count: int) -> bool:
