@@ -145,9 +145,9 @@ def test_what_the_engine_has_no_word_for_is_refused_with_a_sentence(
     asked = {
         f"/job/{rqnames.job(broker.namespace, job('done'))}/requeue": "xpm rerun",
         f"/job/{rqnames.job(broker.namespace, job('ready'))}/requeue": "nothing is to be retried",
-        f"/job/{rqnames.job(broker.namespace, job('waiting'))}/requeue": "nothing is to be retried",
+        f"/job/{rqnames.job(broker.namespace, job('waiting'))}/requeue": "xpm why",
         f"/job/{rqnames.job(broker.namespace, job('running'))}/requeue": "nothing is to be retried",
-        f"/job/{rqnames.job(broker.namespace, job('failed'))}/delete": "deleting its directory",
+        f"/job/{rqnames.job(broker.namespace, job('failed'))}/delete": "xpm retry",
         f"/job/{rqnames.job(broker.namespace, job('done'))}/delete": "deleting its directory",
         f"/queue/{queue}/queued/empty": "xpm cancel",
         f"/queue/{queue}/failed/empty": "xpm cancel",

@@ -41,8 +41,9 @@ log = logging.getLogger("xpm.web")
 REFUSED = {
     "link": "a link doesn't retry jobs: press the button, or type xpm retry",
     "done": "the job is done; to run it again all the same: xpm rerun JOB",
-    "pending": "the job runs, or is going to: nothing is to be retried",
-    "ended": "the job has ended; its result is forgotten by deleting its directory, and made again by the next run",
+    "pending": "the job has not ended: nothing is to be retried; what it waits for is told by: xpm why JOB",
+    "kept": "the job is done; its result is forgotten by deleting its directory, which is told by: xpm show JOB",
+    "ended": "the job has ended without a result, so there is nothing to give up; to run it again: xpm retry JOB",
     "empty": "a queue of xpm is not emptied here; give an experiment up with: xpm cancel -e EXPERIMENT",
     "compact": "a queue of xpm needs no compacting: RQ's list is only shown, and repaired by the workers",
 }
@@ -166,7 +167,7 @@ def _delete(broker: Broker, id: str) -> Response:
     if job is None:
         return _answer(404, GONE)
     if job.state in ENDED:
-        return _answer(409, REFUSED["ended"])
+        return _answer(409, REFUSED["kept" if job.state is State.DONE else "ended"])
     broker.cancel("", [job.id], WHO)
     return jsonify(status="OK")
 
