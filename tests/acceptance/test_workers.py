@@ -317,6 +317,18 @@ def test_a_job_that_kills_its_pools_ends_in_error(works: Farm) -> None:
     assert failure is not None and failure.type == "HostLost" and "its pool died" in failure.message
 
 
+def test_workers_whose_pool_died_sign_off(works: Farm, tmp_path: Path) -> None:
+    ledger, until = tmp_path / "ledger", tmp_path / "until"
+    works.send(works.run(), works.tasks.Wait.C(n=1, ledger=ledger, until=until))
+    pool = works.pool(slots=2)
+    works.until(lambda: lines(ledger))
+    works.until(lambda: len(works.views.workers()) == 2)
+    pool.kill()
+    # The idle one, and the one that had the job: lists would go on to show both for a day.
+    works.until(lambda: not works.views.workers())
+    assert works.job("Wait n=1").state is State.READY
+
+
 def test_a_pool_on_which_three_jobs_die_in_a_row_gets_no_more_until_it_is_started_anew(
     works: Farm, tmp_path: Path
 ) -> None:

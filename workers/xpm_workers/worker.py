@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from rq.worker import Worker as RQWorker
 
 from xpm.broker import rq as rqnames
-from xpm.broker.broker import Broker, Reply
+from xpm.broker.broker import Broker, End, Reply
 from xpm.broker.connect import open_client
 from xpm.broker.names import WORKER
 from xpm.errors import BrokerError, XpmError
@@ -126,6 +126,7 @@ class Worker(RQWorker):
                 if reply.claim is not None:
                     worked = True
                     reply = self._serving.serve(reply.claim)
+                    self._confirm()
                     self._duties()
                     continue
                 next_reply = self._without_job(reply)
@@ -196,10 +197,16 @@ class Worker(RQWorker):
         except RedisError as error:
             raise BrokerError(f"RQ's commands are not heard: {error}") from error
 
-    def _leave(self) -> None:
+    def _confirm(self) -> None:
+        """Ends with its pool, signed off: else lists would call it idle, and then silent for a day."""
+        if self._orders.orphaned:
+            self._leave("returned")  # a job that came with the last answer has not begun
+            self._orders.confirm()
+
+    def _leave(self, end: End = "crashed") -> None:
         self._serving.close()
         try:
-            self.broker.depart(self.name)
+            self.broker.depart(self.name, end=end)
             self.unsubscribe()
             self.register_death()
         except Exception as error:  # the broker is gone, or RQ's thread: the sweepers of others do the rest
@@ -235,6 +242,7 @@ class Worker(RQWorker):
             self._wait_for_bell(longest if due is None else min(longest, max(due, 0.005)))
         except _Roused:  # wherever in the wait the signal came
             return
+        self._confirm()
         self._duties()
 
     def _wait_for_bell(self, longest: float) -> None:
