@@ -388,6 +388,30 @@ def test_a_script_that_holds_what_its_jobs_wait_for_is_told(lab: Lab) -> None:
     ]
 
 
+def test_a_script_that_holds_what_the_code_of_its_jobs_waits_for_is_told(lab: Lab) -> None:
+    write(
+        lab,
+        "around.py",
+        "class Plain(Task):\n"
+        "    n: Param[int]\n"
+        "    def execute(self) -> int: return self.n\n"
+        "with lock('index').write():\n"  # which the job enters, too, when it loads the script
+        "    with experiment('around'): Plain.C(n=1).submit()\n",
+    )
+    lab.env["XPM_WORKERS"] = "1"
+    with lab.begin("run", "around.py") as script:
+        assert script.stderr is not None
+        while "script holds" not in (line := script.stderr.readline()):
+            assert line, "it has ended"
+        lab.ok("kill", "Plain", "--yes")
+        script.stderr.read()
+    assert script.returncode == 1
+    assert line == (
+        "the code of 1 job waits for lock('index').write(), which this script holds while it waits for it: wait after "
+        "that block, or let the jobs alone hold it; what the script enters above its experiment, each job does\n"
+    )
+
+
 def test_a_script_that_dies_loses_what_it_held(lab: Lab) -> None:
     lab.env["XPM_LEASE"] = "1"
     body = """

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
+from xpm.broker.jobview import JobView
 from xpm.broker.keys import slot_of
 from xpm.broker.ledger import Ledger
 from xpm.broker.reader import clock
@@ -42,6 +43,8 @@ class Stuck(NamedTuple):
     """The slots, or groups, in which they wait."""
     tell: Callable[[int], None]
     """Tells of so many jobs of the run."""
+    running: Sequence[str] = ()
+    """Jobs whose code waits for it."""
 
 
 class Unserved:
@@ -66,7 +69,7 @@ class Unserved:
         self._since.clear()
 
     def look(self) -> None:
-        """Some job is ready: tells of those that nobody will run."""
+        """Some job is ready, or runs while something is held here: tells of those that nobody will run, or let go on."""
         now = time.monotonic()
         if now - self._looked < self.patience:
             return
@@ -91,7 +94,8 @@ class Unserved:
         counts = {
             name: count
             for name, stuck in found.items()
-            if name not in self._told and (count := sum(map(self._count, stuck.lines)))
+            if name not in self._told
+            and (count := sum(map(self._count, stuck.lines)) + len(self._mine(stuck.running)))
         }
         self._since = {name: self._since.get(name, now) for name in counts}
         for name, count in counts.items():
@@ -129,14 +133,27 @@ class Unserved:
                 held.setdefault(need.resource, []).append(need)
         if not held:
             return {}
-        supplies = Ledger(broker).supplies(held)
+        ledger = Ledger(broker)
+        supplies = ledger.supplies(held)
         found: dict[str, Stuck] = {}
+        for resource, mine in held.items():
+            code = [
+                one.job
+                for one in ledger.waiters(resource)
+                if one.id.startswith("@") and one.job and not one.workspace
+                for need in needs_of(one.needs)
+                if need.resource == resource and _all_taken(need, mine, supplies[resource], {one.host})
+            ]
+            if code:
+                found[f"code {resource}"] = Stuck(
+                    [], partial(self._tell_withheld, mine, "the code of "), code
+                )
         for group in self._link.views.groups():
             hosts = {worker.host for worker in workers if _serves(worker, slot_of(group))}
             for need in needs_of(group.split(":", 2)[2]):
                 mine = held.get(need.resource, [])
                 if mine and _all_taken(need, mine, supplies[need.resource], hosts):
-                    stuck = found.setdefault(need.resource, Stuck([], partial(self._tell_withheld, mine)))
+                    stuck = found.setdefault(need.resource, Stuck([], partial(self._tell_withheld, mine, "")))
                     stuck.lines.append(group)
         return found
 
@@ -167,9 +184,12 @@ class Unserved:
     def _count(self, slot: str) -> int:
         """How many jobs of the run are ready in a slot, 'queue:class', or in a group; `COUNTED` at most."""
         views = self._link.views
-        return sum(
-            job is not None and self._run.token in job.runs for job in views.jobs(views.ready(slot, COUNTED))
-        )
+        return len(self._mine(views.ready(slot, COUNTED)))
+
+    def _mine(self, ids: Sequence[str]) -> list[JobView]:
+        """Those of the run."""
+        found = self._link.views.jobs(ids) if ids else []
+        return [job for job in found if job is not None and self._run.token in job.runs]
 
     def _workers(self) -> list[WorkerView]:
         """Those that are alive."""
@@ -196,11 +216,15 @@ class Unserved:
             f"    {self._link.commands.xpm(*lack.command)}"
         )
 
-    def _tell_withheld(self, mine: Sequence[Need], count: int) -> None:
+    def _tell_withheld(self, mine: Sequence[Need], whose: str, count: int) -> None:
         what = " and ".join(map(str, mine))
+        it = "it" if count == 1 else "them"
+        waits = f"{whose}{_counted(count)} waits" if whose else _waiting(count)
+        # A job enters, as it loads the script, what stands there above its experiment, or around it.
+        also = "; what the script enters above its experiment, each job does" if whose else ""
         self._voice.say(
-            f"{_waiting(count)} for {what}, which this script holds while it waits for {'it' if count == 1 else 'them'}: "
-            "wait after that block, or let the jobs alone hold it"
+            f"{waits} for {what}, which this script holds while it waits for {it}: "
+            f"wait after that block, or let the jobs alone hold it{also}"
         )
 
     def _tell_struck(self, slot: str, struck: Sequence[WorkerView]) -> None:

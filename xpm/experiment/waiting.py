@@ -12,6 +12,7 @@ from xpm.broker.views import RunView
 from xpm.core.naming import last_name
 from xpm.core.state import State
 from xpm.errors import BrokerUnreachable, WorkspaceError
+from xpm.experiment.holding import held_here
 from xpm.experiment.link import Link
 from xpm.experiment.tracking import Tracked
 from xpm.experiment.unserved import Unserved
@@ -167,7 +168,7 @@ class Care:
             self.link.broker.settle()
         if view.held:
             self._tell_held()
-        if view.counts[State.READY]:
+        if view.counts[State.READY] or (view.counts[State.RUNNING] and held_here()):
             self._unserved.look()
         else:
             self._unserved.forget()
