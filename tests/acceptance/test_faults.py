@@ -129,6 +129,23 @@ def test_the_embedded_server_killed_in_mid_experiment_is_started_again_with_its_
     assert project.server().pid != killed.pid
 
 
+def test_a_script_waits_for_the_embedded_server_while_that_hangs(project: Project) -> None:
+    script = project.start("e", 0, 6, 0.3)
+    until(lambda: len(project.ledger) >= 2)
+    server = project.server()
+    server.suspend()
+    assert script.stderr is not None
+    try:
+        while "waiting for it; no job is lost" not in (line := script.stderr.readline()):
+            assert line, "it has ended"
+    finally:
+        server.resume()
+    assert f"the server (process {server.pid}) does not answer, since somebody has stopped it" in line
+    _, err = script.communicate(timeout=100)
+    assert script.returncode == 0, err
+    assert project.ledger == each_once(0, 6) and project.server().pid == server.pid
+
+
 def test_a_script_killed_while_it_submits_leaves_what_it_submitted_and_run_again_submits_the_rest(
     project: Project,
 ) -> None:

@@ -80,6 +80,8 @@ class Link:
         """Since when a shared broker has not answered."""
         self._stalled = float("-inf")
         """When it last took no changes."""
+        self._hung = False
+        """The workspace's server is there, and did not answer when it was last looked at."""
 
     @property
     def embedded(self) -> bool:
@@ -167,10 +169,7 @@ class Link:
         if isinstance(error, BrokerStalled):
             self._rest(error)
         elif self.embedded:
-            self._voice.say(f"the workspace's server went away ({error}): starting it again")
-            self._url = self._server().ensure()
-            self._looked = 0.0
-            self.serve()
+            self._revive(error)
         else:
             if self._away is None:
                 self._away = self._heard  # the client has tried for a while before it gave up
@@ -180,6 +179,23 @@ class Link:
         if self._given_up:
             raise error
         self.reopen()
+
+    def _revive(self, error: BrokerUnreachable) -> None:
+        """Starts the workspace's server, or waits a while for one that is there and hangs."""
+        if not self._hung:
+            self._voice.say(f"the workspace's server went away ({error}): starting it again")
+        try:
+            self._url = self._server().ensure()
+        except BrokerUnreachable as silence:
+            if not self._server().status().running:
+                raise
+            if not self._hung:
+                self._voice.say(f"{silence}: waiting for it; no job is lost")
+            self._hung = True
+            return
+        self._hung = False
+        self._looked = 0.0
+        self.serve()
 
     def _rest(self, error: BrokerStalled) -> None:
         """Waits a while for a broker that is to be helped; it may answer questions meanwhile."""
