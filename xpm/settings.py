@@ -30,6 +30,12 @@ SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 SET_BY_THE_ENGINE = frozenset({"XPM_JOB", "XPM_FENCE", "XPM_ATTEMPT"})
 """What a job finds in its environment; no settings."""
 
+
+def own_job(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The identifier and the fence of the job that this process is, or was started by; empty without one."""
+    return environ.get("XPM_JOB", ""), environ.get("XPM_FENCE", "")
+
+
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off", ""})
 

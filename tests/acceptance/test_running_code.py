@@ -102,6 +102,20 @@ class Holder(Task):
     def hold(self) -> None:
         hold(self.pids, self.until)
 
+class Starts(Task):
+    """A process that it starts wants what the job holds."""
+    n: Param[int]
+    def execute(self) -> str:
+        code = "from tasks import gpu, lock\\nwith {}: print('held')"
+        wanted = ("gpu.acquire(1)", "lock('mine').read()", "gpu.acquire(2)", "lock('mine').write()")
+        said = []
+        for each in wanted:
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(each)], capture_output=True, text=True, cwd=Path(__file__).parent
+            )
+            said.append(done.stdout.strip() or done.stderr.splitlines()[-1])
+        return said
+
 def hold(pids, until) -> None:
     with gpu.acquire(2):
         (pids / str(os.getpid())).touch()
@@ -149,6 +163,17 @@ def test_what_the_job_requires_is_held_already(lab: Farm) -> None:
         "gpu(1) is wanted while lock('mine').write() is held",
         "lock('a').write() is wanted while lock('mine').write() is held",
     ]
+
+
+def test_a_process_that_the_job_starts_cannot_wait_for_what_the_job_holds(lab: Farm, server: Server) -> None:
+    lab.pool(XPM_BROKER=server.url)
+    lab.broker.declare({"t.gpu": 2, "l.mine": 1_000_000})
+    lab.send(lab.run(), lab.tasks.Starts.C(n=0), requires=[lab.tasks.gpu(1), lab.tasks.lock("mine").read()])
+    held = "is wanted by a process of the job Starts n=0, which holds"
+    free, read, both, write = result(lab, "Starts n=0")
+    assert free == read == "held"
+    assert f"gpu(2) {held} gpu(1) to its end" in both
+    assert f"lock('mine').write() {held} lock('mine').read() to its end" in write
 
 
 def test_wrong_wishes_are_refused_and_a_wait_ends_with_its_time(lab: Farm) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TypeVar
 
@@ -19,15 +19,18 @@ from xpm.broker import ledger
 from xpm.broker.broker import Broker
 from xpm.broker.expiry import Expiry
 from xpm.broker.resources import SHARE, Grant
-from xpm.core.requirement import Need, needs_text, not_free, refuse_excess
-from xpm.errors import BrokerError, BrokerUnreachable, UsageError
+from xpm.broker.views import Views
+from xpm.core.requirement import Need, needs_of, needs_text, not_free, refuse_excess
+from xpm.core.state import State
+from xpm.errors import BrokerError, BrokerUnreachable, UsageError, WouldDeadlock
 from xpm.experiment.ending import PLAIN, plainly
 from xpm.experiment.link import Link
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
 from xpm.here import this_host, this_user
 from xpm.moments import Moment
-from xpm.settings import Settings, load
+from xpm.settings import Settings, load, own_job
+from xpm.types import JobId
 from xpm.workspace.layout import Workspace
 
 T = TypeVar("T")
@@ -80,6 +83,7 @@ class Grasp:
                 found = self._link.ask(lambda: declare(self._link.broker, needs, self._voice), end)
             refuse_excess(found, needs)
             broker = self._link.broker
+            self._refuse_own(needs, found, end)
             # There may be no worker to see that who holds it is gone.
             look = Expiry(broker).look
             heard = Heard()
@@ -98,6 +102,25 @@ class Grasp:
         except BaseException:
             self._give_up(name)
             raise
+
+    def _refuse_own(self, needs: Sequence[Need], capacities: Mapping[str, int], end: float | None) -> None:
+        """A process that a job has started would wait for ever for what that job holds from its beginning to its end.
+
+        Raises:
+            WouldDeadlock: it is one of a job that holds too much of the `needs`.
+        """
+        id, fence = own_job()
+        job = self._link.ask(lambda: Views(self._link.broker).job(JobId(id)), end) if id else None
+        if job is None or job.state is not State.RUNNING or job.fence != fence:
+            return
+        held = {need.resource: need for need in needs_of(job.needs)}
+        for need in needs:
+            other = held.get(need.resource)
+            if other is not None and other.amount + need.amount > capacities[need.resource]:
+                raise WouldDeadlock(
+                    f"{need} is wanted by a process of the job {job.label}, which holds {other} to its end, so it would "
+                    "never get it: take it in the job's own process, where it is held already"
+                )
 
     def _ask(
         self, name: str, needs: Sequence[Need], priority: int, end: float | None, heard: Heard
