@@ -56,6 +56,7 @@ COMMANDS = {
     "lock": _Entry("lock", "List locks, or show who holds one.", _PARTS),
     "broker": _Entry("broker", "Start, stop and look at the broker.", _PARTS),
     "rq-dashboard": _Entry("dashboard", "Show queues and jobs in RQ's web page.", _PARTS),
+    "workspace": _Entry("workspace", "Take over the jobs of an experimaestro workspace.", _TOOLS),
     "doctor": _Entry("doctor", "Look for what is wrong, and say how to mend it.", _TOOLS),
 }
 
