@@ -26,7 +26,7 @@ SHOWN = 10
 
 @click.group("workspace", cls=Group)
 def workspace() -> None:
-    """Bring done jobs into the workspace."""
+    """Take over the jobs of an experimaestro workspace."""
 
 
 @command("import")
