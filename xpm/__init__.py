@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xpm.core.session import progress
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
+    from xpm.describe.configuration import configuration
     from xpm.describe.functions import task
     from xpm.errors import (
         BrokerError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         XpmError,
     )
     from xpm.experiment import experiment
+    from xpm.experiment.helper import ExperimentHelper
     from xpm.experiment.tokens import acquire, lock, token
     from xpm.workspace.saving import deserialize, load, save, serialize
 
@@ -73,6 +75,7 @@ __all__ = [
     "Dependent",
     "ExperimentCancelled",
     "ExperimentFailed",
+    "ExperimentHelper",
     "GracefulTimeout",
     "Grid",
     "InstanceConfig",
@@ -104,6 +107,7 @@ __all__ = [
     "WouldDeadlock",
     "XpmError",
     "acquire",
+    "configuration",
     "deserialize",
     "experiment",
     "field",
@@ -130,6 +134,7 @@ _HOMES = {
     "Constant": "xpm.core.fields",
     "DataPath": "xpm.core.fields",
     "Dependent": "xpm.core.outputs",
+    "ExperimentHelper": "xpm.experiment.helper",
     "LightweightTask": "xpm.core.config",
     "Meta": "xpm.core.fields",
     "OptionalDataPath": "xpm.core.fields",
@@ -139,6 +144,7 @@ _HOMES = {
     "Range": "xpm.core.limits",
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
+    "configuration": "xpm.describe.configuration",
     "deserialize": "xpm.workspace.saving",
     "load": "xpm.workspace.saving",
     "save": "xpm.workspace.saving",

@@ -102,7 +102,7 @@ def read_text(text: str, source: str, *, line: int = 0) -> Node:
     try:
         loader = _Loader(text)
         found = loader.get_single_node()
-        return here if found is None else _Reading(loader, source, line).node(found)
+        return replace(here, text="") if found is None else _Reading(loader, source, line).node(found)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = replace(here, line=line and line + (mark.line if mark is not None else 0))
