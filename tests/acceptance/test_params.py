@@ -212,6 +212,11 @@ def test_what_is_wrong_is_one_line(shared: Lab, words: list[str], message: str) 
     assert refused(shared.run("run", *words)) == message
 
 
+def test_verbose_shows_where_it_was_found(shared: Lab) -> None:
+    said = shared.run("run", "-v", "params.yaml", "-s", "lr=x").stderr.splitlines()
+    assert said[0].startswith("Traceback") and said[-1] == "xpm: -s lr=x: lr: expected float, got 'x'"
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Lab]:
     """For what submits nothing."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xpm.describe.configuration import combinations
-from xpm.describe.sheet import Sheet
 from xpm.errors import UsageError
-from xpm.experiment.block import Experiment
 from xpm.types import Scalar
+
+if TYPE_CHECKING:  # a worker that loads the file for its classes needs none of it
+    from xpm.describe.sheet import Sheet
+    from xpm.experiment.block import Experiment
 
 C = TypeVar("C")
 

@@ -24,6 +24,7 @@ from xpm.experiment.ending import plainly
 from xpm.experiment.helper import ExperimentHelper
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
+from xpm.settings import load
 from xpm.workspace.rundir import git
 from xpm.workspace.snapshot import project_root
 from xpm.workspace.toplevel import run_top_level
@@ -57,18 +58,19 @@ class Typed:
 def main() -> None:
     """Runs what the one argument says."""
     given = Typed(**{name: tuple(each) for name, each in json.loads(sys.argv[1]).items()})
-    plainly()
+    sheet = given.sheet()
+    verbose = load(script=sheet.file or sheet.path).verbose
+    plainly(whole=verbose)
     try:
-        run(given)
+        run(given, sheet)
     except Exception as error:  # the user's code has raised it: Python shows it, but for our lines
         if not isinstance(error, XpmError):
-            plainly(called=error)
+            plainly(whole=verbose, called=error)
         raise
 
 
-def run(given: Typed) -> None:
+def run(given: Typed, sheet: Sheet) -> None:
     """Runs the experiment in this process, whose main module it takes over."""
-    sheet = given.sheet()
     _look_at_git(sheet)
     _extend_path(sheet)
     if sheet.pre_experiment is not None:
