@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xpm.core.session import progress
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
-    from xpm.describe.configuration import configuration
+    from xpm.describe.configuration import GridSearch, configuration
     from xpm.describe.functions import task
     from xpm.errors import (
         BrokerError,
@@ -78,6 +78,7 @@ __all__ = [
     "ExperimentHelper",
     "GracefulTimeout",
     "Grid",
+    "GridSearch",
     "InstanceConfig",
     "JobCancelled",
     "JobError",
@@ -153,6 +154,7 @@ _HOMES = {
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
     "Grid": "xpm.core.grid",
+    "GridSearch": "xpm.describe.configuration",
     "grid": "xpm.core.grid",
     "identifier": "xpm.core.identifier",
     "InstanceConfig": "xpm.core.instances",

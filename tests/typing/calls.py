@@ -20,6 +20,7 @@ from xpm import (
     Dependent,
     ExperimentHelper,
     Grid,
+    GridSearch,
     LightweightTask,
     Meta,
     Param,
@@ -110,18 +111,20 @@ class Net:
 @configuration()
 class Params:
     lr: float = field(gt=0)
+    rate: GridSearch[float] = 0.1
     net: Net = Net(layers=3)
 
 
 def run(helper: ExperimentHelper, cfg: Params) -> None:
     assert_type(cfg.net.sizes, list[int])
+    assert_type(cfg.rate, float)
     assert_type(helper.grid(cfg), list[tuple[Params, dict[str, Scalar]]])
     helper.xp.wait()
     Params(lr=0.1, net=Net())
     Params(lr="x")  # pyright: ignore[reportArgumentType]
     Params()  # pyright: ignore[reportCallIssue]
     Params(0.1)  # pyright: ignore[reportCallIssue]
-    Params(lr=0.1, rate=2)  # pyright: ignore[reportCallIssue]
+    Params(lr=0.1, rato=2)  # pyright: ignore[reportCallIssue]
     cfg.lr = 0.5  # pyright: ignore[reportAttributeAccessIssue]
     cfg.net.layer  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 

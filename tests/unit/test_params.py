@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from xpm import ConfigError, Range, configuration, field
+from xpm import ConfigError, GridSearch, Range, configuration, field
 from xpm.describe.configuration import Varied
 from xpm.describe.params import typed
 from xpm.describe.yamls import read_text
@@ -51,6 +51,8 @@ class Params:
     other: Model | None = None
     models: list[Model] = field(default_factory=list)
     free: Any = None
+    wide: GridSearch[float] = field(default=1.0, ge=0)
+    either_way: GridSearch[int | None] = 1
 
 
 @configuration
@@ -188,6 +190,18 @@ def test_several_values_vary() -> None:
     assert found.lr.values == (0.1, 0.2)
     assert found.model.layers.values == (1, 2)
     assert found.many.values == ([1], [2])
+
+
+def test_a_parameter_that_is_meant_to_vary_does_over_a_list() -> None:
+    found = read("wide: [0.1, 2]\neither_way: [3, ~]")
+    assert found.wide.values == (0.1, 2.0)
+    assert found.either_way.values == (3, None)
+    assert read("wide: 3").wide == 3.0
+    assert read("wide: [3]").wide == 3.0
+    with pytest.raises(ConfigError, match=r"^p0.yaml:1: wide: expected float >= 0, got -1.0$"):
+        read("wide: [1, -1]")
+    with pytest.raises(ConfigError, match=r"^p0.yaml:1: wide: grid_search: gives no value$"):
+        read("wide: []")
 
 
 @configuration

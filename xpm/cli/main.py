@@ -36,7 +36,7 @@ _RUN, _LOOK, _CHANGE, _PARTS, _TOOLS = (
 )
 
 COMMANDS = {
-    "run": _Entry("run", "Run a script with its experiment.", _RUN),
+    "run": _Entry("run", "Run a script, or a YAML file, with its experiment.", _RUN),
     "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
     "experiments": _Entry("experiments", "List the experiments, the newest first.", _RUN),
     "cancel": _Entry("cancel", "Give up what an experiment still has to do, or some jobs.", _RUN),

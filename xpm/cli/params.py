@@ -31,7 +31,7 @@ def program(path: Path, sets: Sequence[str], behind: Sequence[str]) -> tuple[Pat
         UsageError: there is an option among it.
         ConfigError: the files describe no experiment.
     """
-    from xpm.experiment.sheets import Typed
+    from xpm.describe.sheet import Given
 
     cut = list(behind).index("--") if "--" in behind else len(behind)
     try:
@@ -45,6 +45,6 @@ def program(path: Path, sets: Sequence[str], behind: Sequence[str]) -> tuple[Pat
     files = [str(path)]
     while words and Path(words[0]).suffix.lower() in ENDINGS:
         files.append(words.pop(0))
-    typed = Typed(tuple(files), (*sets, *found["sets"]), (*words, *behind[cut + 1 :]))
-    sheet = typed.sheet()
-    return sheet.file or sheet.path, typed.program()
+    given = Given(tuple(files), (*sets, *found["sets"]), (*words, *behind[cut + 1 :]))
+    sheet = given.sheet()
+    return sheet.file or sheet.path, ["-m", "xpm.experiment.sheets", given.pack()]

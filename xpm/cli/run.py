@@ -47,7 +47,7 @@ def run(
     script: str | None,
     arguments: tuple[str, ...],
 ) -> int:
-    """Run a script with its experiment, or the experiment that a YAML file describes.
+    """Run a script, or a YAML file, with its experiment.
 
     Options stand before the script, its own arguments after it. Behind a YAML file may stand -s NAME=VALUE, further
     YAML files, and arguments for its run(helper, cfg). Ctrl-C once leaves the experiment

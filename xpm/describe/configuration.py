@@ -23,6 +23,17 @@ _LIMITS = "__xpm_limits__"
 """The attribute of a configuration class that holds the limits that its body declares, by parameter."""
 
 
+class Spread:
+    """Notes that a parameter varies over the elements of a list."""
+
+    def __repr__(self) -> str:
+        return "Spread()"
+
+
+GridSearch = Annotated[T, Spread()]
+"""A parameter that is meant to vary: where a YAML file gives a list, it varies over its elements."""
+
+
 class Parameter(NamedTuple):
     """One parameter of a configuration class."""
 

@@ -13,7 +13,7 @@ from xpm.core.annotations import kind_of
 from xpm.core.fields import UNSET
 from xpm.core.kinds import Mismatch, Unsupported, shown
 from xpm.core.spelling import nearest
-from xpm.describe.configuration import Varied, Way, dotted, is_configuration, parameters_of
+from xpm.describe.configuration import Spread, Varied, Way, dotted, is_configuration, parameters_of
 from xpm.describe.forms import form_of, given_by
 from xpm.describe.yamls import Node
 from xpm.errors import ConfigError
@@ -99,6 +99,8 @@ def fitted(layers: Layers, hint: Any, way: Way, default: Any = UNSET) -> Any:
     """
     node = layers[-1]
     kinds = {_form(each) for each in _members(hint)}
+    if isinstance(node.value, list) and list not in kinds and _is_spread(hint):
+        node = replace(node, value={"grid_search": node}, text=None)
     form = form_of(node, takes_mappings=dict in kinds)
     if form is not None:
         values = given_by(form, node, dotted(way))
@@ -221,6 +223,10 @@ def checked(node: Node, hint: Any, way: Way, value: Any) -> Any:
                 pass
         advice = _advice(node, kind.name) if value == node.plain() else ""
         raise node.wrong(f"{dotted(way)}{wrong.where}: {wrong.message}{advice}") from None
+
+
+def _is_spread(hint: Any) -> bool:
+    return any(isinstance(note, Spread) for note in getattr(hint, "__metadata__", ()))
 
 
 def _has_configuration(hint: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -58,6 +59,34 @@ class Sheet:
     def source(self) -> str:
         """Where `run(helper, cfg)` is, for messages."""
         return str(self.file or self.module)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was typed behind `xpm run`."""
+
+    files: tuple[str, ...]
+    sets: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """What is for `run(helper, cfg)`."""
+
+    def sheet(self) -> Sheet:
+        """What the files and settings say; see `read_sheet`."""
+        return read_sheet([Path(each) for each in self.files], self.sets)
+
+    def pack(self) -> str:
+        """It as one word, for the process that does it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def unpack(cls, word: str) -> Given:
+        """What `pack` made a word of."""
+        return cls(**{name: tuple(each) for name, each in json.loads(word).items()})
+
+    def words(self) -> list[str]:
+        """It as a command line: two runs with the same are of one plan."""
+        sets = [word for each in self.sets for word in ("-s", each)]
+        return [*self.files, *sets, *(["--", *self.arguments] if self.arguments else [])]
 
 
 def read_sheet(files: Sequence[Path], sets: Iterable[str] = ()) -> Sheet:

@@ -6,18 +6,16 @@ have when it is run itself, and processes that multiprocessing spawns load it.
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from xpm.describe.configuration import is_configuration, parameters_of
 from xpm.describe.params import typed
-from xpm.describe.sheet import KEYS, SHARED, Sheet, read_sheet
+from xpm.describe.sheet import KEYS, SHARED, Given, Sheet
 from xpm.errors import ConfigError, UsageError, XpmError
 from xpm.experiment.block import Experiment
 from xpm.experiment.ending import plainly
@@ -33,31 +31,9 @@ _MAIN = "__mp_main__"
 """What the file is called in its classes, as in a worker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What was typed behind `xpm run`."""
-
-    files: tuple[str, ...]
-    sets: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-
-    def sheet(self) -> Sheet:
-        """What the files and settings say; see `read_sheet`."""
-        return read_sheet([Path(each) for each in self.files], self.sets)
-
-    def program(self) -> list[str]:
-        """What Python runs to do it."""
-        return ["-m", __name__, json.dumps(asdict(self))]
-
-    def words(self) -> list[str]:
-        """What the process sees as its command line: two runs with the same are of one plan."""
-        sets = [word for each in self.sets for word in ("-s", each)]
-        return [*self.files, *sets, *(["--", *self.arguments] if self.arguments else [])]
-
-
 def main() -> None:
     """Runs what the one argument says."""
-    given = Typed(**{name: tuple(each) for name, each in json.loads(sys.argv[1]).items()})
+    given = Given.unpack(sys.argv[1])
     sheet = given.sheet()
     verbose = load(script=sheet.file or sheet.path).verbose
     plainly(whole=verbose)
@@ -69,7 +45,7 @@ def main() -> None:
         raise
 
 
-def run(given: Typed, sheet: Sheet) -> None:
+def run(given: Given, sheet: Sheet) -> None:
     """Runs the experiment in this process, whose main module it takes over."""
     _look_at_git(sheet)
     _extend_path(sheet)
