@@ -121,6 +121,74 @@ def test_a_file_is_run_with_what_the_yaml_says_and_its_classes_are_those_of_the_
     assert facts["command"][:5] == ["xpm", "run", "-s", "lr=0.25", "params.yaml"]  # type: ignore[index]
 
 
+NAMED = """
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from xpm import ExperimentHelper, Meta, Param, Retries, Task, configuration, task
+
+
+class Size(Enum):
+    SMALL = 1
+
+
+@configuration
+class Params:
+    size: Size
+
+
+@dataclass
+class Found:
+    size: Size
+
+
+class Shaky(Exception):
+    pass
+
+
+class Look(Task):
+    size: Param[Size]
+    flag: Meta[Path]
+
+    def execute(self) -> Found:
+        if not self.flag.exists():
+            self.flag.touch()
+            raise Shaky
+        return Found(self.size)
+
+
+@task
+def judge(found: Look) -> str:
+    return found.result().size.name
+
+
+@task
+def follow(found: Look) -> int:
+    return found.size.value
+
+
+def go_on(found: Look) -> None:
+    follow(found).submit()
+
+
+def run(helper: ExperimentHelper, cfg: Params) -> None:
+    look = Look.C(size=cfg.size, flag=helper.xp.workspace / "flag")
+    look.on_completed(go_on)
+    look.submit(retries=Retries(1, on=Shaky, delay=0))
+    print(look.result() == Found(Size.SMALL), judge(look).submit().result())
+"""
+
+
+def test_all_that_the_file_defines_is_found_by_workers(lab: Lab) -> None:
+    write(lab, "named.py", NAMED)
+    write(lab, "named.yaml", "id: named\nfile: named.py\nsize: SMALL\n")
+    done = lab.run("run", "named.yaml")
+    assert (done.returncode, done.stdout) == (0, "True SMALL\n"), done.stderr
+    tasks = {each["task"] for each in lab.json("jobs", "-e", "named")["jobs"]}
+    assert tasks >= {"named.py:Look", "named.py:judge", "named.py:follow"}
+
+
 def test_dry_runs_and_leaving(lab: Lab) -> None:
     dry = lab.run("run", "--dry-run", "params.yaml", "-s", "name=later")
     assert dry.returncode == 0 and "2 new: experiment.py:Train 2" in dry.stderr
