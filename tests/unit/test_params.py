@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from xpm import ConfigError, GridSearch, Range, configuration, field
-from xpm.describe.configuration import Varied
+from xpm.describe.configuration import Varied, combinations
 from xpm.describe.params import typed
 from xpm.describe.yamls import read_text
 
@@ -145,6 +145,14 @@ def test_a_value_is_what_its_type_says(text: str, name: str, value: object) -> N
         ("models:\n  - {layers: a}", "p0.yaml:2: models[0].layers: expected int, got 'a'"),
         ("lr: {range: [0, 1], step: 2}", "p0.yaml:1: lr: expected float, got {'range': [0, 1], 'step': 2}"),
         ("lr: {values_list: [0.1, 3]}", "p0.yaml:1: lr: expected float > 0 and <= 1, got 3.0"),
+        (
+            "models: [{layers: {grid_search: [{range: [0, 3]}, 1]}}]",
+            "p0.yaml:1: models[0].layers: nothing can vary in a value of a set, or of what varies itself",
+        ),
+        (
+            "fixed: [1, {range: [2, 4]}]",
+            "p0.yaml:1: fixed: nothing can vary in a value of a set, or of what varies itself",
+        ),
         ("- 1", "p0.yaml:1: expected the parameters as 'name: value' lines, got [1]"),
     ],
 )
@@ -202,6 +210,25 @@ def test_a_parameter_that_is_meant_to_vary_does_over_a_list() -> None:
         read("wide: [1, -1]")
     with pytest.raises(ConfigError, match=r"^p0.yaml:1: wide: grid_search: gives no value$"):
         read("wide: []")
+
+
+@configuration
+class Judged:
+    low: float = 0
+    high: float = 1
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low is above high")
+
+
+def test_what_a_class_says_of_the_whole() -> None:
+    with pytest.raises(ConfigError, match=r"^p0.yaml:1: Judged: low is above high$"):
+        read("low: 3", cls=Judged)
+    found = combinations(read("low: {range: [0, 4]}\nhigh: 5", cls=Judged))
+    assert [each.low for each, _ in found] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="low is above high"):
+        combinations(read("low: {range: [0, 4]}", cls=Judged))
 
 
 @configuration

@@ -57,7 +57,7 @@ def run(
     if options.json:
         raise UsageError("xpm run shows what the script prints: ask xpm experiments --json")
     if pdb is not None:
-        if script is not None or detach or dry_run:
+        if script is not None or detach or dry_run or sets:
             raise UsageError("--pdb JOB stands alone: the job is known already")
         from xpm.cli.debug import debug
 

@@ -159,6 +159,21 @@ class Varied:
         return f"what varies (see helper.grid) over {[*self.values]!r}"
 
 
+def varies(value: Any) -> bool:
+    """Whether something in `value` varies."""
+    return next(_axes(value, ()), None) is not None
+
+
+def made_of(cls: type[Any], values: Mapping[str, Any]) -> Any:
+    """The configuration with these values; as long as some vary, what the class does at its making is left undone."""
+    if not any(map(varies, values.values())):
+        return cls(**values)
+    bare = object.__new__(cls)
+    for name, value in values.items():
+        object.__setattr__(bare, name, value)
+    return bare
+
+
 Way = tuple[str | int, ...]
 """Names and indices that lead to a value."""
 
@@ -192,9 +207,8 @@ def dotted(way: Way) -> str:
 
 def _parts(value: Any) -> Mapping[str | int, Any] | None:
     """What is in `value`; None if it has no parts in which something could vary."""
-    cls = cast("type[Any]", type(value))
-    if is_configuration(cls):
-        return {name: getattr(value, name) for name in parameters_of(cls)}
+    if is_configuration(type(value)):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
     if isinstance(value, dict):
         return cast("dict[str | int, Any]", value)
     if isinstance(value, (list, tuple)):

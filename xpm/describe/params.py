@@ -13,7 +13,16 @@ from xpm.core.annotations import kind_of
 from xpm.core.fields import UNSET
 from xpm.core.kinds import Mismatch, Unsupported, shown
 from xpm.core.spelling import nearest
-from xpm.describe.configuration import Spread, Varied, Way, dotted, is_configuration, parameters_of
+from xpm.describe.configuration import (
+    Spread,
+    Varied,
+    Way,
+    dotted,
+    is_configuration,
+    made_of,
+    parameters_of,
+    varies,
+)
 from xpm.describe.forms import form_of, given_by
 from xpm.describe.yamls import Node
 from xpm.errors import ConfigError
@@ -58,7 +67,10 @@ def _configuration(cls: type[Any], layers: Layers, way: Way, base: Any, beside: 
             raise written.wrong(f"{dotted(inner)}: is missing; expected {named(each.hint)}")
         else:
             values[name] = _default(cls, name, each.hint, default)
-    return cls(**values)
+    try:
+        return made_of(cls, values)
+    except ValueError as wrong:  # of its __post_init__
+        raise layers[-1].wrong(f"{dotted(way) or cls.__name__}: {wrong}") from wrong
 
 
 def _merged(layers: Layers, what: str) -> dict[str, Layers]:
@@ -107,7 +119,10 @@ def fitted(layers: Layers, hint: Any, way: Way, default: Any = UNSET) -> Any:
         if list in kinds and form != "grid_search":
             return fitted((replace(node, value=values),), hint, way)
         chosen = [fitted((each,), hint, way, default) for each in values]
-        return chosen[0] if len(chosen) == 1 else Varied(chosen, node.place)
+        if len(chosen) == 1:
+            return chosen[0]
+        _refuse_varied(node, way, chosen)
+        return Varied(chosen, node.place)
     value = _bare(layers, hint, way, default)
     if get_origin(hint) is Annotated:
         return checked(node, hint, way, value)
@@ -180,7 +195,15 @@ def _sequence(node: Node, of: Any, way: Way) -> Any:
     values = [fitted((each,), hints[at], (*way, at)) for at, each in enumerate(items)]
     if origin in (list, Sequence):
         return values
-    return tuple(values) if origin is tuple else (frozenset if origin is frozenset else set)(values)
+    if origin is tuple:
+        return tuple(values)
+    _refuse_varied(node, way, values)
+    return (frozenset if origin is frozenset else set)(values)
+
+
+def _refuse_varied(node: Node, way: Way, values: Iterable[Any]) -> None:
+    if any(map(varies, values)):
+        raise node.wrong(f"{dotted(way)}: nothing can vary in a value of a set, or of what varies itself")
 
 
 def _member(node: Node, of: type[Enum], way: Way) -> Enum:
