@@ -14,6 +14,9 @@ SCRIPT = "__xpm_script__"
 ABOVE = "__xpm_above__"
 """The attribute of the main module that holds what it had defined, by name, when it first opened an experiment."""
 
+FILES = "__xpm_files__"
+"""The attribute of a module that lists the paths of files that are code of its, and no Python."""
+
 
 name_main: Callable[[], object] | None = None
 """Gives the running script its name, which takes a look at the disk; the package sets it."""

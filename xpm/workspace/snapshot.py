@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from xpm import aliases
+from xpm.core.naming import FILES
 from xpm.errors import WorkspaceError
 from xpm.workspace.code import Code, digest, pack_code
 from xpm.workspace.layout import Workspace
@@ -95,7 +96,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
     try:
         workspace.code_dir.mkdir(parents=True, exist_ok=True)
         if copy:
-            _store(code.folder(workspace.path), files)
+            _store(code.folder(workspace.path), files, root)
         _write_spec(workspace.code_dir / f"{code.id}.json", pack_code(code))
     except OSError as error:
         raise WorkspaceError(
@@ -118,7 +119,7 @@ def _write_spec(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
-def _store(folder: Path, files: dict[str, bytes]) -> None:
+def _store(folder: Path, files: dict[str, bytes], root: Path) -> None:
     """Writes the files beside and gives them their name in one step; of two that do so, one wins."""
     if folder.is_dir():
         return
@@ -129,6 +130,8 @@ def _store(folder: Path, files: dict[str, bytes]) -> None:
             target = draft / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+            if os.access(root / name, os.X_OK):
+                target.chmod(0o777 & (target.stat().st_mode | 0o111))
         try:
             draft.rename(folder)
         except OSError:
@@ -221,16 +224,14 @@ def _is_ours(folder: str, everywhere: bool) -> bool:
 
 
 def _loaded(root: Path) -> set[str]:
-    """Modules of the project that this process has loaded: also generated ones, which git ignores."""
+    """Modules of the project that this process has loaded, also generated ones, which git ignores; and their files."""
     found: set[str] = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if (
-            isinstance(file, str)
-            and file.endswith(".py")
-            and _folder_inside(str(root), os.path.dirname(file))
-        ):
-            found.add(os.path.relpath(os.path.realpath(file), root))
+        own = [file] if isinstance(file, str) and file.endswith(".py") else []
+        for each in (*own, *module.__dict__.get(FILES, ())):
+            if _folder_inside(str(root), os.path.dirname(each)):
+                found.add(os.path.relpath(os.path.realpath(each), root))
     return found
 
 
