@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
     from xpm.describe.configuration import GridSearch, configuration
+    from xpm.describe.commands import Command, CommandTask, Shell
     from xpm.describe.functions import task
+    from xpm.describe.words import each, flag, option, verbatim
     from xpm.errors import (
         BrokerError,
         BrokerStalled,
         BrokerUnreachable,
         BrokerUnsuitable,
+        CommandFailed,
         ConfigError,
         ExperimentCancelled,
         ExperimentFailed,
@@ -68,6 +71,9 @@ __all__ = [
     "BrokerUnreachable",
     "BrokerUnsuitable",
     "Choices",
+    "Command",
+    "CommandFailed",
+    "CommandTask",
     "Config",
     "ConfigError",
     "Constant",
@@ -99,6 +105,7 @@ __all__ = [
     "RunForgotten",
     "SealedError",
     "SettingsError",
+    "Shell",
     "State",
     "SubmissionError",
     "Task",
@@ -110,12 +117,15 @@ __all__ = [
     "acquire",
     "configuration",
     "deserialize",
+    "each",
     "experiment",
     "field",
+    "flag",
     "grid",
     "identifier",
     "load",
     "lock",
+    "option",
     "progress",
     "provenance",
     "save",
@@ -126,11 +136,14 @@ __all__ = [
     "tagspath",
     "task",
     "token",
+    "verbatim",
     "zipped",
 ]
 
 _HOMES = {
     "Choices": "xpm.core.limits",
+    "Command": "xpm.describe.commands",
+    "CommandTask": "xpm.describe.commands",
     "Config": "xpm.core.config",
     "Constant": "xpm.core.fields",
     "DataPath": "xpm.core.fields",
@@ -152,7 +165,9 @@ _HOMES = {
     "serialize": "xpm.workspace.saving",
     "acquire": "xpm.experiment.tokens",
     "experiment": "xpm.experiment",
+    "each": "xpm.describe.words",
     "field": "xpm.core.fields",
+    "flag": "xpm.describe.words",
     "Grid": "xpm.core.grid",
     "GridSearch": "xpm.describe.configuration",
     "grid": "xpm.core.grid",
@@ -160,14 +175,17 @@ _HOMES = {
     "InstanceConfig": "xpm.core.instances",
     "lock": "xpm.experiment.tokens",
     "State": "xpm.core.state",
+    "option": "xpm.describe.words",
     "progress": "xpm.core.session",
     "provenance": "xpm.core.provenance",
+    "Shell": "xpm.describe.commands",
     "setmeta": "xpm.core.counting",
     "stop_tags": "xpm.core.tags",
     "tag": "xpm.core.tags",
     "tagspath": "xpm.core.tags",
     "task": "xpm.describe.functions",
     "token": "xpm.experiment.tokens",
+    "verbatim": "xpm.describe.words",
     "zipped": "xpm.core.grid",
 }
 

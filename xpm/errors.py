@@ -58,6 +58,17 @@ class ExperimentCancelled(ExperimentFailed):
     """Somebody cancelled the experiment while its script was submitting to it."""
 
 
+class CommandFailed(XpmError):
+    """The command of a task failed: its exit code, or the signal that it died of, and the end of what it said."""
+
+    def __init__(self, message: str, exit_code: int | None = None, signal: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        """None when it died of a signal."""
+        self.signal = signal
+        """Its name."""
+
+
 class ResultError(XpmError):
     """A result cannot be stored or read: too large, of an unsupported type, or damaged."""
 

@@ -10,7 +10,7 @@ from traceback import FrameSummary, StackSummary, TracebackException
 
 import xpm.errors
 from xpm.core.retries import exception_name
-from xpm.errors import XpmError
+from xpm.errors import CommandFailed, XpmError
 from xpm.workspace.attempts import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure
 
 _OWN = tuple(os.path.dirname(str(path)) + os.sep for path in (xpm.errors.__file__, __file__))
@@ -30,6 +30,8 @@ def describe(error: BaseException, kind: str = "exception", moved: tuple[str, st
     exit_code = None
     if isinstance(error, SystemExit) and kind == "exception":
         kind, exit_code = "exit", _exit_code(error)
+    elif isinstance(error, CommandFailed) and kind == "exception":
+        kind, exit_code = "signal" if error.signal else "exit", error.exit_code
     name = _name(type(error))
     try:
         told, where = _tell(error)
