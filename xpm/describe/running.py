@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,11 @@ STDOUT = "stdout"
 LAST_LINES = 20
 _LAST_BYTES = 16 << 10
 _LONGEST_REPORT = 4096
+_MUCH = 1 << 16
+"""What a pipe holds."""
+
+_MOMENT = 0.1
+"""Seconds between two reports of progress that are passed on: those in between count for nothing by then."""
 
 _FIFO = ".xpm/progress"
 
@@ -210,7 +218,7 @@ class _Reports:
         except OSError:
             return  # outside of a job, or on a file system that has none: progress is lost, and nothing else
         self.path = os.path.abspath(_FIFO)
-        self._pipe = os.open(_FIFO, os.O_RDWR | os.O_CLOEXEC)
+        self._pipe = os.open(_FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._ended = False
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -226,28 +234,37 @@ class _Reports:
             return
         os.unlink(_FIFO)
         self._ended = True
-        os.write(self._pipe, b"\n")  # wakes the reader, behind all that the command has written
+        with suppress(BlockingIOError):  # it is full: there is something to read already
+            os.write(self._pipe, b"\n")  # wakes the reader
         self._thread.join()
         os.close(self._pipe)
 
     def _follow(self) -> None:
         assert self._pipe is not None
-        rest = b""
-        while True:
-            ended = self._ended
-            *lines, rest = (rest + os.read(self._pipe, 65536)).split(b"\n")
-            rest = rest[:_LONGEST_REPORT]
-            for line in lines:
-                _report(line.decode("utf-8", "replace"))
-            if ended or (self._ended and not rest):
-                return
+        rest, last, due = b"", b"", 0.0
+        closing = False
+        while not closing:
+            closing = self._ended
+            # More reports in a moment than are passed on: the last of them is, when the moment is over.
+            wait = max(0.0, due - time.monotonic()) if last else None
+            if select.select([self._pipe], [], [], 0.0 if closing else wait)[0]:
+                *lines, rest = (rest + os.read(self._pipe, _MUCH)).split(b"\n")
+                rest = rest[:_LONGEST_REPORT]
+                last = next((line for line in reversed(lines) if _part(line) is not None), last)
+            if last and (closing or time.monotonic() >= due):
+                _report(last)
+                last, due = b"", time.monotonic() + _MOMENT
 
 
-def _report(line: str) -> None:
-    """Passes a line on; one that doesn't begin with a number is none of progress, and no reason to fail."""
-    value, _, words = line.strip().partition(" ")
+def _part(line: bytes) -> float | None:
+    """The number that a line begins with; one that doesn't is no report, and no reason to fail."""
     try:
-        part = float(value)
-    except ValueError:
-        return
-    progress(part, words.strip() or None)
+        return float(line.split(maxsplit=1)[0])
+    except (ValueError, IndexError):
+        return None
+
+
+def _report(line: bytes) -> None:
+    value, (_, *words) = _part(line), line.decode("utf-8", "replace").split(maxsplit=1)
+    if value is not None:
+        progress(value, words[0].strip() if words else None)
