@@ -37,6 +37,7 @@ RUN = [
             "tutorial",
             "configs",
             "experiments",
+            "commands",
             "plans",
             "params",
             "filters",

@@ -15,6 +15,8 @@ from typing import Annotated, Generic, TypeVar, assert_type
 
 from xpm import (
     Choices,
+    Command,
+    CommandTask,
     Config,
     Constant,
     Dependent,
@@ -28,17 +30,22 @@ from xpm import (
     Range,
     ResumableTask,
     Retries,
+    Shell,
     Task,
     configuration,
+    each,
     field,
+    flag,
     grid,
     identifier,
+    option,
     progress,
     setmeta,
     stop_tags,
     tag,
     tagspath,
     task,
+    verbatim,
     zipped,
 )
 from xpm.types import JobId, Scalar
@@ -168,6 +175,18 @@ class Long(ResumableTask):
         self.register_task_output(self.saved, step=1)
 
 
+class Sort(CommandTask):
+    data: Param[Train]
+    key: Param[int] = 1
+    sorted: Meta[Path] = field(default_factory=PathGenerator("sorted.txt"))
+    command = Command("sort", option("-k", "key"), flag("-r", "key"), each("key"), verbatim("x"), Path("a"))
+
+
+class Piped(CommandTask):
+    text: Param[str]
+    command = Shell("echo {text}", success=(0, 1), returns="stdout", environment={"A": "{text}"})
+
+
 def follow(train: Train) -> None: ...
 
 
@@ -176,6 +195,8 @@ def look(saved: Loaded) -> None: ...
 
 def right() -> None:
     model = Model.C(layers=3, sizes=[1, 2])
+    assert_type(Sort.C(data=Train.C(model=model, lr=1), key=2).submit().sorted, Path)
+    assert_type(Piped.C(text="a").submit(), Piped)
     assert_type(model, Model)
     train = Train.C(model=model, lr=tag(0.1), optimiser=Optimiser.ADAM, threads=4)
     assert_type(train.submit(), Train)
@@ -295,6 +316,9 @@ def wrong() -> None:
     plan[0] = train  # pyright: ignore[reportIndexIssue]
     plan["lr"]  # pyright: ignore[reportCallIssue, reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
+    Sort.C(data=train, key="x")  # pyright: ignore[reportArgumentType]
+    Command("a", 3)  # pyright: ignore[reportArgumentType]
+    Shell("a", sucess=(1,))  # pyright: ignore[reportCallIssue]
 
 
 class Wrong(Config):

@@ -92,6 +92,19 @@ def test_a_value_arrives_as_it_is(text: str) -> None:
     assert shown(columns=[text, "x"])[2:7] == ["--path=data", "-c", text, "-c", "x"]
 
 
+class Several(CommandTask):
+    models: Param[list[Model]]
+    command = Command(
+        *SHOW, option("--sizes=", "models.size.layers", joined=","), each("models.kernel"), returns="stdout"
+    )
+
+
+def test_parameters_of_configs_in_a_list() -> None:
+    models = [Model.C(size=Size.C(layers=layers)) for layers in (3, 1)]
+    assert Several.C(models=models).instance().execute() == ["--sizes=3,1", "linear", "linear"]
+    assert Several.C(models=[]).instance().execute() == []
+
+
 class Script(CommandTask):
     text: Param[str]
     columns: Param[list[str]] = field(default_factory=list)

@@ -7,16 +7,16 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
 from xpm.core.config import Task
-from xpm.core.info import Description, Submittable
+from xpm.core.info import Described, Description, Submittable
 from xpm.core.kinds import shown
 from xpm.core.live import author_class
 from xpm.core.naming import FILES
 from xpm.core.schema import own_annotations, schema_of
 from xpm.core.spelling import nearest
-from xpm.describe.plain import Absent, is_listed
+from xpm.describe.plain import Absent, elements, is_listed
 from xpm.describe.running import Call, perform
 from xpm.describe.words import (
     BRACES,
@@ -42,6 +42,15 @@ _JOBPATH = "jobpath"
 _QUOTED = re.compile(r"'[^']*'" r'|"(?:[^"\\]|\\.)*"', re.DOTALL)
 _PLACE = re.compile("\0(.*?)\0")
 _ENDINGS = (".json", ".yaml", ".yml")
+
+
+class Details(TypedDict, total=False):
+    """What a command has beside its words; see `Command`."""
+
+    environment: Mapping[str, str] | None
+    parameters: str | None
+    returns: Literal["stdout"] | str | None
+    success: Iterable[int]
 
 
 class Command:
@@ -168,11 +177,11 @@ class Shell(Command):
 
     Args:
         script: the text.
-        options: as those of `Command`.
+        details: as those of `Command`.
     """
 
-    def __init__(self, script: str, **options: Any) -> None:
-        super().__init__("/bin/sh", **options)
+    def __init__(self, script: str, **details: Unpack[Details]) -> None:
+        super().__init__("/bin/sh", **details)
         parts = parts_of(script)
         for quoted in _QUOTED.findall("".join(_as_written(part) for part in parts)):
             found = _PLACE.search(quoted)
@@ -329,15 +338,23 @@ def _command(task: CommandTask) -> Command:
 
 
 def _value(config: Any, name: str) -> object:
-    """The value of a parameter of `config`, or of a config in it."""
-    for part in name.split("."):
-        if not hasattr(config, "__xpm_stand_in__"):
-            raise ValueError(f"{name}: {part} is asked of {config!r}, which is no config")
-        own = isinstance(config, Submittable)
-        fields = schema_of(author_class(config)).fields
-        if part not in fields and not (own and part == _JOBPATH):
-            raise ValueError(f"{name}: no parameter {part!r}{nearest(part, fields)}")
-        if isinstance(config, Description) and (part == _JOBPATH or part not in config.__dict__):
-            raise Later  # a path in the directory of a job, or what a task has promised
-        config = getattr(config, part)
-    return config
+    """The value of a parameter of `config`, or of a config in it; of configs in a list, those of all."""
+    first, _, rest = name.partition(".")
+    value = _own(config, first)
+    if not rest:
+        return value
+    try:
+        return [_value(each, rest) for each in elements(value)] if is_listed(value) else _value(value, rest)
+    except ValueError as wrong:
+        raise ValueError(f"{first}.{wrong}") from None
+
+
+def _own(config: Any, name: str) -> object:
+    if not isinstance(config, Described):
+        raise ValueError(f"{name}: is asked of {shown(config)}, which is no config")
+    fields = schema_of(author_class(config)).fields
+    if name not in fields and not (isinstance(config, Submittable) and name == _JOBPATH):
+        raise ValueError(f"{name}: no parameter {name!r}{nearest(name, fields)}")
+    if isinstance(config, Description) and (name == _JOBPATH or name not in config.__dict__):
+        raise Later  # a path in the directory of a job, or what a task has promised
+    return getattr(config, name)
