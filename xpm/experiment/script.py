@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FunctionType
 
 from xpm.core.naming import ABOVE, SCRIPT
-from xpm.workspace.snapshot import project_root
+from xpm.project import project_root
 
 
 def script_file() -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 from xpm.core.form import At
 from xpm.core.naming import SCRIPT, main_script
 from xpm.errors import ConfigError
-from xpm.workspace.snapshot import project_root
+from xpm.project import project_root
 from xpm.workspace.toplevel import run_top_level
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from xpm import aliases
 from xpm.core.naming import FILES
 from xpm.errors import WorkspaceError
+from xpm.project import project_root
 from xpm.workspace.code import Code, digest, pack_code
 from xpm.workspace.layout import Workspace
 from xpm.workspace.paths import MARKER
@@ -29,7 +30,6 @@ MAX_FILES = 20_000
 MAX_RESOURCE = 64 << 10
 """The largest file beside the modules of a package that still counts as code."""
 
-_PROJECT = ("pyproject.toml", ".git")
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist"})
 
 
@@ -50,19 +50,6 @@ class Entry:
         if spec is not None:
             return cls(None, spec.name, tuple(sys.argv))
         return cls(Path(os.path.realpath(file)) if file else None, None, tuple(sys.argv))
-
-
-def project_root(start: Path) -> tuple[Path, bool]:
-    """The project that the file or folder `start` belongs to, and whether something marks it as one.
-
-    It is the nearest folder upwards with a pyproject.toml or .git, else the folder of `start` itself.
-    """
-    start = Path(os.path.realpath(start))
-    own = start if start.is_dir() else start.parent
-    for folder in (own, *own.parents):
-        if any((folder / name).exists() for name in _PROJECT):
-            return folder, True
-    return own, False
 
 
 def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = True) -> Code:
