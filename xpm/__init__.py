@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from xpm.core.session import progress
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
-    from xpm.describe.configuration import GridSearch, configuration
     from xpm.describe.commands import Command, CommandTask, Shell
+    from xpm.describe.configuration import GridSearch, configuration
+    from xpm.describe.definitions import definitions
     from xpm.describe.functions import task
     from xpm.describe.words import each, flag, option, verbatim
     from xpm.errors import (
@@ -116,6 +117,7 @@ __all__ = [
     "XpmError",
     "acquire",
     "configuration",
+    "definitions",
     "deserialize",
     "each",
     "experiment",
@@ -159,6 +161,7 @@ _HOMES = {
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
     "configuration": "xpm.describe.configuration",
+    "definitions": "xpm.describe.definitions",
     "deserialize": "xpm.workspace.saving",
     "load": "xpm.workspace.saving",
     "save": "xpm.workspace.saving",

@@ -209,3 +209,57 @@ def test_a_killed_command_is_gone_at_once(lab: Lab) -> None:
     lab.ok("kill", "--yes", lab.job("Saves")["id"])
     until(lambda: ended(sleeping))
     until(lambda: lab.job("Saves")["state"] == "ERROR")
+
+
+LAB = """
+types:
+  Model:
+    arguments:
+      layers: {type: int, default: 2}
+tasks:
+  Make:
+    arguments:
+      rows: int
+      table: {type: path, generator: table.txt}
+    command: seq {rows} > {table}
+  Sum:
+    arguments:
+      made: Make
+      model: Model
+    command:
+      run: [awk, -v, "column={model.layers}", -f, {file: sum.awk}, "{made.table}"]
+      returns: stdout
+"""
+
+
+def test_definitions_are_found_by_workers_in_the_copied_code(lab: Lab) -> None:
+    (lab.project / "parts").mkdir()
+    (lab.project / "parts/lab.yaml").write_text(LAB)
+    (lab.project / "parts/sum.awk").write_text(AWK)
+    (lab.project / "held.py").write_text(
+        "from xpm import definitions\nlab = definitions('parts/lab.yaml')\n"
+        "def follow(task):\n    lab.Make.C(rows=7).submit()\n"
+    )
+    (lab.project / "plan.py").write_text(
+        "from xpm import Param, Task, experiment\n"
+        "from held import follow, lab\n"
+        "class Twice(Task):\n"
+        "    sum: Param[lab.Sum]\n"
+        "    def execute(self):\n"
+        "        return 2 * self.sum.result() + self.sum.model.layers\n"
+        "with experiment('defined') as xp:\n"
+        "    made = lab.Make.C(rows=4).on_completed(follow).submit()\n"
+        "    twice = Twice.C(sum=lab.Sum.C(made=made, model=lab.Model.C(layers=1)).submit()).submit()\n"
+        "    xp.wait()\n"
+        "    print(twice.result(), sorted(row['task'] for row in xp.rows()))\n"
+    )
+    names = [
+        "parts/lab.yaml:Make",
+        "parts/lab.yaml:Make",
+        "parts/lab.yaml:Sum",
+        "plan.py:Twice",
+        "xpm.OnCompleted",
+    ]
+    assert lab.ok("run", "plan.py") == f"21 {names}\n"
+    again = lab.run("run", "plan.py")
+    assert "all 5 jobs were done before" in again.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -12,9 +13,10 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from xpm import aliases
+from xpm.core import naming
 from xpm.core.config import Task
 from xpm.core.message import TypeInfo
-from xpm.core.naming import SCRIPT, class_name
+from xpm.core.naming import DEFINED, SCRIPT, class_name
 from xpm.core.session import ScriptLoaded, loading
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
@@ -43,6 +45,7 @@ class Loader:
         closed.install()
         if self.code.stands_in:
             aliases.install()
+        naming.code_folder = self.folder
         own = [os.path.normpath(os.path.join(self.folder, entry)) for entry in self.code.sys_path]
         sys.path[:] = list(dict.fromkeys([*own, *sys.path, *self.code.extra_path]))
         sys.argv[:] = self.code.argv
@@ -120,6 +123,8 @@ class Loader:
     def _script(self, script: str) -> ModuleType:
         loaded = self._entries.get(script)
         if loaded is None:
+            if script.endswith(DEFINED):
+                return self._definitions(script)
             path = os.path.join(self.folder, script)
             loaded = ModuleType(SCRIPT_MODULE)
             loaded.__file__ = path
@@ -129,6 +134,13 @@ class Loader:
             sys.modules["__main__"] = loaded
             run_top_level(loaded, SCRIPT_MODULE, path)
             self._entries[script] = loaded
+        return loaded
+
+    def _definitions(self, script: str) -> ModuleType:
+        """The types and tasks that a file defines, which is no script."""
+        reader: Any = importlib.import_module("xpm.describe.definitions")  # few runs have any
+        loaded: ModuleType = reader.defined_in(Path(self.folder, script))
+        self._entries[script] = loaded
         return loaded
 
     def _entry(self, name: str) -> ModuleType:

@@ -17,6 +17,12 @@ ABOVE = "__xpm_above__"
 FILES = "__xpm_files__"
 """The attribute of a module that lists the paths of files that are code of its, and no Python."""
 
+DEFINED = (".yaml", ".yml")
+"""What the names of scripts end in that are no Python, but files of definitions."""
+
+code_folder: str | None = None
+"""In a job, the folder of the code that it runs, which scripts are named by; None elsewhere: they are by their project."""
+
 
 name_main: Callable[[], object] | None = None
 """Gives the running script its name, which takes a look at the disk; the package sets it."""

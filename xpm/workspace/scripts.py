@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from xpm.core.form import At
-from xpm.core.naming import SCRIPT, main_script
+from xpm.core.naming import DEFINED, SCRIPT, main_script
 from xpm.errors import ConfigError
 from xpm.project import project_root
 from xpm.workspace.toplevel import run_top_level
@@ -56,6 +56,9 @@ def _script(script: str) -> ModuleType:
     main = getattr(sys.modules["__main__"], "__file__", None)
     for start in (Path.cwd(), *([Path(main)] if main else [])):
         path = project_root(start)[0] / script
+        if path.is_file() and script.endswith(DEFINED):
+            definitions: Any = importlib.import_module("xpm.describe.definitions")  # few projects have any
+            return definitions.defined_in(path)
         if path.is_file():
             name = f"xpm_script_{hashlib.sha256(script.encode()).hexdigest()[:12]}"
             module = ModuleType(name)
