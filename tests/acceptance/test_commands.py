@@ -263,3 +263,64 @@ def test_definitions_are_found_by_workers_in_the_copied_code(lab: Lab) -> None:
     assert lab.ok("run", "plan.py") == f"21 {names}\n"
     again = lab.run("run", "plan.py")
     assert "all 5 jobs were done before" in again.stderr
+
+
+STUDY = """
+experiment: study
+definitions: parts/lab.yaml
+types:
+  Wide:
+    extends: Model
+    arguments:
+      width: {type: int, default: 1}
+tasks:
+  Lines:
+    arguments:
+      made: {type: "list[Make]"}
+      sums: {type: "dict[str, Sum]", default: {}}
+    command: [wc, -l, {each: made.table}]
+plan:
+  small: {type: Wide, with: {layers: 1, width: {values_list: [3, 4]}}}
+  made:
+    task: Make
+    with:
+      rows: {range: [2, 4]}
+    submit: {priority: 3, retries: {times: 2, on: [exit:75, signal]}, timeout: 1 h}
+  one: {task: Make, with: {rows: 9}, tags: rows}
+  sums:
+    task: Sum
+    with: {made: made, model: small}
+  last:
+    task: Sum
+    with: {made: one, model: {type: Wide, layers: 1}}
+  lines:
+    task: Lines
+    with: {made: [made, one], sums: {a: last}}
+"""
+
+
+def test_a_plan_is_run(lab: Lab) -> None:
+    (lab.project / "parts").mkdir()
+    (lab.project / "parts/lab.yaml").write_text(LAB)
+    (lab.project / "parts/sum.awk").write_text(AWK)
+    (lab.project / "study.yaml").write_text(STUDY)
+    dry = lab.run("run", "--dry-run", "study.yaml")
+    assert "9 new: parts/lab.yaml:Make 3, parts/lab.yaml:Sum 5" in dry.stdout + dry.stderr
+    done = lab.run("run", "study.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "study: all 9 jobs done" in done.stderr
+    labels = sorted(each["label"] for each in lab.json("jobs", "-e", "study")["jobs"])
+    assert labels == [
+        "Lines rows=9", "Make rows=2", "Make rows=3", "Make rows=9", "Sum rows=2 width=3", "Sum rows=2 width=4",
+        "Sum rows=3 width=3", "Sum rows=3 width=4", "Sum rows=9",
+    ]  # fmt: skip
+    shown = lab.json("show", lab.job("Sum rows=3 width=4")["id"])
+    assert (shown["result"], shown["parameters"]["model"]["width"]) == (6, 4)
+    text = (lab.project / "study.yaml").read_text()
+    (lab.project / "study.yaml").write_text(text.replace("[2, 4]", "[2, 5]"))
+    assert "all 12 jobs done, 8 of them before" in lab.run("run", "study.yaml").stderr
+    (lab.project / "study.yaml").write_text(text.replace("rows: 9", "rows: many"))
+    wrong = lab.run("run", "study.yaml")
+    assert (wrong.returncode, wrong.stderr) == (2, "xpm: study.yaml:22: one.rows: expected int, got 'many'\n")
+    behind = lab.run("run", "study.yaml", "more")
+    assert behind.returncode == 2 and "study.yaml is a plan, and takes nothing behind it" in behind.stderr

@@ -35,6 +35,7 @@ types:
     id: lab.Model
     arguments:
       size: Size
+      others: {type: "list[Size]", default: [], ignore_default: true}
       kind: {type: str, default: a, choices: [a, b]}
   Deep:
     extends: Model
@@ -75,6 +76,7 @@ class Size(Config):
 class Model(Config):
     __xpmid__ = "lab.Model"
     size: Param[Size]
+    others: Param[list[Size]] = field(default_factory=list, ignore_default=True)
     kind: Param[str] = "a"
 
 
@@ -189,7 +191,10 @@ def task(arguments: str = "{}", command: str = "'true'") -> str:
         (task("{a: {default: 3}}"), "3: T.a: needs its type, as in a: {type: float}"),
         (task("{a: {type: int, default: x}}"), "3: T.a: expected int, got 'x'"),
         (task("{a: {type: int, default: {range: [1, 3]}}}"), "3: T.a: expected one value as the default"),
-        (task("{a: {type: T | None, default: 3}}"), "3: T.a: a default that is a type can be null only"),
+        (
+            task("{a: {type: T | None, default: 3}}"),
+            "3: T.a: a default that is a type, or of types, can only be null or empty",
+        ),
         (task("{a: {type: int, meta: yes}}"), "3: meta: expected true or false, got 'yes'"),
         (task("{a: {type: int, constant: true}}"), "3: T.a: a constant needs its value"),
         (task("{a: {type: int, constant: true, meta: true}}"), "3: T.a: is meta or constant, not both"),

@@ -31,8 +31,16 @@ def program(path: Path, sets: Sequence[str], behind: Sequence[str]) -> tuple[Pat
         UsageError: there is an option among it.
         ConfigError: the files describe no experiment.
     """
+    from xpm.describe.planned import is_plan
     from xpm.describe.sheet import Given
+    from xpm.experiment import plans
 
+    if is_plan(path):
+        if sets or behind:
+            raise UsageError(
+                f"{path} is a plan, and takes nothing behind it: write what is to change into it"
+            )
+        return path, plans.program(path)
     cut = list(behind).index("--") if "--" in behind else len(behind)
     try:
         found = _behind.make_context("run", list(behind[:cut])).params

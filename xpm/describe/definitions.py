@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ForwardRef, get_args
+from typing import Any, ForwardRef, get_args, get_origin
 
 from xpm.core import naming
 from xpm.core.config import Config
@@ -200,9 +200,10 @@ def _options(place: str, given: dict[str, Node], hint: Any) -> dict[str, Any]:
     if "default" in given:
         node = given["default"]
         if _names_class(hint):
-            if node.value is not None:
-                raise node.wrong(f"{place}: a default that is a type can be null only")
-            found["default"] = None
+            empty = get_origin(hint)
+            if node.value is not None and (node.value or empty is None):
+                raise node.wrong(f"{place}: a default that is a type, or of types, can only be null or empty")
+            found["default"] = None if node.value is None else empty()
         else:
             found["default"] = fitted((node,), hint, (place,))
         if isinstance(found["default"], Varied):
