@@ -221,7 +221,7 @@ def _options(place: str, given: dict[str, Node], hint: Any) -> dict[str, Any]:
         found["choices"] = choices
     for name in LIMITS:
         if name in given:
-            found[name] = fitted((given[name],), float, (place, name))
+            found[name] = fitted((given[name],), int | float, (place, name))
     return found
 
 
