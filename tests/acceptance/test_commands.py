@@ -262,7 +262,13 @@ def test_definitions_are_found_by_workers_in_the_copied_code(lab: Lab) -> None:
     ]
     assert lab.ok("run", "plan.py") == f"21 {names}\n"
     again = lab.run("run", "plan.py")
-    assert "all 5 jobs were done before" in again.stderr
+    assert "all 5 jobs were done before" in again.stderr and "other code" not in again.stderr
+    (lab.project / "parts/lab.yaml").write_text(LAB.replace("seq {rows}", "seq 1 {rows}"))
+    assert "were made by other code than today's" in lab.run("run", "plan.py").stderr
+    uncopied = lab.run(
+        "run", "plan.py", env={"XPM_SNAPSHOT": "false", "XPM_WORKSPACE": str(lab.home / "other")}
+    )
+    assert uncopied.returncode == 0 and uncopied.stdout.startswith("21 ["), uncopied.stderr
 
 
 STUDY = """

@@ -38,6 +38,7 @@ RUN = [
             "configs",
             "experiments",
             "commands",
+            "definitions",
             "plans",
             "params",
             "filters",

@@ -43,6 +43,11 @@ def main_script() -> str | None:
     return getattr(main, SCRIPT, None)
 
 
+def is_defined(module: object) -> bool:
+    """Whether `module` is a file of definitions, and no Python."""
+    return str(getattr(module, SCRIPT, "")).endswith(DEFINED)
+
+
 def module_of(cls: type[Any]) -> str:
     """The module to import to get at `cls`; the real one for a module started by `python -m`."""
     if cls.__module__ == "__main__":

@@ -15,10 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 from xpm.core.info import Described
+from xpm.core.naming import is_defined
 from xpm.errors import WorkspaceError
 from xpm.experiment.voice import jobs
 from xpm.workspace.code import digest, read_code, variant
 from xpm.workspace.layout import Workspace
+from xpm.workspace.snapshot import own_files
 
 
 class Today:
@@ -86,22 +88,22 @@ def _content(path: Path | str) -> bytes | None:
 
 
 def _loaded(project: str) -> dict[str, bytes]:
-    """The project's modules that this process has loaded, as they stand there now."""
+    """The project's modules that this process has loaded, and their files, as they stand there now."""
     found: dict[str, bytes] = {}
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py") or name.partition(".")[0] == "xpm":
+        files = own_files(module)
+        if not files or name.partition(".")[0] == "xpm":
             continue
-        if module is sys.modules["__main__"] and not _describes(module):
+        if (module is sys.modules["__main__"] or is_defined(module)) and not _describes(module):
             continue
-        real = os.path.realpath(file)
-        if _own(project, os.path.dirname(real)) and (content := _content(real)) is not None:
-            found[os.path.relpath(real, project)] = content
+        for real in map(os.path.realpath, files):
+            if _own(project, os.path.dirname(real)) and (content := _content(real)) is not None:
+                found[os.path.relpath(real, project)] = content
     return found
 
 
 def _describes(main: ModuleType) -> bool:
-    """Whether the script has classes of its own; one that only uses others' makes no result different."""
+    """Whether the script, or the file of definitions, has classes of its own; one that only uses others' makes no result different."""
     return any(
         isinstance(each, type) and issubclass(each, Described) and each.__module__ == main.__name__
         for each in list(vars(main).values())

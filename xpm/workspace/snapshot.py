@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from xpm import aliases
 from xpm.core.naming import FILES
@@ -210,13 +211,18 @@ def _is_ours(folder: str, everywhere: bool) -> bool:
     return everywhere or os.path.exists(os.path.join(folder, "__init__.py"))
 
 
+def own_files(module: ModuleType) -> list[str]:
+    """The files that are the code of a loaded module: itself, and what it names."""
+    file = getattr(module, "__file__", None)
+    own = [file] if isinstance(file, str) and file.endswith(".py") else []
+    return [*own, *getattr(module, "__dict__", {}).get(FILES, ())]
+
+
 def _loaded(root: Path) -> set[str]:
     """Modules of the project that this process has loaded, also generated ones, which git ignores; and their files."""
     found: set[str] = set()
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        own = [file] if isinstance(file, str) and file.endswith(".py") else []
-        for each in (*own, *module.__dict__.get(FILES, ())):
+        for each in own_files(module):
             if _folder_inside(str(root), os.path.dirname(each)):
                 found.add(os.path.relpath(os.path.realpath(each), root))
     return found
