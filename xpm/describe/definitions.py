@@ -74,7 +74,7 @@ def defined_in(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         _fill(module, read_file(real, script), real.parent)
-    except BaseException:
+    except BaseException:  # whatever stopped it: half a module must not be found by the next who asks
         del sys.modules[name]
         raise
     return module
