@@ -121,7 +121,15 @@ def test_a_shell_gets_one_word_for_each_value(
     monkeypatch.chdir(tmp_path)
     Script.C(text=text, columns=[text, "z"]).instance().execute()
     found = Path("out").read_bytes().split(b"\0")
-    assert found == [os.fsencode(each) for each in (f"{text}-{text}", text, "z", "4", "")]
+    assert found == [os.fsencode(each) for each in (f"{text}-{text}", text, "z", "0", "")]
+
+
+def test_a_function_of_the_shell_has_the_values() -> None:
+    class Function(CommandTask):
+        text: Param[str]
+        command = Shell("say() {{ echo {text}{text}$1; }}; say 3", returns="stdout")
+
+    assert Function.C(text="1").instance().execute() == 113
 
 
 def test_a_shell_ends_with_what_fails() -> None:

@@ -200,15 +200,17 @@ class Shell(Command):
         yield from super().names
 
     def arguments(self, look: Look) -> list[str]:
-        """The shell and its arguments: the values are not in the text, but its positional parameters."""
+        """The shell and its arguments: the values are not in the text, but in variables that it begins with."""
         script, values = "", list[str]()
         for part in self.parts:
             script += part.written
             if part.name is not None:
-                shown = _shown(part, look)
-                script += " ".join(f'"${{{len(values) + at}}}"' for at in range(1, len(shown) + 1))
-                values += shown
-        return ["/bin/sh", "-euc", script, "sh", *values]
+                words = _shown(part, look)
+                script += " ".join(f'"${{xpm_{len(values) + at}}}"' for at in range(1, len(words) + 1))
+                values += words
+        # Not the positional parameters: within a function of the shell these are others.
+        taken = "".join(f"xpm_{at}=${{{at}}}; " for at in range(1, len(values) + 1))
+        return ["/bin/sh", "-euc", f"{taken}set --; {script}", "sh", *values]
 
     def check(self, look: Look) -> None:
         """Looks at the values that are known before the job runs."""
