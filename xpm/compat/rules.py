@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from xpm.core.fields import UNSET, Field, PathGenerator, Role
+from xpm.core.fields import UNSET, Field, Foreign, PathContext, PathGenerator, Role
 from xpm.core.limits import Choices
 from xpm.core.rules import Converted, Declaration, Rules
 from xpm.errors import ConfigError
@@ -34,24 +34,23 @@ def field(
         default_factory: called for each description to make that value; or a `PathGenerator`.
         ignore_default: True to leave the parameter out of the identifier while its value is the default; any other
             value is the default itself, which is left out.
-        ignore_generated: the description may belong to several tasks though its path is made for one.
+        ignore_generated: take a config that belongs to another task, too, where its generated paths lie.
         overrides: the parameter is one of a base class, too, which needs no saying here.
 
     Raises:
         ConfigError: these don't go together.
     """
-    if ignore_generated:
-        raise ConfigError("field: ignore_generated isn't there: give each task a description of its own")
     if ignore_default is not None and not isinstance(ignore_default, bool):
         if default is not None:
             raise ConfigError("field: give the default once, as default=... with ignore_default=True")
         default, ignore_default = ignore_default, True
     if default is not None and default_factory is not None:
         raise ConfigError("field: give default or default_factory, not both")
-    return Field(UNSET if default is None else default, default_factory, bool(ignore_default))
+    notes = (Foreign(),) if ignore_generated else ()
+    return Field(UNSET if default is None else default, default_factory, bool(ignore_default), notes)
 
 
-def pathgenerator(name: str) -> PathGenerator:
+def pathgenerator(name: str | Callable[[PathContext, Any], str | PurePath]) -> PathGenerator:
     """A note, beside `Path` in `Annotated`, that the path is made at submission."""
     return PathGenerator(name)
 
@@ -136,7 +135,7 @@ def read(declaration: Declaration) -> Declaration:
     elif given is not UNSET and not isinstance(given, Field):
         given = Field(given, None, role is not Role.CONSTANT)
     elif _is_optional(of) and (given is UNSET or (given.default is UNSET and given.default_factory is None)):
-        given = Field(None, None, True)
+        given = Field(None, None, True, () if given is UNSET else given.notes)
     if role is Role.PARAM and _is_path(of):
         role = Role.META  # paths never count there
     return Declaration(_lax(of), (role, *others), given)

@@ -11,7 +11,7 @@ from xpm.core.description import described_class
 from xpm.core.encoding import FROZENSET, LIST, SET, TUPLE
 from xpm.core.frozen import freeze
 from xpm.core.functions import Function
-from xpm.core.info import HIDDEN, Description, Info, JobRef, allocate, own_info
+from xpm.core.info import HIDDEN, Description, Home, Info, JobRef, allocate, own_info
 from xpm.core.live import animate, deferred, instance_of
 from xpm.core.outputs import outputs_of
 from xpm.core.schema import schema_of
@@ -101,13 +101,14 @@ class _Descriptions(_Values):
         schema = schema_of(self.find_class(info))
         config = self.task if origin.last else allocate(described_class(schema.cls))
         hidden = own_info(config)
-        for name, generator in schema.generated.items():
+        names: dict[str, str] = {}
+        for name in schema.generated:
             path: _Path | Path = values[name]
             if isinstance(path, Path):  # it was loaded, with the path that it had
                 continue
             del values[name]
-            folder = path.text.removesuffix(generator.name).rstrip("/")
-            hidden.home = (self.task if path.job is None else self.stand_in(path.job), folder)
+            names[name] = path.text
+            hidden.home = Home(self.task if path.job is None else self.stand_in(path.job), "", names)
         config.__dict__.update({name: freeze(value) for name, value in values.items()})
         self.generates = self.generates or bool(schema.generated)  # of it, or of one that may be below it
         hidden.sealed, hidden.generates = True, self.generates

@@ -31,11 +31,12 @@ from xpm.core.lengths import Wait, seconds
 from xpm.core.live import author_class, instance_of
 from xpm.core.options import Given, options_of
 from xpm.core.outputs import Dependent, outputs_of
+from xpm.core.places import steps
 from xpm.core.provenance import at, frame_above, moved, note_set
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
 from xpm.core.schema import refuse_reserved
-from xpm.core.sealing import seal, steps
+from xpm.core.sealing import seal
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
 from xpm.core.tags import note_tag, tags_of
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError

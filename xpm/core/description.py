@@ -65,7 +65,7 @@ class _Behaviour(Description):
         if info is not None and info.promise and info.producer is not None and name in schema.fields:
             raise AttributeError(f"{schema.label}.{name}: is known when {shown_job(info.producer)} is done")
         if name in schema.generated:
-            return generated_path(self, schema.generated[name].name, f"{schema.label}.{name}")
+            return generated_path(self, name, f"{schema.label}.{name}")
         if name in schema.fields:
             raise schema.rules.unset(f"{schema.label}.{name}: has no value yet")
         raise AttributeError(f"{schema.label} has no attribute {name!r}")
@@ -110,18 +110,17 @@ def _restored(cls: type[Any], values: dict[str, Any], hidden: dict[str, Any]) ->
 
 
 def generated_path(config: Any, name: str, label: str) -> Path:
-    """The generated path `name` of the description `config`.
+    """The generated path of the parameter `name` of the description `config`.
 
     Raises:
         AttributeError: it has no job yet.
     """
     info = info_of(config)
     home = None if info is None else info.home
-    owner, folder = home or (config, "")
-    taken = info_of(owner) if home else None
-    if taken is None or taken.session is None:
+    taken = None if home is None else info_of(home.task)
+    if home is None or taken is None or taken.session is None:
         raise AttributeError(f"{label}: the path is known once the task is submitted")
-    return in_directory(taken.session.jobpath(owner) / folder / name, taken.ref)
+    return in_directory(taken.session.jobpath(home.task) / home.folder / home.names[name], taken.ref)
 
 
 def shown_job(ref: JobRef) -> str:

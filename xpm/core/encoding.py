@@ -20,7 +20,6 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from xpm.core.canonical import PLAIN, canonical
-from xpm.core.fields import PathGenerator
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
 from xpm.core.identifier import digest
@@ -29,6 +28,7 @@ from xpm.core.pack import pack_bin, pack_raw
 from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, function_info, type_info
 from xpm.errors import SubmissionError
+from xpm.types import JobId
 
 PAYLOAD_VERSION = 1
 """The version of payloads written here; a newer one is refused."""
@@ -66,7 +66,7 @@ def _too_large(task: Any, row: list[Any], size: int) -> str:
 class _Encoder:
     """One payload under way."""
 
-    __slots__ = ("digests", "initial", "keys", "loose", "places", "refs", "rows", "task", "types")
+    __slots__ = ("digests", "initial", "keys", "places", "refs", "rows", "task", "types", "waited")
 
     def __init__(self, task: Any) -> None:
         self.task = task
@@ -76,8 +76,8 @@ class _Encoder:
         self.refs: list[JobRef] = []
         self.rows: list[list[Any]] = []
         self.places: dict[int, int] = {}
-        self.loose: list[JobRef] = []
-        """The jobs that gave out the configs on the way here, and aren't waited for."""
+        self.waited: list[JobRef] = []
+        """The jobs that gave out the configs on the way here, and are waited for."""
         self.initial = [self.config(each) for each in task.__dict__[HIDDEN].init]
         self.config(task)
 
@@ -130,8 +130,10 @@ class _Encoder:
             return place
         schema: Schema = config.__xpm_schema__
         info = config.__dict__[HIDDEN]
-        if info.loose:
-            self.loose.append(info.producer)
+        producer: JobRef | None = info.producer
+        waited = producer is not None and not info.loose
+        if producer is not None and waited:
+            self.waited.append(producer)
         row = [self.type(schema.cls), *schema.values(config.__dict__)]
         for at in schema.rich_columns:
             value = row[at]
@@ -140,30 +142,28 @@ class _Encoder:
             elif type(value) not in PLAIN:
                 row[at] = self.value(value)
         if schema.generated:
-            row.extend(self.generated(config, *each) for each in schema.generated.items())
-        if info.loose:
-            self.loose.pop()
-            row.append([PRODUCED, info.producer.task, info.producer.id])
-        elif info.producer is not None:
-            row.append([PRODUCED, self.job(info.producer)])
+            row.extend(self.generated(config, each) for each in schema.generated)
+        if producer is not None:
+            row.append([PRODUCED, self.job(producer)] if waited else [PRODUCED, producer.task, producer.id])
+            if waited:
+                self.waited.pop()
         if info.meta is not None:
             row.append([META, info.meta])
         place = self.places[id(config)] = len(self.rows)
         self.rows.append(row)
         return place
 
-    def generated(self, config: Any, parameter: str, generator: PathGenerator) -> list[Any]:
+    def generated(self, config: Any, parameter: str) -> list[Any]:
         if parameter in config.__dict__:  # it was loaded, with the path that it had
             return [PATH, config.__dict__[parameter].as_posix()]
-        name = generator.name
         info = info_of(config)
         assert info is not None and info.home is not None, "prepared tasks only"
-        owner, folder = info.home
-        path = f"{folder}/{name}" if folder else name
+        owner, folder, names = info.home
+        path = f"{folder}/{names[parameter]}" if folder else names[parameter]
         ref = _ref(owner)
         if ref == _ref(self.task):
             return [GENERATED, path]
-        return [LOOSE_PATH, ref.task, ref.id, path] if ref in self.loose else [JOB_PATH, self.job(ref), path]
+        return [JOB_PATH, self.job(ref), path] if ref in self.waited else [LOOSE_PATH, ref.task, ref.id, path]
 
     def value(self, value: Any) -> Any:
         if isinstance(value, Submittable):
@@ -203,5 +203,6 @@ def _in_order(elements: Collection[Any]) -> list[Any]:
 
 def _ref(task: Any) -> JobRef:
     info = info_of(task)
-    assert info is not None and info.ref is not None, "prepared tasks only"
+    if info is None or info.ref is None:  # sealed, not submitted
+        return JobRef(JobId(digest(task).hex()), task.__xpm_schema__.name)
     return info.ref

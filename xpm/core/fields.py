@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypedDict, TypeVar, Unpack, overload
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from xpm.core.limits import LIMITS, Choices, Range
 from xpm.core.spelling import nearest
@@ -46,6 +46,13 @@ OptionalDataPath = Annotated[Path | None, Role.META, Carried()]
 """The same, or None."""
 
 
+class Foreign:
+    """Notes that the configs in a parameter may have generated paths in the directory of another job."""
+
+    def __repr__(self) -> str:
+        return "Foreign()"
+
+
 class Unset:
     """Stands where no value was given."""
 
@@ -59,19 +66,19 @@ UNSET = Unset()
 class Field:
     """What `field` gives while a class is being made."""
 
-    __slots__ = ("default", "default_factory", "ignore_default", "limits")
+    __slots__ = ("default", "default_factory", "ignore_default", "notes")
 
     def __init__(
         self,
         default: Any,
         default_factory: Callable[[], Any] | None,
         ignore_default: bool,
-        limits: tuple[Any, ...] = (),
+        notes: tuple[Any, ...] = (),
     ) -> None:
         self.default = default
         self.default_factory = default_factory
         self.ignore_default = ignore_default
-        self.limits = limits
+        self.notes = notes
 
 
 class Limits(TypedDict, total=False):
@@ -83,7 +90,7 @@ class Limits(TypedDict, total=False):
     lt: float | None
 
 
-_OPTIONS = ("default", "default_factory", "ignore_default", "choices")
+_OPTIONS = ("default", "default_factory", "ignore_default", "ignore_generated", "choices")
 
 
 @overload
@@ -91,6 +98,7 @@ def field(
     *,
     default: T,
     ignore_default: bool = False,
+    ignore_generated: bool = False,
     choices: Iterable[T] | None = None,
     **limits: Unpack[Limits],
 ) -> T: ...
@@ -99,12 +107,14 @@ def field(
     *,
     default_factory: Callable[[], T],
     ignore_default: bool = False,
+    ignore_generated: bool = False,
     choices: Iterable[T] | None = None,
     **limits: Unpack[Limits],
 ) -> T: ...
 @overload
 def field(
     *,
+    ignore_generated: bool = False,
     choices: Iterable[Any] | None = None,
     **limits: Unpack[Limits],
 ) -> Any: ...
@@ -113,6 +123,7 @@ def field(
     default: Any = UNSET,
     default_factory: Callable[[], Any] | None = None,
     ignore_default: bool = False,
+    ignore_generated: bool = False,
     choices: Iterable[Any] | None = None,
     **limits: Unpack[Limits],
 ) -> Any:
@@ -123,6 +134,8 @@ def field(
         default_factory: called for each description to make that value; or a `PathGenerator`.
         ignore_default: leave the parameter out of the identifier while its value is the default, so
             that a parameter can be added to a class and old results stay valid.
+        ignore_generated: take a config that belongs to another task, too, though its generated paths lie in the
+            directory of that one's job, for which this one does not wait.
         choices: the values that there are.
         limits: of a number: `ge`, `gt`, `le`, `lt`: not less than, greater than, not greater than, less than.
 
@@ -134,6 +147,8 @@ def field(
     if ignore_default and default is UNSET and default_factory is None:
         raise ConfigError("field: ignore_default needs a default")
     notes: list[Any] = [] if choices is None else [Choices(choices)]
+    if ignore_generated:
+        notes.append(Foreign())
     for name in limits.keys() - set(LIMITS):
         raise ConfigError(f"field: no option {name!r}{nearest(name, (*_OPTIONS, *LIMITS))}")
     if limits:
@@ -141,24 +156,57 @@ def field(
     return Field(default, default_factory, ignore_default, tuple(notes))
 
 
+class PathContext(NamedTuple):
+    """What the function of a `PathGenerator` is told of the place that its path is for."""
+
+    folder: str
+    """The folder in the job's directory: empty for that itself, `out/model` for a config in the task."""
+
+    def currentpath(self) -> Path:
+        """That folder, to which what the function gives is relative."""
+        return Path()
+
+
 class PathGenerator:
     """Makes a path in the job's directory: `weights: Meta[Path] = field(default_factory=PathGenerator("w.npz"))`.
 
     In the task itself the path is `<job>/w.npz`; in a config that is its parameter `model`, it is
     `<job>/out/model/w.npz`. It can be read as soon as the task is submitted.
+
+    Args:
+        name: the path; or a function that takes a `PathContext` and the complete description, and gives it.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("_name",)
 
-    def __init__(self, name: str) -> None:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise ConfigError(f"PathGenerator: expected a path below the job's directory, got {name!r}")
-        self.name = path.as_posix()
+    def __init__(self, name: str | Callable[[PathContext, Any], str | PurePath]) -> None:
+        self._name = name if callable(name) else _below(name, "PathGenerator")
+
+    @property
+    def fixed(self) -> str | None:
+        """The path, where it is the same for all descriptions."""
+        return None if callable(self._name) else self._name
+
+    def name_for(self, config: Any, folder: str, label: str) -> str:
+        """The path of the description `config`, relative to the `folder` that it lies in.
+
+        Raises:
+            ConfigError: the function for the parameter `label` gives no path, or one that leads elsewhere.
+        """
+        if not callable(self._name):
+            return self._name
+        return _below(self._name(PathContext(folder), config), f"{label}: PathGenerator")
 
     def __call__(self) -> Path:
         """The path relative to the job's directory (this is what makes it a factory for type checkers)."""
-        return Path(self.name)
+        return Path(self.fixed or "")
 
     def __repr__(self) -> str:
-        return f"PathGenerator({self.name!r})"
+        return f"PathGenerator({self._name!r})"
+
+
+def _below(name: object, where: str) -> str:
+    path = PurePosixPath(name) if isinstance(name, str | PurePath) else PurePosixPath()
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ConfigError(f"{where}: expected a path below the job's directory, got {name!r}")
+    return path.as_posix()

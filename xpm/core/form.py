@@ -177,8 +177,8 @@ class Writer:
             found["init"] = [self.object(each) for each in info.init]
         generated = {
             name: self.value(path)
-            for name, generator in schema.generated.items()
-            if (path := _generated(config, info, generator.name, name)) is not None
+            for name in schema.generated
+            if (path := _generated(config, info, name)) is not None
         }
         return {**found, "generated": generated} if generated else found
 
@@ -188,13 +188,13 @@ def _job(value: Any) -> JobRef | None:
     return info.ref if info is not None and isinstance(value, Submittable) else None
 
 
-def _generated(config: Any, info: Info, name: str, parameter: str) -> Path | None:
+def _generated(config: Any, info: Info, parameter: str) -> Path | None:
     if parameter in config.__dict__:
         return config.__dict__[parameter]
     if info.home is None and info.session is None:
         return None
     try:
-        return Path(generated_path(config, name, ""))
+        return Path(generated_path(config, parameter, ""))
     except AttributeError:  # the task that it belongs to wasn't submitted
         return None
 

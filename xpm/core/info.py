@@ -27,6 +27,17 @@ class JobRef(NamedTuple):
     task: str
 
 
+class Home(NamedTuple):
+    """Where the generated paths of a description lie."""
+
+    task: Any
+    """The task in whose job's directory they are."""
+    folder: str
+    """The folder there."""
+    names: Mapping[str, str]
+    """The paths in that folder, by their parameters."""
+
+
 class Described:
     """Marks every config class, for the modules that `Config` itself is built on."""
 
@@ -99,8 +110,8 @@ class Info:
     """The job that it describes."""
     session: Session | None = None
     """Who took it; None until then."""
-    home: tuple[Any, str] | None = None
-    """The task, and the folder in its job's directory, that its generated paths lie in."""
+    home: Home | None = None
+    """Where its generated paths lie."""
     producer: JobRef | None = None
     """The job that gave it out."""
     meta: bool | None = None

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from xpm.core.info import HIDDEN, Described, Description, Info, Submittable, allocate, own_info
+from xpm.core.places import steps
 from xpm.core.schema import Schema, schema_of
-from xpm.core.sealing import Sealing, steps
+from xpm.core.sealing import Sealing
 from xpm.core.tags import tags_of
 from xpm.errors import ConfigError
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from xpm.core.annotations import FIELDS, bindings, kind_of, narrows, substituted
 from xpm.core.copying import copied
-from xpm.core.fields import UNSET, Carried, Field, PathGenerator, Role
+from xpm.core.fields import UNSET, Carried, Field, Foreign, PathGenerator, Role
 from xpm.core.info import Described, Description
 from xpm.core.kinds import Holds, Kind, Mismatch, Unsupported, shown
 from xpm.core.limits import limited
@@ -65,6 +65,11 @@ class Declared(NamedTuple):
         return any(isinstance(note, Carried) for note in self.notes)
 
     @property
+    def foreign(self) -> bool:
+        """Whether the configs in it may have generated paths in the directory of another job."""
+        return any(isinstance(note, Foreign) for note in self.notes)
+
+    @property
     def generator(self) -> PathGenerator | None:
         """What makes its path at submission, if it has a generated one."""
         return self.factory if isinstance(self.factory, PathGenerator) else None
@@ -93,6 +98,8 @@ class Schema:
         for name, each in self.fields.items():
             if each.generator is not None:
                 self.generated[name] = each.generator
+        self._path_names = {name: each.fixed or "" for name, each in self.generated.items()}
+        self._made_paths = tuple(name for name, each in self.generated.items() if each.fixed is None)
         stored = tuple(name for name in self.fields if name not in self.generated)
         self._stored = frozenset(stored)
         self.stored = stored
@@ -232,6 +239,19 @@ class Schema:
         """The message for a parameter that doesn't exist, with the nearest name that does."""
         hint = nearest(name, self.fields) or f"; it has {', '.join(self.fields) or 'none'}"
         return f"{self.label}.{name}: no such parameter{hint}"
+
+    def path_names(self, config: Any, folder: str) -> Mapping[str, str]:
+        """The generated paths of the complete description `config`, relative to the `folder` that they lie in.
+
+        Raises:
+            ConfigError: a function gives no such path.
+        """
+        if not self._made_paths:
+            return self._path_names
+        return {
+            name: each.name_for(config, folder, f"{self.label}.{name}")
+            for name, each in self.generated.items()
+        }
 
     def complete(self, values: dict[str, Any]) -> None:
         """Adds to `values` the defaults of parameters that it has no value for."""
@@ -391,7 +411,7 @@ def _with_default(base: type[Any], name: str, role: Role, declaration: Declarati
     hint, notes, given = declaration
     if not isinstance(given, Field):
         given = Field(given, None, False)
-    notes = (*notes, *given.limits)
+    notes = (*notes, *given.notes)
     declared = Declared(
         name,
         role,

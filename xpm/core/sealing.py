@@ -5,23 +5,23 @@ All or nothing: when something below it is wrong, nothing has been sealed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any
 
 from xpm.core.canonical import PLAIN, canonical
-from xpm.core.cycles import Step, way_back
+from xpm.core.cycles import way_back
 from xpm.core.fields import Role
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze, united
 from xpm.core.identifier import digest, identifier
-from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, left_out, own_info
+from xpm.core.info import HIDDEN, Description, Home, Info, Instanced, JobRef, Submittable, left_out, own_info
 from xpm.core.jobpath import JobPath
-from xpm.core.kinds import shown
 from xpm.core.naming import last_name
 from xpm.core.pack import pack_bin
+from xpm.core.places import Place, elements, folder_of, path_of, place_text, steps
 from xpm.core.provenance import made_at
-from xpm.core.schema import Schema
+from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError, SubmissionError
 
 _FROZEN = (FrozenList, FrozenDict, FrozenSet)
@@ -90,11 +90,6 @@ def _flat(config: Any) -> bool:
     return all(type(values[name]) in PLAIN for name in schema.closed)
 
 
-# Where a value is: (where its holder is, its parameter or key, whether that is a parameter). Names for
-# messages and folders are made of it only when they are needed.
-_Place = tuple["_Place | None", object, bool]
-
-
 class Sealing:
     """The sealing of one description and of all that is below it."""
 
@@ -134,18 +129,18 @@ class Sealing:
         for info in self.homed:
             info.home = None
 
-    def _config(self, config: Any, place: _Place | None) -> bool:
+    def _config(self, config: Any, place: Place | None) -> bool:
         """Seals `config`; True if it or something below it has generated paths."""
         info = own_info(config)
         if info.sealed and (not info.generates or info.producer is not None or self.producers):
             return False
         if id(config) in self.open:
-            raise ConfigError(f"{_text(self.label, place)}: contains itself")
+            raise ConfigError(f"{place_text(self.label, place)}: contains itself")
         schema: Schema = config.__xpm_schema__
         values = config.__dict__
         missing = schema.missing(values)
         if missing:
-            raise ConfigError(f"{_text(self.label, place)}.{missing[0]}: is missing{made_at(config)}")
+            raise ConfigError(f"{place_text(self.label, place)}.{missing[0]}: is missing{made_at(config)}")
         before: dict[str, Any] = {}
         if not info.sealed:
             self.changed.append((config, info, before))
@@ -173,22 +168,24 @@ class Sealing:
         if info.producer is not None:
             self.producers.pop()
         elif any(name not in values for name in schema.generated):
-            self._home(info, schema, place)
+            self._home(config, info, place)
         info.generates = generates
         if not info.sealed:
             info.sealed = True
             if schema.validate is not None:
-                schema.judge(config, _text(self.label, place), made_at)
+                schema.judge(config, place_text(self.label, place), made_at)
         return generates
 
-    def _frozen(self, schema: Schema, name: str, value: Any, place: _Place | None) -> Any:
+    def _frozen(self, schema: Schema, name: str, value: Any, place: Place | None) -> Any:
         """The container `value`, checked again since anybody may have changed it."""
         try:
             return freeze(schema.check(schema.fields[name], value))
         except ConfigError as wrong:
-            raise ConfigError(f"{_text(self.label, place)}{str(wrong).removeprefix(schema.label)}") from None
+            raise ConfigError(
+                f"{place_text(self.label, place)}{str(wrong).removeprefix(schema.label)}"
+            ) from None
 
-    def _value(self, value: Any, place: _Place) -> bool:
+    def _value(self, value: Any, place: Place) -> bool:
         if isinstance(value, Submittable):
             info = value.__dict__.get(HIDDEN)
             if info is None or info.session is None:
@@ -200,14 +197,14 @@ class Sealing:
             self._note(value, place)
             return False
         generates = False
-        for key, each in _elements(value):
+        for key, each in elements(value):
             if type(each) not in PLAIN:
                 generates |= self._value(each, (place, key, False))
                 if isinstance(value, (FrozenSet, frozenset)):
                     self.alike.add(next(reversed(self.open)))
         return generates
 
-    def _one_of_each(self, place: _Place) -> Callable[[Any], object]:
+    def _one_of_each(self, place: Place) -> Callable[[Any], object]:
         """What is the same for elements of which a set keeps one."""
         seen: dict[tuple[bytes, bool], Any] = {}
 
@@ -216,29 +213,25 @@ class Sealing:
             form = (pack_bin(canonical(each, digest)), left_out(each))
             if isinstance(each, Instanced) and seen.setdefault(form, each) is not each:
                 raise ConfigError(
-                    f"{_text(self.label, place)}: a set can't tell two equal descriptions of "
+                    f"{place_text(self.label, place)}: a set can't tell two equal descriptions of "
                     f"{last_name(type(each).__qualname__)} apart; put them in a list"
                 )
             return form
 
         return same
 
-    def _not_submitted(self, task: Any, place: _Place) -> str:
+    def _not_submitted(self, task: Any, place: Place) -> str:
         name = type(task).__name__
         back = () if id(task) in self.open else way_back(task, {id(task), *self.open})
         if back is None:
-            return f"{_text(self.label, place)}: the task {name} must be submitted first{made_at(task)}"
-        return f"{_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
+            return f"{place_text(self.label, place)}: the task {name} must be submitted first{made_at(task)}"
+        return f"{place_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
 
-    def _note(self, path: JobPath, place: _Place) -> None:
+    def _note(self, path: JobPath, place: Place) -> None:
         """A path in some job's directory: what a task gives out may have one, and what doesn't identify."""
-        names = [str(key) for key, parameter in _path(place) if parameter]
-        meta = any(
-            schema.fields[name].role is Role.META
-            for schema, name in zip(self.open.values(), names[-len(self.open) :], strict=True)
-        )
+        meta = any(declared.role is Role.META for declared in self._parameters(place))
         if not self.folder and path.job not in self.producers:
-            self.paths.append((_text(self.label, place), path, meta))
+            self.paths.append((place_text(self.label, place), path, meta))
 
     def refuse_paths(self, dependencies: Collection[JobRef]) -> None:
         """Refuses paths in directories of jobs that would not be waited for, or that would identify the task.
@@ -254,62 +247,25 @@ class Sealing:
                     "give the task itself, and take the path from it in execute"
                 )
 
-    def _home(self, info: Info, schema: Schema, place: _Place | None) -> None:
+    def _home(self, config: Any, info: Info, place: Place | None) -> None:
+        schema: Schema = config.__xpm_schema__
         if self.task is None:
             return
         if info.home is None:
-            info.home = (self.task, _folder(self.folder, place))
+            folder = folder_of(self.folder, place)
+            info.home = Home(self.task, folder, schema.path_names(config, folder))
             self.homed.append(info)
-        elif info.home[0] is not self.task and identifier(info.home[0]) != identifier(self.task):
+        elif info.home.task is not self.task and identifier(info.home.task) != identifier(self.task):
+            if any(declared.foreign for declared in self._parameters(place)):
+                return
             name = next(iter(schema.generated))
             raise SubmissionError(
-                f"{_text(self.label, place)}.{name}: its path lies in the directory of another job; "
-                f"give each task its own {schema.label}"
+                f"{place_text(self.label, place)}.{name}: its path lies in the directory of another job; "
+                f"give each task its own {schema.label}, or declare the parameter with field(ignore_generated=True)"
             )
 
-
-def _elements(value: Any) -> Iterator[tuple[object, Any]]:
-    """The elements of a container that may be descriptions, with their index or key."""
-    kind: type[Any] = value.__class__
-    if kind is FrozenDict:
-        for key, each in cast("dict[Any, Any]", value).items():
-            yield (key.name if isinstance(key, Enum) else key), each
-    elif kind is FrozenList or kind is tuple:
-        yield from enumerate(cast("list[Any]", value))
-    elif kind is FrozenSet or kind is frozenset:
-        for each in cast("set[Any]", value):
-            # A set has no order of its own, its elements' identifiers have.
-            yield (identifier(each)[:16] if isinstance(each, Description) else ""), each
-
-
-def _path(place: _Place | None) -> list[Step]:
-    """The parameters and keys that lead to `place`."""
-    found: list[Step] = []
-    while place is not None:
-        place, key, parameter = place
-        found.append((key, parameter))
-    return found[::-1]
-
-
-def steps(path: Iterable[Step]) -> str:
-    """A way for a message: `.models[0].layers`."""
-    return "".join(f".{key}" if parameter else f"[{shown(key)}]" for key, parameter in path)
-
-
-def _text(label: str, place: _Place | None) -> str:
-    """The place for a message: `Train.models[0].layers`."""
-    return label + steps(_path(place))
-
-
-def _folder(folder: str, place: _Place | None) -> str:
-    """The place as a folder of a job: `out/models/0`."""
-    if place is None:
-        return folder
-    return "/".join([folder or "out", *(_segment(key) for key, _ in _path(place))])
-
-
-def _segment(key: object) -> str:
-    """`key` as the name of a folder."""
-    text = str(key)
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else f"%{ord(c):02X}" for c in text)
-    return f"%{ord(safe[0]):02X}{safe[1:]}" if safe[:1] == "." else safe or "%"
+    def _parameters(self, place: Place | None) -> Iterator[Declared]:
+        """The parameters on the way to `place`."""
+        names = [str(key) for key, parameter in path_of(place) if parameter]
+        for schema, name in zip(self.open.values(), names[len(names) - len(self.open) :], strict=True):
+            yield schema.fields[name]
