@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
+    from xpm.core.live import DirectoryContext, ObjectStore
     from xpm.core.outputs import Dependent
     from xpm.core.provenance import provenance
     from xpm.core.resumable import ResumableTask
@@ -80,6 +81,7 @@ __all__ = [
     "Constant",
     "DataPath",
     "Dependent",
+    "DirectoryContext",
     "ExperimentCancelled",
     "ExperimentFailed",
     "ExperimentHelper",
@@ -96,6 +98,7 @@ __all__ = [
     "Meta",
     "NoExperiment",
     "NotSubmitted",
+    "ObjectStore",
     "OptionalDataPath",
     "Param",
     "PathGenerator",
@@ -143,6 +146,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ObjectStore": "xpm.core.live",
+    "DirectoryContext": "xpm.core.live",
     "Choices": "xpm.core.limits",
     "Command": "xpm.describe.commands",
     "CommandTask": "xpm.describe.commands",

@@ -28,7 +28,7 @@ from xpm.core.info import (
 from xpm.core.initial import same_initial, set_initial
 from xpm.core.jobpath import in_directory
 from xpm.core.lengths import Wait, seconds
-from xpm.core.live import author_class, instance_of
+from xpm.core.live import DirectoryContext, Instances, ObjectStore, author_class
 from xpm.core.options import Given, options_of
 from xpm.core.outputs import Dependent, outputs_of
 from xpm.core.places import steps
@@ -146,9 +146,25 @@ class Config(Described):
         seal(_description(self, "seal"))
         return self
 
-    def instance(self) -> Self:
-        """The live object that it describes, made in this process."""
-        return instance_of(_description(self, "instance"))
+    def instance(
+        self,
+        context: DirectoryContext | None = None,
+        *,
+        objects: ObjectStore | None = None,
+        init: bool = False,
+    ) -> Self:
+        """The live object that it describes, made in this process.
+
+        Args:
+            context: where the generated paths of what was not submitted lie.
+            objects: has the live objects that were made before, and takes those that are made.
+            init: execute the init tasks that it was submitted with, or saved with, on the objects; once for each
+                object store.
+
+        Raises:
+            ConfigError: a parameter is missing, or a generated path is not known.
+        """
+        return Instances(context, objects).root(_description(self, "instance"), init=init)
 
     def register_task_output(self, method: Callable[..., Any], /, **arguments: Any) -> None:
         """In a running `ResumableTask`: says that there is something new, for those who `watch_output`.

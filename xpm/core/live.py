@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
 from xpm.core.functions import Function
 from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
+from xpm.core.places import folders_in
 from xpm.core.provenance import made_at
 from xpm.core.schema import Schema, schema_of
 from xpm.core.session import Session
@@ -105,17 +107,87 @@ def _fill(config: Any) -> None:
     fill(config)
 
 
+class DirectoryContext:
+    """A directory for the generated paths of descriptions that have no job: `model.instance(DirectoryContext("trial"))`.
+
+    They lie in it as in the directory of a job: those of the description itself directly, those of its parameter
+    `model` in `out/model`. Nothing is made there.
+
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: str | PurePath) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"DirectoryContext({str(self.path)!r})"
+
+
+class ObjectStore:
+    """Live objects that several calls of `.instance(objects=store)` share: one description is one object in all.
+
+    Example:
+        ```python
+        store = ObjectStore()
+        model = train.model.instance(objects=store)
+        assert train.instance(objects=store).model is model
+        ```
+    """
+
+    def __init__(self) -> None:
+        # With the description, whose `id` another one could have when it is gone.
+        self._made: dict[int, tuple[Any, Any]] = {}
+        self._executed: set[int] = set()
+
+    def get(self, config: Any) -> Any:
+        """The live object of the description `config`; None if there is none yet."""
+        found = self._made.get(id(config))
+        return None if found is None else found[1]
+
+    def add(self, config: Any, live: Any) -> None:
+        """Notes the live object of a description."""
+        self._made[id(config)] = (config, live)
+
+    def execute(self, live: Any) -> None:
+        """Executes a live init task, once."""
+        if id(live) not in self._executed:
+            self._executed.add(id(live))
+            live.execute()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
 def instance_of(config: Any) -> Any:
     """The live object that the description `config` describes; shared descriptions give shared objects."""
     return Instances().leaf(config)
 
 
 class Instances:
-    """Makes live objects of descriptions, of each one."""
+    """Makes live objects of descriptions, of each one.
 
-    def __init__(self) -> None:
-        self.made: dict[int, Any] = {}
+    Args:
+        context: where generated paths lie that are not known otherwise.
+        objects: takes the objects, and has those that were made before.
+    """
+
+    def __init__(self, context: DirectoryContext | None = None, objects: ObjectStore | None = None) -> None:
+        self.context = context
+        self.objects = ObjectStore() if objects is None else objects
         self.open: set[int] = set()
+        self.folders: dict[int, str] = {}
+        """Where in the context's directory the paths of descriptions lie."""
+
+    def root(self, config: Any, *, init: bool) -> Any:
+        """The live object of a description on its own, and with `init`, after its init tasks were executed."""
+        if self.context is not None:
+            self.folders = folders_in(config)
+        live = self.leaf(config)
+        info = info_of(config)
+        for each in info.init if info is not None and init else ():
+            self.objects.execute(self.leaf(each))
+        return live
 
     def leaf(self, value: Any) -> Any:
         """The live object of a description; any other value itself."""
@@ -123,9 +195,10 @@ class Instances:
             return value.itself
         if not isinstance(value, Description):
             return value
-        live = self.made.get(id(value))
+        live = self.objects.get(value)
         if live is None:
-            live = self.made[id(value)] = self._live(value)
+            live = self._live(value)
+            self.objects.add(value, live)
         return live
 
     def _live(self, config: Any) -> Any:
@@ -142,11 +215,8 @@ class Instances:
         if missing:
             raise ConfigError(f"{schema.label}.{missing[0]}: is missing{made_at(config)}")
         values = {name: thaw(config.__dict__[name], self.leaf) for name in schema.stored}
-        for name in schema.generated:
-            try:
-                values[name] = getattr(config, name)
-            except AttributeError as wrong:
-                raise ConfigError(str(wrong)) from None
+        if schema.generated:
+            values.update(self._paths(config, schema))
         if info is None or not info.sealed:
             schema.judge(config, schema.label, made_at)
         live = allocate(schema.cls)
@@ -160,3 +230,14 @@ class Instances:
         animate(live, values)
         self.open.discard(id(config))
         return live
+
+    def _paths(self, config: Any, schema: Schema) -> dict[str, Path]:
+        """The generated paths of a description: those of its job, or in the context's directory."""
+        try:
+            return {name: getattr(config, name) for name in schema.generated}
+        except AttributeError as wrong:
+            if self.context is None:
+                raise ConfigError(f"{wrong}, or with .instance(DirectoryContext(...))") from None
+        folder = self.folders.get(id(config), "")
+        names = schema.path_names(config, folder).items()
+        return {name: config.__dict__.get(name, self.context.path / folder / each) for name, each in names}

@@ -9,7 +9,7 @@ from typing import Any, cast
 from xpm.core.cycles import Step
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.identifier import identifier
-from xpm.core.info import Description, Submittable
+from xpm.core.info import Description, Submittable, info_of
 from xpm.core.kinds import shown
 
 Place = tuple["Place | None", object, bool]
@@ -74,6 +74,9 @@ def folders_in(config: Any) -> dict[int, str]:
                 look(held.__dict__.get(name), (place, name, True))
 
     look(config, None)
+    info = info_of(config)
+    for at, each in enumerate(() if info is None else info.init):
+        look(each, ((None, "init_tasks", True), at, False))
     return found
 
 

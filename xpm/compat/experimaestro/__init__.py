@@ -22,6 +22,7 @@ from xpm.compat.tasks import ResumableTask, Task
 from xpm.core.counting import setmeta
 from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator
 from xpm.core.limits import Choices
+from xpm.core.live import DirectoryContext
 from xpm.core.outputs import Dependent as DependentMarker
 from xpm.core.session import progress
 from xpm.core.tags import stop_tags, tag, tagspath
@@ -38,6 +39,7 @@ __all__ = [
     "Constant",
     "DataPath",
     "DependentMarker",
+    "DirectoryContext",
     "DirtyGitAction",
     "GracefulTimeout",
     "InstanceConfig",
