@@ -23,6 +23,7 @@ from xpm.core.session import SubmitOptions
 from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
 from xpm.core.submission import prepare
+from xpm.core.valued import live_class
 from xpm.errors import JobError
 from xpm.moments import Moment
 from xpm.types import JobId, Scalar
@@ -336,6 +337,7 @@ def _has_hooks(cls: type[Any] | None) -> bool:
         return True
     if issubclass(cls, Enum):
         return False
+    cls = live_class(cls)
     made_plainly = cls.__init__ is object.__init__ and cls.__setattr__ is object.__setattr__
     return not made_plainly or hasattr(cls, "__post_init__")
 

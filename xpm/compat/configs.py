@@ -85,6 +85,7 @@ class Config(native.Config):
     __xpm_rules__ = RULES
 
     XPMConfig: _Describe = native.Config.__dict__["C"]
+    XPMValue: _Describe = native.Config.__dict__["Live"]
 
     if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
 

@@ -16,6 +16,7 @@ from xpm.core.live import animate, deferred, instance_of
 from xpm.core.outputs import outputs_of
 from xpm.core.schema import schema_of
 from xpm.core.typeinfo import TypeInfo
+from xpm.core.valued import live_class
 
 FindClass = Callable[[TypeInfo], Any]
 Dependency = Callable[[JobRef], Any]
@@ -58,7 +59,8 @@ class _Live(_Values):
         self.results: dict[JobRef, Any] = {}
 
     def config(self, info: TypeInfo, values: dict[str, Any], origin: Origin) -> Any:
-        live = self.into if origin.last and self.into is not None else allocate(self.find_class(info))
+        into = self.into if origin.last else None
+        live = allocate(live_class(self.find_class(info))) if into is None else into
         animate(live, values)
         return live
 

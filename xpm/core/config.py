@@ -39,6 +39,7 @@ from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import seal
 from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
 from xpm.core.tags import note_tag, tags_of
+from xpm.core.valued import live_class, name_value_class, set_value_class
 from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError
 from xpm.types import Scalar
 
@@ -57,6 +58,7 @@ __all__ = [
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+V = TypeVar("V")
 
 _NOTHING: Given = (None, None, (), None, None, None)
 """The options of a submission that names none."""
@@ -73,6 +75,13 @@ class _Describe:
 
     def __get__(self, instance: object, owner: type[T]) -> type[T]:
         return maker_of(owner).make  # type: ignore[return-value]
+
+
+class _Live:
+    """`X.Live`: the class of the live objects, which is loaded; to a type checker the class itself."""
+
+    def __get__(self, instance: object, owner: type[T]) -> type[T]:
+        return live_class(owner)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
@@ -93,9 +102,13 @@ class Config(Described):
 
     C = _Describe()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    Live = _Live()
+
+    def __init_subclass__(cls, *, value_class: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_reserved(cls)
+        if value_class is not None:
+            name_value_class(cls, value_class)
 
     if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
 
@@ -145,6 +158,24 @@ class Config(Described):
         """Checks the whole description and makes it unchangeable, as submission does; returns it."""
         seal(_description(self, "seal"))
         return self
+
+    @classmethod
+    def value_class(cls) -> Callable[[type[V]], type[V]]:
+        """Decorates the class that live objects are made of, where that is another one: its *value class*.
+
+        It is derived from the config class, and from the value classes of its parents. Where it needs what is heavy to
+        import, it stands in a module of its own, which the config class names: `class Model(Config,
+        value_class="lab.torch_models:TorchModel")`.
+
+        Raises:
+            ConfigError: it is derived from something else, or there is another one.
+        """
+
+        def decorate(value: type[V]) -> type[V]:
+            set_value_class(cls, value)
+            return value
+
+        return decorate
 
     def instance(
         self,

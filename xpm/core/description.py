@@ -19,6 +19,7 @@ from xpm.core.naming import last_name
 from xpm.core.provenance import at, frame_above, note_set
 from xpm.core.schema import SCHEMA, Schema, schema_of
 from xpm.core.tags import Tagged, follow_tag, note_given
+from xpm.core.valued import config_class
 from xpm.errors import ConfigError, SealedError
 
 _MAKER = "__xpm_maker__"
@@ -165,14 +166,21 @@ class Maker:
         body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
         metaclass: Callable[..., type[Any]] = cls.__class__
         self.described = metaclass(cls.__name__, (_Behaviour, cls), {**body, SCHEMA: schema})
-        self.make = _refusal(schema, abstract) if abstract else _constructor(schema, self.described)
+        if abstract:
+            self.make: Any = _refusal(
+                f"{schema.label}: is abstract ({', '.join(sorted(abstract))}); use one of its subclasses"
+            )
+        elif (of := config_class(cls)) is not cls:
+            self.make = _refusal(
+                f"{schema.label}: is the value class of {of.__name__}; use {of.__name__}.C(...)"
+            )
+        else:
+            self.make = _constructor(schema, self.described)
 
 
-def _refusal(schema: Schema, abstract: frozenset[str]) -> Callable[..., NoReturn]:
+def _refusal(reason: str) -> Callable[..., NoReturn]:
     def make(*args: Any, **values: Any) -> NoReturn:
-        raise ConfigError(
-            f"{schema.label}: is abstract ({', '.join(sorted(abstract))}); use one of its subclasses"
-        )
+        raise ConfigError(reason)
 
     return make
 

@@ -14,6 +14,7 @@ from xpm.core.places import folders_in
 from xpm.core.provenance import made_at
 from xpm.core.schema import Schema, schema_of
 from xpm.core.session import Session
+from xpm.core.valued import config_class, live_class
 from xpm.errors import ConfigError
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def bind(config: Any, session: Session, ref: JobRef) -> None:
 def author_class(config: Any) -> type[Any]:
     """The class of a live object as its author wrote it, be the object filled or not."""
     classes: tuple[type[Any], ...] = config.__class__.__mro__
-    return next(each for each in classes if not issubclass(each, _Deferred))
+    return config_class(next(each for each in classes if not issubclass(each, _Deferred)))
 
 
 def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
@@ -54,8 +55,9 @@ def deferred(cls: type[T], fill: Callable[[T], None]) -> T:
         cls: the class of the object.
         fill: called with the bare object when an attribute is missing that `animate` would have set.
     """
-    config = allocate(_deferring(cls))
-    config.__dict__[_FILL] = (cls, fill)
+    live = live_class(cls)
+    config = allocate(_deferring(live))
+    config.__dict__[_FILL] = (live, fill)
     return config
 
 
@@ -219,7 +221,7 @@ class Instances:
             values.update(self._paths(config, schema))
         if info is None or not info.sealed:
             schema.judge(config, schema.label, made_at)
-        live = allocate(schema.cls)
+        live = allocate(live_class(schema.cls))
         if (
             isinstance(config, Submittable)
             and info is not None

@@ -26,6 +26,7 @@ from xpm.errors import ConfigError
 RESERVED = frozenset(
     {
         "C",
+        "Live",
         "copy",
         "execute",
         "init_tasks",
@@ -37,7 +38,7 @@ RESERVED = frozenset(
         "result",
         "seal",
     }
-    | {"submit", "tag", "tags", "watch_output"}
+    | {"submit", "tag", "tags", "value_class", "watch_output"}
 )
 """Names that no parameter can have."""
 

@@ -12,6 +12,7 @@ from xpm.core.info import Submittable
 from xpm.core.naming import class_name, importable, module_of, script_of
 from xpm.core.pack import pack_raw, unpack
 from xpm.core.schema import schema_of
+from xpm.core.valued import value_elsewhere
 from xpm.errors import MessageError
 
 _KEY_DIGITS = 12
@@ -33,6 +34,8 @@ class TypeInfo(NamedTuple):
     """The parameters, in the order in which a payload has their values; none for an enum."""
     task: bool
     function: bool = False
+    value: str = ""
+    """Where its value class is, `module:Class`, if it doesn't say so itself."""
 
     @property
     def key(self) -> str:
@@ -42,7 +45,8 @@ class TypeInfo(NamedTuple):
     def pack(self) -> bytes:
         """All this as MessagePack."""
         form = [self.name, self.module, self.qualname, self.script, list(self.fields), self.task]
-        return pack_raw([*form, True] if self.function else form)
+        more = [self.function, self.value] if self.value else [True] if self.function else []
+        return pack_raw([*form, *more])
 
     @classmethod
     def unpack(cls, data: bytes) -> TypeInfo:
@@ -85,5 +89,6 @@ def type_info(cls: type[Any]) -> tuple[str, TypeInfo]:
         script_of(cls),
         fields,
         issubclass(cls, Submittable),
+        value="" if issubclass(cls, Enum) else value_elsewhere(cls),
     )
     return info.key, info
