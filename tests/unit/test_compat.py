@@ -11,6 +11,7 @@ import pytest
 from sessions import Recorder
 
 import xpm
+from xpm.compat import experimaestro
 from xpm.compat.experimaestro import (
     Choices,
     Config,
@@ -269,3 +270,24 @@ def test_a_module_that_is_not_there_is_named() -> None:
 def test_the_package_itself_must_not_have_been_imported() -> None:
     done = run(before="import types; sys.modules['experimaestro'] = types.ModuleType('experimaestro')")
     assert "call xpm.compat.install() before the first import of it" in done.stderr
+
+
+class Saved(Config):
+    size: Param[int]
+
+
+class SavedLoad(experimaestro.LightweightTask):
+    model: Param[Saved]
+
+    def execute(self) -> None:
+        vars(self.model)["done"] = True
+
+
+def test_saving_and_loading_take_folders(tmp_path: Path) -> None:
+    model = Saved.C(size=3)
+    experimaestro.save(model, tmp_path / "saved")
+    assert experimaestro.load(tmp_path / "saved").size == 3
+    experimaestro.serialize(model, tmp_path / "more", init_tasks=[SavedLoad.C(model=model)])
+    again, (init,) = experimaestro.deserialize(tmp_path / "more")
+    assert init.model is again
+    assert experimaestro.deserialize(tmp_path / "more", as_instance=True).done

@@ -19,7 +19,7 @@ from xpm.core.info import Described
 from xpm.core.message import TypeInfo
 from xpm.core.naming import DEFINED, SCRIPT, class_name
 from xpm.core.session import ScriptLoaded, loading
-from xpm.core.valued import live_class, set_value_class
+from xpm.core.valued import live_class, load_value_class
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
 from xpm.workspace.toplevel import run_top_level
@@ -96,7 +96,7 @@ class Loader:
         return self._tasks.get(name)
 
     def _load(self, info: TypeInfo) -> Any:
-        found = _look_up(self._module(info.module, info.script), info.qualname)
+        found = _look_up(self._module(info), info.qualname)
         if not isinstance(found, FunctionType if info.function else type):
             place, kind = info.script or info.module, "function" if info.function else "class"
             raise SubmissionError(
@@ -110,29 +110,27 @@ class Loader:
 
     def _load_value(self, info: TypeInfo, cls: type[Any]) -> None:
         """Loads what the live objects of `cls` are made of, so that a zygote has imported it before it forks."""
-        module, _, qualname = info.value.partition(":")
-        if module:
-            set_value_class(cls, _look_up(self._module(module), qualname))
-            return
         token = loading.set(True)
         try:
+            if info.value:
+                load_value_class(cls, info.value)
             live_class(cls)
         except ScriptLoaded:
             raise _opens_experiment(f"the value class of {cls.__name__}: its module") from None
         finally:
             loading.reset(token)
 
-    def _module(self, module: str, script: str | None = None) -> ModuleType:
-        if script is not None:
-            return self._script(script)
-        if module == self.code.module:
-            return self._entry(module)
+    def _module(self, info: TypeInfo) -> ModuleType:
+        if info.script is not None:
+            return self._script(info.script)
+        if info.module == self.code.module:
+            return self._entry(info.module)
         token = loading.set(True)
         try:
-            __import__(module)  # unlike `import_module`, no frame of a traceback
-            return sys.modules[module]
+            __import__(info.module)  # unlike `import_module`, no frame of a traceback
+            return sys.modules[info.module]
         except ScriptLoaded:
-            raise _opens_experiment(module) from None
+            raise _opens_experiment(info.module) from None
         finally:
             loading.reset(token)
 

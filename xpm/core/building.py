@@ -111,7 +111,9 @@ class _Descriptions(_Values):
             del values[name]
             names[name] = path.text
             hidden.home = Home(self.task if path.job is None else self.stand_in(path.job), "", names)
-        config.__dict__.update({name: freeze(value) for name, value in values.items()})
+        # Of a class that is gone nothing tells which paths were generated.
+        found = {name: Path(each.text) if type(each) is _Path else each for name, each in values.items()}
+        config.__dict__.update({name: freeze(value) for name, value in found.items()})
         self.generates = self.generates or bool(schema.generated)  # of it, or of one that may be below it
         hidden.sealed, hidden.generates = True, self.generates
         hidden.producer, hidden.loose, hidden.meta = origin.producer, origin.loose, origin.meta

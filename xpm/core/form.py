@@ -25,7 +25,7 @@ from xpm.core.naming import class_name, importable, module_of, script_of
 from xpm.core.pack import pack_bin
 from xpm.core.promise import promise_of
 from xpm.core.provenance import made_at
-from xpm.core.schema import Schema, schema_of
+from xpm.core.schema import Declared, Schema, schema_of
 from xpm.errors import ConfigError, MessageError
 from xpm.types import JobId
 
@@ -221,15 +221,14 @@ class Loaded(NamedTuple):
     init_tasks: tuple[Any, ...]
 
 
-def value_of(data: Any, find: Find, folder: Path | None = None) -> Loaded:
+def value_of(data: Any, reader: Reader) -> Loaded:
     """What `form_of` has written: descriptions that can be changed, like copies of the old ones.
 
     A description of which the identifier is another one now, since its class has changed, is told in a warning.
 
     Args:
         data: JSON data.
-        find: loads classes, enums and functions.
-        folder: where the files are that were taken along.
+        reader: a fresh one.
 
     Raises:
         MessageError: `data` is damaged, or was written by a newer xpm.
@@ -239,7 +238,6 @@ def value_of(data: Any, find: Find, folder: Path | None = None) -> Loaded:
         version, objects = data["xpm"], data["objects"]
         if version != FORMAT:
             raise MessageError(f"the form has version {version}, this xpm reads {FORMAT}: upgrade it")
-        reader = _Reader(find, folder)
         for each in objects:
             reader.object(each)
         initial = tuple(reader.made[at] for at in data.get("init", ()))
@@ -250,7 +248,7 @@ def value_of(data: Any, find: Find, folder: Path | None = None) -> Loaded:
 
 def made_of(objects: Sequence[Any], find: Find) -> list[Any]:
     """The descriptions that `objects` of a form are."""
-    reader = _Reader(find, None)
+    reader = Reader(find)
     try:
         for each in objects:
             reader.object(each)
@@ -261,7 +259,7 @@ def made_of(objects: Sequence[Any], find: Find) -> list[Any]:
 
 def job_of(data: Mapping[str, Any], find: Find) -> Any:
     """The description that stands for a job in a form."""
-    return _Reader(find, None).value(data)
+    return Reader(find).value(data)
 
 
 def given_out(config: Any, job: JobRef | None) -> Any:
@@ -272,16 +270,25 @@ def given_out(config: Any, job: JobRef | None) -> Any:
     return config
 
 
-class _Reader:
-    def __init__(self, find: Find, folder: Path | None) -> None:
+class Reader:
+    """Reads values, and the configs of `objects`.
+
+    Args:
+        find: loads classes, enums and functions.
+        folder: where the files are that were taken along.
+    """
+
+    def __init__(self, find: Find, folder: Path | None = None) -> None:
         self.find = find
         self.folder = folder
         self.made: list[Any] = []
 
     def found(self, at: Mapping[str, Any]) -> Any:
+        """What is there."""
         return self.find(At(at["module"], at["qualname"], at.get("script")))
 
     def value(self, data: Any) -> Any:
+        """What JSON data stands for."""
         if isinstance(data, list):
             return [self.value(each) for each in cast("list[Any]", data)]
         if not isinstance(data, dict):
@@ -292,6 +299,7 @@ class _Reader:
         return self.special(values["$"], values["v"], values)
 
     def special(self, kind: str, value: Any, data: Mapping[str, Any]) -> Any:
+        """What an object with the key `$` stands for."""
         match kind:
             case "object":
                 return self.made[value]
@@ -321,6 +329,7 @@ class _Reader:
                 raise MessageError(f"the form has a {kind!r} in it, which this xpm doesn't know: upgrade it")
 
     def object(self, data: Mapping[str, Any]) -> None:
+        """Makes one of `objects`."""
         cls = self.found(data["at"])
         schema = schema_of(cls)
         config = allocate(described_class(cls))
@@ -330,20 +339,29 @@ class _Reader:
                 raise ConfigError(schema.unknown(name))
             if declared.role is Role.CONSTANT:
                 continue
-            config.__dict__[name] = schema.check(declared, self.value(value))
+            config.__dict__[name] = self.checked(schema, declared, self.value(value))
         schema.complete(config.__dict__)
         self.hide(config, schema, data)
         self.made.append(config)
+        self.compare(config, schema, data)
+
+    def checked(self, schema: Schema, declared: Declared, value: Any) -> Any:
+        """The value of a parameter, if it is one."""
+        return schema.check(declared, value)
+
+    def compare(self, config: Any, schema: Schema, data: Mapping[str, Any]) -> None:
+        """Warns where the identifier is another one now."""
         now = identifier(config) if not schema.missing(config.__dict__) else "not complete"
         if now != data["id"]:
             warnings.warn(
                 f"{schema.label}: its identifier was {data['id'][:8]}, and is {now[:8]} now: "
                 "the class has changed since it was saved",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
     def hide(self, config: Any, schema: Schema, data: Mapping[str, Any]) -> None:
+        """Gives a description what belongs to it beside its parameters."""
         info = own_info(config)
         if "tags" in data:
             info.tags = {name: self.value(value) for name, value in data["tags"].items()}

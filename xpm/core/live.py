@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
 from xpm.core.functions import Function
-from xpm.core.info import HIDDEN, Description, JobRef, Submittable, allocate, info_of, own_info
+from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, allocate, info_of, own_info
 from xpm.core.places import folders_in
 from xpm.core.provenance import made_at
 from xpm.core.schema import Schema, schema_of
@@ -172,10 +172,18 @@ class Instances:
     Args:
         context: where generated paths lie that are not known otherwise.
         objects: takes the objects, and has those that were made before.
+        bare_jobs: tasks of which nothing but the job is known are objects without attributes.
     """
 
-    def __init__(self, context: DirectoryContext | None = None, objects: ObjectStore | None = None) -> None:
+    def __init__(
+        self,
+        context: DirectoryContext | None = None,
+        objects: ObjectStore | None = None,
+        *,
+        bare_jobs: bool = False,
+    ) -> None:
         self.context = context
+        self.bare_jobs = bare_jobs
         self.objects = ObjectStore() if objects is None else objects
         self.open: set[int] = set()
         self.folders: dict[int, str] = {}
@@ -214,6 +222,8 @@ class Instances:
                 f"{schema.label}: what a task returns is known when it is done; take its result()"
             )
         missing = schema.missing(config.__dict__)
+        if missing and self.bare_jobs and info is not None and info.ref is not None:
+            return _bare(schema.cls, info)
         if missing:
             raise ConfigError(f"{schema.label}.{missing[0]}: is missing{made_at(config)}")
         values = {name: thaw(config.__dict__[name], self.leaf) for name in schema.stored}
@@ -221,14 +231,11 @@ class Instances:
             values.update(self._paths(config, schema))
         if info is None or not info.sealed:
             schema.judge(config, schema.label, made_at)
-        live = allocate(live_class(schema.cls))
-        if (
-            isinstance(config, Submittable)
-            and info is not None
-            and info.session is not None
-            and info.ref is not None
-        ):
-            bind(live, info.session, info.ref)
+        live = (
+            allocate(live_class(schema.cls))
+            if info is None or not isinstance(config, Submittable)
+            else _bare(schema.cls, info)
+        )
         animate(live, values)
         self.open.discard(id(config))
         return live
@@ -243,3 +250,11 @@ class Instances:
         folder = self.folders.get(id(config), "")
         names = schema.path_names(config, folder).items()
         return {name: config.__dict__.get(name, self.context.path / folder / each) for name, each in names}
+
+
+def _bare(cls: type[Any], info: Info) -> Any:
+    """A live object of the task `cls` without attributes, which stands for the job of a description, if there is one."""
+    live = allocate(live_class(cls))
+    if info.session is not None and info.ref is not None:
+        bind(live, info.session, info.ref)
+    return live

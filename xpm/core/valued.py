@@ -122,6 +122,16 @@ def _own_value(cls: type[Any]) -> type[Any] | None:
     return value
 
 
+def load_value_class(cls: type[Any], text: str) -> None:
+    """Loads the value class of `cls` from where `value_elsewhere` has said that it is.
+
+    Raises:
+        ConfigError: it isn't there, or is none of this one; what its module raises comes through.
+    """
+    module, _, qualname = text.partition(":")
+    set_value_class(cls, _load(cls, _Name(module, qualname)))
+
+
 def _load(cls: type[Any], name: _Name) -> Any:
     try:
         found: Any = importlib.import_module(name.module)

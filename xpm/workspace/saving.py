@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xpm.core.form import Loaded, form_of, value_of
+from xpm.core.absent import Lenient
+from xpm.core.form import Loaded, Reader, form_of, value_of
 from xpm.core.frozen import thaw
 from xpm.core.live import Instances
 from xpm.errors import MessageError, WorkspaceError
+from xpm.workspace.past import load_job
+from xpm.workspace.results import RECORD
 from xpm.workspace.scripts import find
 from xpm.workspace.sharing import link_or_copy
 
@@ -50,7 +53,7 @@ def deserialize(data: Any, *, as_instance: bool = False) -> Any:
         MessageError: `data` is damaged, or was written by a newer xpm.
         ConfigError: a class is not there any more, or has no such parameter.
     """
-    return _made(value_of(data, find), as_instance=as_instance)
+    return _made(value_of(data, Reader(find)), as_instance=as_instance)
 
 
 def save(value: Any, folder: str | os.PathLike[str], *, init_tasks: Sequence[Any] = ()) -> None:
@@ -85,12 +88,30 @@ def save(value: Any, folder: str | os.PathLike[str], *, init_tasks: Sequence[Any
         shutil.rmtree(made, ignore_errors=True)
 
 
-def load(folder: str | os.PathLike[str], *, as_instance: bool = False) -> Any:
+def load(folder: str | os.PathLike[str], *, as_instance: bool = False, partial: bool = False) -> Any:
     """What was saved in a folder: descriptions that can be changed, or the live objects that they describe.
 
+    Of the directory of a job that is done, the description of its task, as it was submitted, or the live task. Its
+    `result()`, `jobpath` and `tags` are known, and those of the tasks that it depends on.
+
     Args:
-        folder: as it was given to `save`; it may have been moved since.
+        folder: as it was given to `save`, or a job's directory; it may have been moved since.
         as_instance: make live objects, and execute the init tasks on them.
+        partial: load also what has classes in it that aren't there: what stands for them has the values, and no methods.
+
+    Raises:
+        WorkspaceError: nothing was saved there, and no job is done there.
+        MessageError: it is damaged, or was written by a newer xpm.
+        ConfigError: a class is not there any more, or has no such parameter.
+    """
+    path = Path(folder)
+    if (path / RECORD).exists() and not (path / NAME).exists():
+        return load_job(path, as_instance=as_instance, lacking=partial)
+    return _made(saved_in(path, partial=partial), as_instance=as_instance, partial=partial)
+
+
+def saved_in(folder: str | os.PathLike[str], *, partial: bool = False) -> Loaded:
+    """What was saved in a folder, with its init tasks; see `load`.
 
     Raises:
         WorkspaceError: nothing was saved there.
@@ -104,13 +125,14 @@ def load(folder: str | os.PathLike[str], *, as_instance: bool = False) -> Any:
         raise WorkspaceError(f"no description is saved in {path}: {error.strerror}") from None
     except ValueError as error:
         raise MessageError(f"{path / NAME} can't be read: {error}") from None
-    return _made(value_of(data, find, path.absolute()), as_instance=as_instance)
+    reader = (Lenient if partial else Reader)(find, path.absolute())
+    return value_of(data, reader)
 
 
-def _made(loaded: Loaded, *, as_instance: bool) -> Any:
+def _made(loaded: Loaded, *, as_instance: bool, partial: bool = False) -> Any:
     if not as_instance:
         return loaded.value
-    instances = Instances()
+    instances = Instances(bare_jobs=partial)
     made = thaw(loaded.value, instances.leaf)
     for each in loaded.init_tasks:
         instances.leaf(each).execute()

@@ -17,6 +17,7 @@ from xpm.compat.launchers import Launcher
 from xpm.compat.notifying import tqdm
 from xpm.compat.preparing import Prepare, documentation
 from xpm.compat.rules import field, pathgenerator
+from xpm.compat.saving import deserialize, from_task_dir, load, save, serialize
 from xpm.compat.tags import TagDict, tags
 from xpm.compat.tasks import ResumableTask, Task
 from xpm.core.counting import setmeta
@@ -27,7 +28,6 @@ from xpm.core.outputs import Dependent as DependentMarker
 from xpm.core.session import progress
 from xpm.core.tags import stop_tags, tag, tagspath
 from xpm.errors import GracefulTimeout, TaskCancelled
-from xpm.workspace.saving import deserialize, load, save, serialize
 
 Option = Meta
 
@@ -62,6 +62,7 @@ __all__ = [
     "documentation",
     "experiment",
     "field",
+    "from_task_dir",
     "load",
     "pathgenerator",
     "progress",
