@@ -57,7 +57,7 @@ if __name__ == "__main__":
 LOOK = """
 import sys
 from pathlib import Path
-from xpm import JobError, State, experiment, identifier, load
+from xpm import JobError, State, SubmissionError, experiment, identifier, load
 from tasks import Init
 
 folder = Path(sys.argv[1])
@@ -66,7 +66,7 @@ assert identifier(second) == folder.name and second.job.state is State.DONE
 assert second.result() == (True, {"size": 3}, "weights")
 assert dict(second.tags) == {"who": "ada", "size": 3}, second.tags
 assert second.net.file == folder / "out/net/net"
-assert second.first.result() == {"size": 3} and not hasattr(second.first, "net")
+assert second.first.result() == {"size": 3} and second.first.net.size == 3
 copy = second.copy(net=second.net.copy(size=9))
 assert identifier(copy) != folder.name
 live = load(folder, as_instance=True)
@@ -77,7 +77,12 @@ try:
 except JobError as error:
     print(error)
 with experiment("again"):
-    assert second.submit() is second
+    for wrong in (second.submit, copy.submit):
+        try:
+            wrong()
+        except SubmissionError as error:
+            print(error)
+    copy.first = second.first.copy().submit()
     copied = copy.submit(init_tasks=[Init.C(net=copy.net)])
 print(copied.result())
 """
@@ -107,6 +112,9 @@ def test_a_task_comes_back_from_its_directory(lab: Lab) -> None:
     first, second = lab.python("plan.py").stdout.split()
     assert lab.python("look.py", second).stdout.splitlines() == [
         "Second.on_completed: the task was loaded from the directory of its job, which is done",
+        "Second.submit: it was loaded from the directory of its job; submit a .copy() of it",
+        "Second.first: the task First was loaded from the directory of its job; give a .copy() of it, "
+        "and submit that first",
         "(True, {'size': 3}, 'weights')",
     ]
     moved = shutil.move(first, lab.project / first.rpartition("/")[2])

@@ -133,8 +133,8 @@ class Config(Described):
         A live task has those of its job, of all experiments that list it.
         """
         info = info_of(self)
-        if info is not None and info.session is not None and not isinstance(self, Description):
-            return MappingProxyType(dict(info.session.tags(cast("Any", self))))
+        if info is not None and info.asked is not None and not isinstance(self, Description):
+            return MappingProxyType(dict(info.asked.tags(cast("Any", self))))
         try:
             return MappingProxyType(tags_of(_description(self, "tags")))
         except RecursionError:
@@ -321,6 +321,10 @@ class Task(Config, Submittable):
             SubmissionError: it can't become a job, or an option is wrong.
         """
         info = own_info(_description(self, "submit"))
+        if info.past is not None:
+            raise SubmissionError(
+                f"{type(self).__name__}.submit: it was loaded from the directory of its job; submit a .copy() of it"
+            )
         if info.session is not None:
             _refuse_others(self, init_tasks)
             return _given_out(self, info)
@@ -422,7 +426,8 @@ class Task(Config, Submittable):
         if info is None or info.ref is None:
             return None
         description = stand_in(author_class(self), info.ref)
-        own_info(description).session = info.session
+        hidden = own_info(description)
+        hidden.session, hidden.past = info.session, info.past
         return description
 
     @property
@@ -473,9 +478,9 @@ def reference(task: Task) -> JobRef:
 
 def _session(task: Task) -> Session:
     info = info_of(task)
-    if info is None or info.session is None:
+    if info is None or info.asked is None:
         raise NotSubmitted(f"{type(task).__name__}: not submitted; call .submit() first")
-    return info.session
+    return info.asked
 
 
 def _refuse_uncallable(method: str, callback: object) -> None:
@@ -485,8 +490,8 @@ def _refuse_uncallable(method: str, callback: object) -> None:
 
 def _call_back(task: Any, method: str, check: Callable[[Session], Callable[[], None]]) -> Any:
     info = own_info(_description(task, method))
-    if info.session is not None:
-        check(info.session)()
+    if info.asked is not None:
+        check(info.asked)()
     else:
         session = active()
         if session is not None:

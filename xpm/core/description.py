@@ -93,7 +93,7 @@ def _open(config: Any, name: str) -> Schema:
     schema: Schema = config.__xpm_schema__
     info = info_of(config)
     if info is not None and info.sealed:
-        what = "is sealed" if info.session is None else "was submitted"
+        what = "is sealed" if info.asked is None else "was submitted"
         raise SealedError(f"{schema.label}.{name}: the description {what}; change a .copy() of it")
     return schema
 
@@ -119,9 +119,9 @@ def generated_path(config: Any, name: str, label: str) -> Path:
     info = info_of(config)
     home = None if info is None else info.home
     taken = None if home is None else info_of(home.task)
-    if home is None or taken is None or taken.session is None:
+    if home is None or taken is None or taken.asked is None:
         raise AttributeError(f"{label}: the path is known once the task is submitted")
-    return in_directory(taken.session.jobpath(home.task) / home.folder / home.names[name], taken.ref)
+    return in_directory(taken.asked.jobpath(home.task) / home.folder / home.names[name], taken.ref)
 
 
 def shown_job(ref: JobRef) -> str:

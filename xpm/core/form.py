@@ -191,7 +191,7 @@ def _job(value: Any) -> JobRef | None:
 def _generated(config: Any, info: Info, parameter: str) -> Path | None:
     if parameter in config.__dict__:
         return config.__dict__[parameter]
-    if info.home is None and info.session is None:
+    if info.home is None and info.asked is None:
         return None
     try:
         return Path(generated_path(config, parameter, ""))

@@ -110,6 +110,8 @@ class Info:
     """The job that it describes."""
     session: Session | None = None
     """Who took it; None until then."""
+    past: Session | None = None
+    """Who answers for its job, if it was not submitted here but loaded from the job's directory."""
     home: Home | None = None
     """Where its generated paths lie."""
     producer: JobRef | None = None
@@ -126,6 +128,11 @@ class Info:
     """What is to be registered when it is submitted: each is checked first, and gives what registers it."""
     output: Any = None
     """What `submit` returned, if that isn't the task (which would be a cycle for the collector)."""
+
+    @property
+    def asked(self) -> Session | None:
+        """Who answers for its job."""
+        return self.session or self.past
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session holds connections; a live object that travels between processes leaves it behind.

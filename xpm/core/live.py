@@ -233,7 +233,7 @@ class Instances:
             schema.judge(config, schema.label, made_at)
         live = (
             allocate(live_class(schema.cls))
-            if info is None or not isinstance(config, Submittable)
+            if info is None or info.asked is None or not isinstance(config, Submittable)
             else _bare(schema.cls, info)
         )
         animate(live, values)
@@ -255,6 +255,6 @@ class Instances:
 def _bare(cls: type[Any], info: Info) -> Any:
     """A live object of the task `cls` without attributes, which stands for the job of a description, if there is one."""
     live = allocate(live_class(cls))
-    if info.session is not None and info.ref is not None:
-        bind(live, info.session, info.ref)
+    hidden = own_info(live)
+    hidden.session, hidden.past, hidden.ref = info.session, info.past, info.ref
     return live

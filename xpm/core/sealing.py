@@ -15,7 +15,18 @@ from xpm.core.cycles import way_back
 from xpm.core.fields import Role
 from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet, freeze, united
 from xpm.core.identifier import digest, identifier
-from xpm.core.info import HIDDEN, Description, Home, Info, Instanced, JobRef, Submittable, left_out, own_info
+from xpm.core.info import (
+    HIDDEN,
+    Description,
+    Home,
+    Info,
+    Instanced,
+    JobRef,
+    Submittable,
+    info_of,
+    left_out,
+    own_info,
+)
 from xpm.core.jobpath import JobPath
 from xpm.core.naming import last_name
 from xpm.core.pack import pack_bin
@@ -224,6 +235,12 @@ class Sealing:
         name = type(task).__name__
         back = () if id(task) in self.open else way_back(task, {id(task), *self.open})
         if back is None:
+            info = info_of(task)
+            if info is not None and info.past is not None:
+                return (
+                    f"{place_text(self.label, place)}: the task {name} was loaded from the directory of its job; "
+                    "give a .copy() of it, and submit that first"
+                )
             return f"{place_text(self.label, place)}: the task {name} must be submitted first{made_at(task)}"
         return f"{place_text(self.label, place)}{steps(back)}: a cycle: a task cannot depend on itself"
 

@@ -13,8 +13,7 @@ from xpm.core.absent import absent_class
 from xpm.core.config import reference
 from xpm.core.description import stand_in
 from xpm.core.form import At
-from xpm.core.info import JobRef, info_of, own_info
-from xpm.core.live import bind
+from xpm.core.info import Info, JobRef, own_info
 from xpm.core.message import TypeInfo, build, describe, later
 from xpm.core.state import State
 from xpm.core.steering import Steered, Touch, Verb
@@ -97,9 +96,8 @@ class _Past:
 
     def description(self) -> Any:
         """The description of the job's task."""
-        record = self._record(self._ref)
-        task = describe(record.payload, _types(record), self._find, self._stand_in, self._ref)
-        info = self._take(task)
+        task = self._described(self._record(self._ref), self._ref, self._near)
+        info = own_info(task)
         tags = dict(self.tags(task))
         fields = task.__xpm_schema__.fields
         info.total, info.tags = tags, {
@@ -112,9 +110,8 @@ class _Past:
         """The live task, after its init tasks were executed."""
         record = self._record(self._ref)
         live = build(record.payload, _types(record), self._find, self._dependency, self._place(self._ref))
-        bind(live, cast("Any", self), self._ref)
-        info = info_of(live)
-        for each in () if info is None else info.init:
+        info = self._take(live, self._ref)
+        for each in info.init:
             each.execute()
         return live
 
@@ -158,9 +155,10 @@ class _Past:
 
     # Found
 
-    def _take(self, task: Any) -> Any:
+    def _take(self, task: Any, ref: JobRef) -> Info:
         info = own_info(task)
-        info.session = cast("Any", self)  # it has what is asked of a task that was submitted, and no more
+        info.past = cast("Any", self)  # it has what is asked of a task that was submitted, and no more
+        info.ref = ref
         return info
 
     def _find(self, info: TypeInfo) -> Any:
@@ -174,21 +172,30 @@ class _Past:
             load_value_class(found, info.value)
         return found
 
-    def _stand_in(self, ref: JobRef) -> Any:
+    def _described(self, record: Record, ref: JobRef, stand_in: Callable[[JobRef], Any]) -> Any:
+        task = describe(record.payload, _types(record), self._find, stand_in, ref)
+        self._take(task, ref)
+        return task
+
+    def _near(self, ref: JobRef) -> Any:
+        """The description of a direct dependency, whose own ones stand for their jobs: chains may be long."""
+        record = self._found(ref)
+        return self._far(ref) if record is None else self._described(record, ref, self._far)
+
+    def _far(self, ref: JobRef) -> Any:
         record = self._found(ref)
         if record is None:
             cls = absent_class(ref.task, (), task=True)
         else:
-            root = next(each for each in _types(record).values() if each.name == ref.task)
-            cls = self._find(root)
+            cls = self._find(next(each for each in _types(record).values() if each.name == ref.task))
         task = stand_in(cls, ref)
-        self._take(task)
+        self._take(task, ref)
         return task
 
     def _dependency(self, ref: JobRef) -> Any:
         record = self._record(ref)
         live = later(record.payload, _types(record), self._find, self._dependency, self._place(ref))
-        bind(live, cast("Any", self), ref)
+        self._take(live, ref)
         return live
 
     def _found(self, ref: JobRef) -> Record | None:
