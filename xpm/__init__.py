@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
     from xpm.core.live import DirectoryContext, ObjectStore
+    from xpm.core.once import initializer
     from xpm.core.outputs import Dependent
     from xpm.core.provenance import provenance
     from xpm.core.resumable import ResumableTask
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from xpm.experiment import experiment
     from xpm.experiment.helper import ExperimentHelper
     from xpm.experiment.tokens import acquire, lock, token
+    from xpm.workspace.caching import cache
     from xpm.workspace.saving import deserialize, load, save, serialize
 
 __all__ = [
@@ -121,6 +123,7 @@ __all__ = [
     "acquire",
     "configuration",
     "definitions",
+    "cache",
     "deserialize",
     "each",
     "experiment",
@@ -128,6 +131,7 @@ __all__ = [
     "flag",
     "grid",
     "identifier",
+    "initializer",
     "load",
     "lock",
     "option",
@@ -146,6 +150,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cache": "xpm.workspace.caching",
+    "initializer": "xpm.core.once",
     "ObjectStore": "xpm.core.live",
     "DirectoryContext": "xpm.core.live",
     "Choices": "xpm.core.limits",

@@ -87,7 +87,7 @@ class Info:
     generates: bool = False
     """Sealed, and it or a config below it has generated paths."""
     digest: bytes | None = None
-    """The identifier's 32 bytes, as others refer to it; only of a sealed description."""
+    """The identifier's 32 bytes, as others refer to it; only of a sealed description, and of a live object that needs it."""
     instances: tuple[Any, ...] | None = None
     """The descriptions below it that are told apart though equal, in the document's order; once it is sealed."""
     at: tuple[CodeType, int] | None = None

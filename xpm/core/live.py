@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from xpm.core.frozen import thaw
 from xpm.core.functions import Function
+from xpm.core.identifier import digest
 from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, allocate, info_of, own_info
 from xpm.core.places import folders_in
 from xpm.core.provenance import made_at
@@ -101,6 +102,14 @@ class _Deferred:
         copy = allocate(self.__class__)
         copy.__dict__.update(self.__dict__)
         return copy
+
+
+def filled(config: T) -> T:
+    """`config`, with its attributes if it is a live object that had none yet."""
+    live: Any = config
+    if _FILL in live.__dict__:
+        _fill(live)
+    return config
 
 
 def _fill(config: Any) -> None:
@@ -236,6 +245,9 @@ class Instances:
             if info is None or info.asked is None or not isinstance(config, Submittable)
             else _bare(schema.cls, info)
         )
+        cls: type[Any] = live.__class__
+        if schema_of(cls).keyed:
+            own_info(live).digest = digest(config)
         animate(live, values)
         self.open.discard(id(config))
         return live

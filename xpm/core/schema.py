@@ -46,6 +46,10 @@ SCHEMA = "__xpm_schema__"
 """The attribute that holds a class's schema; a description's own is reached most quickly by its name."""
 
 
+KEYED = "__xpm_keyed__"
+"""The attribute of a method that needs the identifier of its live object."""
+
+
 class Declared(NamedTuple):
     """One parameter of a class."""
 
@@ -95,6 +99,12 @@ class Schema:
         """All parameters, those of base classes first, in the order of the source."""
         self.validate: Callable[[Any], object] | None = getattr(cls, "__validate__", None)
         """What looks at a whole description, by the class itself."""
+        self.keyed = any(
+            isinstance(each, types.FunctionType) and KEYED in each.__dict__
+            for base in cls.__mro__
+            for each in base.__dict__.values()
+        )
+        """Whether a method needs the identifier of its live object."""
         self.generated: dict[str, PathGenerator] = {}
         for name, each in self.fields.items():
             if each.generator is not None:

@@ -51,3 +51,8 @@ def task_dir(task: str) -> str:
 def job_dir(root: str, task: str, job: str) -> str:
     """The directory of one job, as text: what a job's process works with, where a `Path` would cost time."""
     return f"{root}/jobs/{task_dir(task)}/{job[:2]}/{job}"
+
+
+def cache_dir(root: str, config: str, identifier: str) -> str:
+    """The directory of what the configs of one class and identifier have computed once for all."""
+    return f"{root}/cache/{task_dir(config)}/{identifier[:2]}/{identifier}"

@@ -24,10 +24,12 @@ from xpm.core.counting import setmeta
 from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator
 from xpm.core.limits import Choices
 from xpm.core.live import DirectoryContext
+from xpm.core.once import initializer
 from xpm.core.outputs import Dependent as DependentMarker
 from xpm.core.session import progress
 from xpm.core.tags import stop_tags, tag, tagspath
 from xpm.errors import GracefulTimeout, TaskCancelled
+from xpm.workspace.caching import cache
 
 Option = Meta
 
@@ -57,12 +59,14 @@ __all__ = [
     "TagDict",
     "Task",
     "TaskCancelled",
+    "cache",
     "copyconfig",
     "deserialize",
     "documentation",
     "experiment",
     "field",
     "from_task_dir",
+    "initializer",
     "load",
     "pathgenerator",
     "progress",

@@ -6,14 +6,18 @@ from xpm.compat.configs import copyconfig
 from xpm.compat.tags import TagDict, tags
 from xpm.core.counting import setmeta
 from xpm.core.fields import Constant, Meta, Param
+from xpm.core.once import initializer
 from xpm.core.tags import stop_tags, tag, tagspath
+from xpm.workspace.caching import cache
 
 __all__ = [
     "Constant",
     "Meta",
     "Param",
     "TagDict",
+    "cache",
     "copyconfig",
+    "initializer",
     "setmeta",
     "stop_tags",
     "tag",
