@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, dataclass_transform, overload
 
+from xpm.core.composing import taker
 from xpm.core.copying import copy_of
 from xpm.core.cycles import way_back
 from xpm.core.description import maker_of, stand_in
@@ -142,6 +143,19 @@ class Config(Described):
             if cycle is None:
                 raise
             raise ConfigError(f"{type(self).__name__}{steps(cycle)}: contains itself") from None
+
+    def __matmul__(self, inner: Config) -> Self:
+        """Gives `inner` to the one parameter that takes it and was not given yet; returns the description itself.
+
+        `Train.C(lr=0.1) @ Model.C() @ Data.C()` is `Train.C(lr=0.1, model=Model.C(), data=Data.C())`.
+
+        Raises:
+            ConfigError: no parameter takes it, or more than one does.
+        """
+        name = taker(_description(self, "@"), inner)
+        setattr(self, name, inner)
+        note_set(own_info(self), name, at(frame_above(1)))
+        return self
 
     def copy(self, **changes: Any) -> Self:
         """A copy that can be changed, also of a submitted description; configs in it are copied, tasks and their outputs shared."""
