@@ -16,7 +16,7 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
-    from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator, field
+    from xpm.core.fields import Constant, DataPath, Help, Meta, OptionalDataPath, Param, PathGenerator, field
     from xpm.core.grid import Grid, grid, zipped
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from xpm.describe.definitions import definitions
     from xpm.describe.functions import task
     from xpm.describe.words import each, flag, option, verbatim
+    from xpm.describe.helping import describe_parameters
     from xpm.errors import (
         BrokerError,
         BrokerStalled,
@@ -90,6 +91,7 @@ __all__ = [
     "GracefulTimeout",
     "Grid",
     "GridSearch",
+    "Help",
     "InstanceConfig",
     "JobCancelled",
     "JobError",
@@ -124,6 +126,7 @@ __all__ = [
     "configuration",
     "definitions",
     "cache",
+    "describe_parameters",
     "deserialize",
     "each",
     "experiment",
@@ -150,6 +153,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "describe_parameters": "xpm.describe.helping",
+    "Help": "xpm.core.fields",
     "cache": "xpm.workspace.caching",
     "initializer": "xpm.core.once",
     "ObjectStore": "xpm.core.live",

@@ -46,6 +46,20 @@ OptionalDataPath = Annotated[Path | None, Role.META, Carried()]
 """The same, or None."""
 
 
+class Help:
+    """Notes what a parameter is: `Annotated[Param[int], Help("how many layers")]`.
+
+    Args:
+        text: a sentence; `xpm.describe_parameters` gives it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Help({self.text!r})"
+
+
 class Foreign:
     """Notes that the configs in a parameter may have generated paths in the directory of another job."""
 

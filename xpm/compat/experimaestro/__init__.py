@@ -22,6 +22,7 @@ from xpm.compat.tags import TagDict, tags
 from xpm.compat.tasks import ResumableTask, Task
 from xpm.core.counting import setmeta
 from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator
+from xpm.core.fields import Help as help
 from xpm.core.limits import Choices
 from xpm.core.live import DirectoryContext
 from xpm.core.once import initializer
@@ -66,6 +67,7 @@ __all__ = [
     "experiment",
     "field",
     "from_task_dir",
+    "help",
     "initializer",
     "load",
     "pathgenerator",

@@ -6,6 +6,7 @@ from xpm.compat.configs import copyconfig
 from xpm.compat.tags import TagDict, tags
 from xpm.core.counting import setmeta
 from xpm.core.fields import Constant, Meta, Param
+from xpm.core.fields import Help as help
 from xpm.core.once import initializer
 from xpm.core.tags import stop_tags, tag, tagspath
 from xpm.workspace.caching import cache
@@ -17,6 +18,7 @@ __all__ = [
     "TagDict",
     "cache",
     "copyconfig",
+    "help",
     "initializer",
     "setmeta",
     "stop_tags",
