@@ -21,10 +21,12 @@ from xpm import (
     Constant,
     Dependent,
     ExperimentHelper,
+    DirectoryContext,
     Grid,
     GridSearch,
     LightweightTask,
     Meta,
+    ObjectStore,
     Param,
     PathGenerator,
     Range,
@@ -34,11 +36,14 @@ from xpm import (
     Task,
     configuration,
     each,
+    cache,
+    describe_parameters,
     field,
     flag,
     grid,
     identifier,
     option,
+    initializer,
     progress,
     setmeta,
     stop_tags,
@@ -185,6 +190,22 @@ class Sort(CommandTask):
 class Piped(CommandTask):
     text: Param[str]
     command = Shell("echo {text}", success=(0, 1), returns="stdout", environment={"A": "{text}"})
+class Corpus(Config, value_class="lab.heavy:HeavyCorpus"):
+    model: Param[Model | None] = field(default=None, ignore_generated=True)
+    made: Meta[Path] = field(default_factory=PathGenerator(lambda context, config: f"{context.folder}.txt"))
+
+    @initializer
+    def words(self, least: int = 0) -> list[str]:
+        return ["a"] * least
+
+    @cache("lengths")
+    def lengths(self, path: Path, least: int = 0) -> list[int]:
+        return [len(word) for word in self.words(least)]
+
+
+@Corpus.value_class()
+class HeavyCorpus(Corpus):
+    extra = 1
 
 
 def follow(train: Train) -> None: ...
@@ -208,6 +229,14 @@ def right() -> None:
     assert_type(train.tag("kind", "cnn"), Train)
     assert_type(train.copy(lr=0.2), Train)
     assert_type(Deep.C(depth=3, layers=1).instance(), Deep)
+    assert_type(Deep.C(depth=3).instance(DirectoryContext("here"), objects=ObjectStore(), init=True), Deep)
+    corpus = Corpus.C() @ Deep.C(depth=3)
+    assert_type(corpus, Corpus)
+    assert_type(corpus.words(3), list[str])
+    assert_type(corpus.lengths(least=3), list[int])
+    assert_type(Corpus.Live, type[Corpus])
+    assert_type(HeavyCorpus.extra, int)
+    assert_type(describe_parameters(Corpus), dict[str, str])
     assert_type(Evaluate.C(trained=train, others={"a": train}, limit=3).submit().result(), dict[str, float])
     assert_type(Pretrain.C(seed=1).submit(), Loaded)
     assert_type(train.submit(retries=3, timeout="2h", not_before=datetime.now()), Train)
@@ -315,6 +344,11 @@ def wrong() -> None:
     plan.where(lambda train: train.rate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownLambdaType]
     plan[0] = train  # pyright: ignore[reportIndexIssue]
     plan["lr"]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Corpus.C(model=model) @ 3  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
+    Corpus.C(model=model).lengths(Path("x"))  # pyright: ignore[reportArgumentType]
+    Corpus.C(model=model).words("x")  # pyright: ignore[reportArgumentType]
+    model.instance("here")  # pyright: ignore[reportArgumentType]
+    PathGenerator(3)  # pyright: ignore[reportArgumentType]
     progress("half")  # pyright: ignore[reportArgumentType]
     Sort.C(data=train, key="x")  # pyright: ignore[reportArgumentType]
     Command("a", 3)  # pyright: ignore[reportArgumentType]

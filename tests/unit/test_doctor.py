@@ -11,7 +11,7 @@ def test_what_the_doctor_asks_for_is_what_the_package_needs() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     said = {}
     for text in project["dependencies"]:
-        name, limits = re.fullmatch(r"([a-z]+)(?:\[\w+\])?(.*)", text).groups()
+        name, limits = re.fullmatch(r"([a-z-]+)(?:\[\w+\])?(.*)", text).groups()
         least, _, most = limits.removeprefix(">=").partition(",<")
         said[name] = tuple(
             tuple(map(int, version.split("."))) if version else None for version in (least, most)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LEAST_PYTHON = (3, 11)
 PACKAGES: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
     "click": ((8, 2), None),
+    "docstring-parser": ((0, 17), None),
     "lark": ((1, 2), None),
     "msgpack": ((1, 1), None),
     "platformdirs": ((4, 2), None),
