@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from xpm.describe.configuration import GridSearch, configuration
     from xpm.describe.definitions import definitions
     from xpm.describe.functions import task
-    from xpm.describe.words import each, flag, option, verbatim
     from xpm.describe.helping import describe_parameters
+    from xpm.describe.words import each, flag, option, verbatim
     from xpm.errors import (
         BrokerError,
         BrokerStalled,
@@ -123,9 +123,9 @@ __all__ = [
     "WouldDeadlock",
     "XpmError",
     "acquire",
+    "cache",
     "configuration",
     "definitions",
-    "cache",
     "describe_parameters",
     "deserialize",
     "each",

@@ -20,8 +20,8 @@ from xpm import (
     Config,
     Constant,
     Dependent,
-    ExperimentHelper,
     DirectoryContext,
+    ExperimentHelper,
     Grid,
     GridSearch,
     LightweightTask,
@@ -34,16 +34,16 @@ from xpm import (
     Retries,
     Shell,
     Task,
-    configuration,
-    each,
     cache,
+    configuration,
     describe_parameters,
+    each,
     field,
     flag,
     grid,
     identifier,
-    option,
     initializer,
+    option,
     progress,
     setmeta,
     stop_tags,
@@ -190,6 +190,8 @@ class Sort(CommandTask):
 class Piped(CommandTask):
     text: Param[str]
     command = Shell("echo {text}", success=(0, 1), returns="stdout", environment={"A": "{text}"})
+
+
 class Corpus(Config, value_class="lab.heavy:HeavyCorpus"):
     model: Param[Model | None] = field(default=None, ignore_generated=True)
     made: Meta[Path] = field(default_factory=PathGenerator(lambda context, config: f"{context.folder}.txt"))

@@ -81,7 +81,7 @@ def _made(cls: type[Any]) -> type[Any]:
     for name in own_annotations(cls):
         given = cls.__dict__.get(name, UNSET)
         if isinstance(given, Field):
-            limits[name] = given.limits
+            limits[name] = given.notes
             _declare(cls, name, given)
         elif isinstance(given, (list, dict, set)):
             setattr(cls, name, dataclasses.field(default_factory=partial(copied, given)))
