@@ -14,6 +14,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
+    from xpm.cells.kernel import notebook
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
     from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator, field
@@ -111,6 +112,7 @@ __all__ = [
     "identifier",
     "load",
     "lock",
+    "notebook",
     "progress",
     "provenance",
     "save",
@@ -151,6 +153,7 @@ _HOMES = {
     "identifier": "xpm.core.identifier",
     "InstanceConfig": "xpm.core.instances",
     "lock": "xpm.experiment.tokens",
+    "notebook": "xpm.cells.kernel",
     "State": "xpm.core.state",
     "progress": "xpm.core.session",
     "provenance": "xpm.core.provenance",

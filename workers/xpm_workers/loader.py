@@ -32,6 +32,7 @@ class Loader:
     def __init__(self, code: Code, workspace: Path) -> None:
         self.code = code
         self.folder = str(code.folder(workspace))
+        self._workspace = workspace
         self._found: dict[TypeInfo, Any] = {}
         self._types: dict[str, TypeInfo] = {}
         self._tasks: dict[str, type[Task]] = {}
@@ -120,7 +121,7 @@ class Loader:
     def _script(self, script: str) -> ModuleType:
         loaded = self._entries.get(script)
         if loaded is None:
-            path = os.path.join(self.folder, script)
+            path = str(self.code.script_file(self._workspace, script))
             loaded = ModuleType(SCRIPT_MODULE)
             loaded.__file__ = path
             setattr(loaded, SCRIPT, script)

@@ -12,12 +12,16 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xpm.core.info import Described
 from xpm.errors import WorkspaceError
 from xpm.experiment.voice import jobs
 from xpm.workspace.code import digest, read_code, variant
 from xpm.workspace.layout import Workspace
+
+if TYPE_CHECKING:
+    from xpm.cells.source import Cells
 
 
 class Today:
@@ -26,11 +30,13 @@ class Today:
     Args:
         project: its folder.
         workspace: where copies of older code are.
+        cells: what the cells of this notebook define, if it is one.
     """
 
-    def __init__(self, project: Path, workspace: Workspace) -> None:
+    def __init__(self, project: Path, workspace: Workspace, cells: Cells | None = None) -> None:
         self._project = os.path.realpath(project)
         self._workspace = workspace
+        self._cells = cells
         self._known: dict[str, bool] = {}
         self._roots: dict[str, str] = {}
         """The project's folder for each code that differs."""
@@ -64,6 +70,12 @@ class Today:
         except WorkspaceError:
             return False
         self._roots[code] = then.root
+        if (
+            self._cells is not None
+            and then.cells
+            and self._have_changed(self._workspace.code_dir / then.cells)
+        ):
+            return True
         if self._files is None:
             self._files = _loaded(self._project)
         if not then.copied and "+" in code:
@@ -74,6 +86,12 @@ class Today:
         if not folder.is_dir():
             return False
         return any(_content(folder / name) != content for name, content in self._files.items())
+
+    def _have_changed(self, folder: Path) -> bool:
+        """Whether the cells of this notebook defined something else in the run that has left `folder`."""
+        assert self._cells is not None, "this is a notebook"
+        found = {name: _content(folder / name) for name in self._cells.files()}
+        return any(found[name] not in (None, content) for name, content in self._cells.files().items())
 
 
 def _content(path: Path | str) -> bytes | None:

@@ -13,10 +13,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from xpm import aliases
 from xpm.errors import WorkspaceError
@@ -64,7 +65,14 @@ def project_root(start: Path) -> tuple[Path, bool]:
     return own, False
 
 
-def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = True) -> Code:
+def snapshot(
+    root: Path,
+    workspace: Workspace,
+    entry: Entry,
+    *,
+    copy: bool = True,
+    cells: Mapping[str, bytes] = MappingProxyType({}),
+) -> Code:
     """Copies the project at `root` into the workspace, unless the same code is there already.
 
     Args:
@@ -72,6 +80,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         workspace: where the copy is kept.
         entry: how the program was started.
         copy: False to let jobs import from the project itself; what its files hold is noted all the same.
+        cells: what the cells of a notebook define, by name: written in any case, since no file of the project has it.
 
     Raises:
         WorkspaceError: the project has too many files, or the copy can't be written.
@@ -90,12 +99,15 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         cwd=os.getcwd(),
         python=sys.executable,
         stands_in=aliases.installed(),
+        cells=_fingerprint(cells) if cells else "",
         files={} if copy else {name: digest(content) for name, content in sorted(files.items())},
     )
     try:
         workspace.code_dir.mkdir(parents=True, exist_ok=True)
         if copy:
             _store(code.folder(workspace.path), files)
+        if cells:
+            _store(workspace.code_dir / code.cells, cells)
         _write_spec(workspace.code_dir / f"{code.id}.json", pack_code(code))
     except OSError as error:
         raise WorkspaceError(
@@ -118,7 +130,7 @@ def _write_spec(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
-def _store(folder: Path, files: dict[str, bytes]) -> None:
+def _store(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes the files beside and gives them their name in one step; of two that do so, one wins."""
     if folder.is_dir():
         return
@@ -138,7 +150,7 @@ def _store(folder: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _fingerprint(files: dict[str, bytes]) -> str:
+def _fingerprint(files: Mapping[str, bytes]) -> str:
     found = hashlib.sha256()
     for name in sorted(files):
         found.update(b"%b\0%b" % (os.fsencode(name), hashlib.sha256(files[name]).digest()))
