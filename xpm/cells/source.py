@@ -198,23 +198,34 @@ def _in_order(pieces: Mapping[str, _Piece]) -> list[str]:
     """The texts in the order of execution, but what a piece uses at once before it: cells may have been run again."""
     texts: list[str] = []
     begun: set[str] = set()
+    called: set[str] = set()
 
-    def emit(name: str, *, called: bool = False) -> None:
-        piece = pieces.get(name)
-        if piece is None or name in begun:
+    def emit(name: str) -> None:
+        if name in begun:
             return
+        piece = pieces[name]
         begun.add(name)
-        needed = piece.uses.now | piece.uses.later if called and piece.function else piece.uses.now
-        for each in sorted(needed, key=lambda each: _place(pieces, each)):
-            emit(each, called=True)
+        for each in _by_place(pieces, piece.uses.now):
+            emit(each)
+            call(each)
         if piece.text not in texts:  # one line may bind several names
             texts.append(piece.text)
 
-    for name in sorted(pieces, key=lambda each: _place(pieces, each)):
+    def call(name: str) -> None:
+        """What a function needs that is called by a decorator, or to make a value."""
+        piece = pieces[name]
+        if not piece.function or name in called:
+            return
+        called.add(name)
+        for each in _by_place(pieces, piece.uses.later):
+            emit(each)
+            call(each)
+
+    for name in _by_place(pieces, pieces):
         emit(name)
     return texts
 
 
-def _place(pieces: Mapping[str, _Piece], name: str) -> tuple[int, str]:
-    piece = pieces.get(name)
-    return (piece.order if piece else -1, name)
+def _by_place(pieces: Mapping[str, _Piece], names: Iterable[str]) -> list[str]:
+    """Those of the names that have pieces, in the order of execution."""
+    return sorted((name for name in names if name in pieces), key=lambda name: (pieces[name].order, name))
