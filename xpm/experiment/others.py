@@ -90,8 +90,12 @@ class Today:
     def _have_changed(self, folder: Path) -> bool:
         """Whether the cells of this notebook defined something else in the run that has left `folder`."""
         assert self._cells is not None, "this is a notebook"
-        found = {name: _content(folder / name) for name in self._cells.files()}
-        return any(found[name] not in (None, content) for name, content in self._cells.files().items())
+        for name, content in self._cells.files().items():
+            before = _content(folder / name)
+            # Cells that are run again, or in another order, leave the same lines in another order.
+            if before is not None and sorted(before.splitlines()) != sorted(content.splitlines()):
+                return True
+        return False
 
 
 def _content(path: Path | str) -> bytes | None:
