@@ -76,7 +76,8 @@ def test_a_kernel_that_starts_anew_finds_all_that_is_done(lab: Lab, book: Book) 
     kernel = book("first")
     shown = kernel.run(*CELLS, STUDY)
     assert (shown.out, shown.error) == ("[7.0, 13.0]\n", "")
-    assert "study: all 4 jobs done" in shown.err
+    assert "study: all 4 jobs done" in shown.err and len(shown.err.splitlines()) == 1
+    assert " of 4 done" in shown.displayed[0] and shown.displayed[-1] == ""
     assert kernel.run(NET, TRAIN, JUDGE, STUDY).err == "study: nothing to do: all 4 jobs were done before\n"
     kernel.close()
     shown = book("first").run(IMPORTS, HELPER, NET, TRAIN, "'else'", JUDGE, STUDY)
@@ -242,8 +243,8 @@ def test_a_notebook_that_is_executed_as_a_whole(lab: Lab, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     client = nbclient.NotebookClient(made, timeout=60, resources={"metadata": {"path": str(lab.project)}})
     client.execute()
-    shown = {each["name"]: each["text"] for each in made.cells[-1].outputs}
-    assert shown["stdout"] == "[7.0, 13.0]\n"
+    shown = [each["text"] for each in made.cells[-1].outputs if each.get("name") == "stdout"]
+    assert "".join(shown) == "[7.0, 13.0]\n"
 
 
 def test_the_prompt_of_ipython(lab: Lab) -> None:

@@ -21,6 +21,8 @@ class Shown(NamedTuple):
     err: str
     error: str
     """What is shown of an exception; empty if there was none."""
+    displayed: tuple[str, ...] = ()
+    """What was displayed, one after another in the same place."""
 
 
 class Kernel:
@@ -46,6 +48,7 @@ class Kernel:
 
     def end(self, begun: str) -> Shown:
         """Waits for the end of a cell."""
+        displayed: list[str] = []
         found = {"stdout": "", "stderr": "", "error": ""}
         while True:
             message = self._client.get_iopub_msg(timeout=WITHIN)
@@ -53,11 +56,13 @@ class Kernel:
                 continue
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle":
-                return Shown(found["stdout"], found["stderr"], found["error"])
+                return Shown(found["stdout"], found["stderr"], found["error"], tuple(displayed))
             if kind == "stream":
                 found[content["name"]] += content["text"]
             elif kind == "execute_result":
                 found["stdout"] += content["data"]["text/plain"]
+            elif kind in ("display_data", "update_display_data"):
+                displayed.append(content["data"]["text/plain"])
             elif kind == "error":
                 found["error"] += ESCAPE.sub("", "\n".join(content["traceback"]))
 
@@ -68,15 +73,6 @@ class Kernel:
             assert not shown.error, shown.error
             shown = self.end(self.begin(cell))
         return shown
-
-    def says(self, begun: str, words: str) -> str:
-        """Waits until a cell that was begun has printed `words`; what it printed up to there."""
-        said = ""
-        while words not in said:
-            message = self._client.get_iopub_msg(timeout=WITHIN)
-            if message["parent_header"].get("msg_id") == begun and message["msg_type"] == "stream":
-                said += message["content"]["text"]
-        return said
 
     def interrupt(self) -> None:
         """What the stop button does."""

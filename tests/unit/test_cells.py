@@ -136,6 +136,11 @@ def test_definitions_below_magics_and_in_blocks_are_found() -> None:
     assert loaded["B"]().f() == '"a\\n  b"'
 
 
+def test_all_parts_of_a_package_are_imported() -> None:
+    book = Notebook("import xml.sax", "import xml.dom", "class A:\n    def f(self): return xml.sax, xml.dom")
+    assert book.text.count("import xml") == 2
+
+
 def test_imports_of_all_names_and_names_of_loops_are_found() -> None:
     book = Notebook(
         "from math import *",
@@ -213,6 +218,10 @@ def test_plain_values_are_written_as_they_are_now(value: str) -> None:
         "import logging; x = logging.getLogger(__name__)",
         "from typing import TypeVar; x = TypeVar('x')",
         "x = lambda: 3",
+        "from sys import flags as x",
+        "from collections import namedtuple\nPair = namedtuple('Pair', 'a b')\nx = Pair(1, int)",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass P:\n    a: int\nx = P(1)",
+        "from xpm import Config, Param\nclass M(Config):\n    a: Param[int] = 1\nx = M.C(a=2)",
     ],
 )
 def test_what_a_line_makes_anew_is_made_anew(line: str) -> None:

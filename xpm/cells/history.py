@@ -6,7 +6,7 @@ import __future__
 import ast
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from xpm.cells.samecode import same_code
@@ -64,6 +64,18 @@ class History:
                 return statement
         return bound[-1] if bound else None
 
+    def imported(self, name: str, live: Any) -> Statement | None:
+        """All that imports `name` as it is now; None where it is no import that has bound it."""
+        found = self.definition(name, live)
+        if found is None or not isinstance(found.node, (ast.Import, ast.ImportFrom)):
+            return None
+        if not _imports(found.node, name, live):
+            return None
+        # `import a.b` and `import a.c` both bind `a`.
+        same = [each for each in self._bound.get(name, ()) if isinstance(each.node, ast.Import)]
+        lines = [each.source for each in same if self._agrees(each.node, name, live)] or [found.source]
+        return found._replace(source="\n".join(dict.fromkeys(lines)))
+
     def _statements(self, cell: str) -> Iterator[tuple[ast.stmt, str]]:
         tree = _parsed(cell)
         if tree is None:
@@ -90,9 +102,7 @@ class History:
 
     def _agrees(self, node: ast.stmt, name: str, live: Any) -> bool:
         """Whether what `node` binds is what is there: a cell may have failed before it came to that."""
-        if isinstance(node, ast.Import):
-            return isinstance(live, ModuleType)
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             return _imports(node, name, live)
         if isinstance(node, ast.ClassDef):
             return isinstance(live, type) and self._has_methods(node, live)
@@ -125,9 +135,7 @@ def bound_by(node: ast.stmt) -> tuple[str, ...]:
         return (node.name,)
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         whole = isinstance(node, ast.ImportFrom)
-        return tuple(
-            alias.asname or (alias.name if whole else alias.name.partition(".")[0]) for alias in node.names
-        )
+        return tuple(alias.asname or (alias.name if whole else _top(alias.name)) for alias in node.names)
     if isinstance(node, ast.Assign):
         targets: list[ast.expr] = node.targets
     elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
@@ -197,8 +205,11 @@ def _mentions(tree: ast.Module) -> set[str]:
     }
 
 
-def _imports(node: ast.ImportFrom, name: str, live: Any) -> bool:
+def _imports(node: ast.Import | ast.ImportFrom, name: str, live: Any) -> bool:
     """Whether an import gives `name`, and what it is now."""
+    if isinstance(node, ast.Import):
+        given = {alias.asname or _top(alias.name): alias for alias in node.names}[name]
+        return sys.modules.get(given.name if given.asname else _top(given.name)) is live
     module = sys.modules.get(node.module or "")
     for alias in node.names:
         if alias.name == "*" or (alias.asname or alias.name) == name:
@@ -206,6 +217,10 @@ def _imports(node: ast.ImportFrom, name: str, live: Any) -> bool:
             inner = sys.modules.get(f"{node.module}.{wanted}")
             return getattr(module, wanted, inner) is live
     return False
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _function(live: Any) -> FunctionType | None:

@@ -27,6 +27,11 @@ def shell() -> Any:
     return found if found is not None and found.user_module is main and not is_file(main) else None
 
 
+def in_notebook() -> bool:
+    """Whether what is displayed is shown below a cell, and can be changed there: not at a prompt in a terminal."""
+    return hasattr(shell(), "kernel")
+
+
 def is_file(main: Any) -> bool:
     """Whether the main module comes from a file, or was started by `python -m`."""
     return bool(getattr(main, "__file__", None)) or getattr(main, "__spec__", None) is not None

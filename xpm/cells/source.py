@@ -143,6 +143,9 @@ class Cells:
             )
         if live is _NOTHING:
             return None  # Python's own, or a name that is missing here, too
+        imported = self._history.imported(name, live)
+        if imported is not None:
+            return _Piece(imported.order, imported.source, _NOTHING)
         text = literal(live)
         if text is not None:
             if len(text) > LARGEST:

@@ -7,12 +7,15 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
 from logging import Logger
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, GenericAlias, ModuleType, UnionType
 from typing import Any, cast
+
+from xpm.core.info import Description, info_of
 
 LARGEST = 64 << 10
 """The longest text that a value may take as source: more is data."""
@@ -64,10 +67,18 @@ def made_anew(value: Any) -> bool:
     """Whether the line that made `value` makes an equal one elsewhere: a class, a module, a path, a type, or some of them."""
     if isinstance(value, _MADE_ANEW) or type(value).__module__ in ("typing", "typing_extensions"):
         return True
-    kind = cast("type[Any]", type(value))
+    if isinstance(value, Description):
+        info = info_of(value)  # one that was submitted or changed is not what its line says
+        return info is not None and info.ref is None and not info.places
+    return _parts_made_anew(value, cast("type[Any]", type(value)))
+
+
+def _parts_made_anew(value: Any, kind: type[Any]) -> bool:
+    if is_dataclass(kind) and getattr(kind, "__dataclass_params__").frozen:  # noqa: B009 - no type knows it
+        return all(made_anew(getattr(value, each.name)) for each in fields(kind))
     if kind is dict:
         return all(made_anew(part) for pair in value.items() for part in pair)
-    if kind in _SHAPES:
+    if kind in _SHAPES or (tuple in kind.__mro__ and hasattr(kind, "_fields")):
         return all(map(made_anew, value))
     return literal(value) is not None or isinstance(value, typing.TypeVar)
 

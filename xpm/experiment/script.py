@@ -47,7 +47,9 @@ def cells_now() -> Cells | None:
     source: Any = importlib.import_module("xpm.cells.source")  # scripts have no need of it
     history: Any = importlib.import_module("xpm.cells.history")
     names = vars(sys.modules["__main__"])
-    return source.Cells(name, history.History(names["In"][1:], running.transform_cell), names)
+    return source.Cells(
+        name, history.History(running.history_manager.input_hist_parsed[1:], running.transform_cell), names
+    )
 
 
 def start_of(script: Path | None) -> Start:
