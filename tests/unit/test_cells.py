@@ -250,12 +250,23 @@ def test_data_of_the_kernel_is_named_with_what_to_do() -> None:
         (["x = [0] * 99_999"], "uses x, which is 299,997 bytes of data: give them as a file"),
         (["x = {}", "x['a'] = int"], "uses x, which was changed after it was made"),
         (["class x: pass", "x = type('x', (x,), {})"], "uses x, which a line makes of its old value"),
-        (["exec('class x: pass')"], "uses x, which no line of a cell defines"),
+        (["exec('class x: pass')"], "no line of a cell defines x, as after %run or exec"),
     ],
 )
 def test_what_cannot_be_written_is_refused(cells: list[str], words: str) -> None:
     book = Notebook(*cells, "class A:\n    def f(self): return x")
     assert words in book.refusal("A")
+
+
+def test_what_came_later_is_refused() -> None:
+    book = Notebook("class A: pass")
+    source = book.source
+    assert source.files()
+    book.run("class B: pass")
+    info = TypeInfo(f"{NAME}:B", "__main__", "B", NAME, (), task=True)
+    with pytest.raises(ConfigError, match="B: workers get the cells as they were at the first submission"):
+        source.check([info])
+    source.check([info._replace(script="other.ipynb")])
 
 
 def test_what_only_kernels_have_is_refused() -> None:

@@ -59,9 +59,14 @@ class Cells:
         for info in types:
             if info.script == self._name and info.qualname not in self._checked:
                 root = info.qualname.partition(".")[0]
-                trouble = self._written[1].get(root)
-                if trouble is not None:
-                    raise ConfigError(trouble)
+                _, included, troubles = self._written
+                if root in troubles:
+                    raise ConfigError(troubles[root])
+                if root not in included:
+                    raise ConfigError(
+                        f"{root}: workers get the cells as they were at the first submission of the experiment, "
+                        "without it: define it before, and name it in a cell"
+                    )
                 self._checked.add(info.qualname)
 
     def files(self) -> dict[str, bytes]:
@@ -70,8 +75,8 @@ class Cells:
         return {cells_file(self._name): text.encode("utf-8", "surrogateescape")} if text else {}
 
     @cached_property
-    def _written(self) -> tuple[str, dict[str, str]]:
-        """The module's text, and why what isn't in it can't be."""
+    def _written(self) -> tuple[str, frozenset[str], dict[str, str]]:
+        """The module's text, the names that it defines, and why others can't be in it."""
         pieces: dict[str, _Piece] = {}
         troubles: dict[str, str] = {}
         for root in self._roots():
@@ -80,11 +85,11 @@ class Cells:
             except _Refused as refused:
                 troubles[root] = f"{root}: {refused}"
         if not pieces:
-            return "", troubles
+            return "", frozenset(), troubles
         lines = [f'"""What the tasks of {self._name} need of its cells, written for workers."""']
         if self._history.postponed:
             lines.append("from __future__ import annotations")
-        return "\n\n".join([*lines, *_in_order(pieces)]) + "\n", troubles
+        return "\n\n".join([*lines, *_in_order(pieces)]) + "\n", frozenset(pieces), troubles
 
     def _roots(self) -> Iterator[str]:
         """The names of the notebook's own classes, and of functions that may be values of parameters."""
@@ -183,7 +188,9 @@ def _elsewhere(name: str, live: Any) -> _Piece:
         return _Piece(-1, text, _NOTHING)
     own = getattr(live, "__qualname__", name)
     if own == name or "." in own:
-        raise _Refused(f"uses {name}, which no line of a cell defines: define it at the top level of one")
+        raise _Refused(
+            f"no line of a cell defines {name}, as after %run or exec: import it, or define it in a cell"
+        )
     return _Piece(-1, f"{name} = {own}", Uses(frozenset({own}), frozenset(), frozenset()))
 
 
