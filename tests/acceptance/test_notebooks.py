@@ -236,6 +236,14 @@ def test_a_notebook_without_a_name_is_named_by_its_first_cell(lab: Lab, book: Bo
     assert lab.json("jobs", "-e", "nameless")["jobs"][0]["task"].startswith("nameless.ipynb:")
 
 
+def test_editors_that_leave_the_path_in_a_variable(lab: Lab, book: Book) -> None:
+    path = lab.project / "studies" / "code.ipynb"
+    path.touch()
+    kernel = book()
+    kernel.run(f"__vsc_ipynb_file__ = {str(path)!r}", IMPORTS, NET, "identifier(Net.C())")
+    assert "are called studies/code.ipynb:... already" in kernel.run("notebook('b')").error
+
+
 def test_a_notebook_that_is_executed_as_a_whole(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = ["import xpm\nxpm.notebook('whole')", *CELLS, STUDY.replace('"study"', '"whole"')]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
