@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xpm.core.session import progress
     from xpm.core.state import State
     from xpm.core.tags import stop_tags, tag, tagspath
+    from xpm.describe.configuration import GridSearch, configuration
     from xpm.describe.functions import task
     from xpm.errors import (
         BrokerError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         XpmError,
     )
     from xpm.experiment import experiment
+    from xpm.experiment.helper import ExperimentHelper
     from xpm.experiment.tokens import acquire, lock, token
     from xpm.workspace.saving import deserialize, load, save, serialize
 
@@ -74,8 +76,10 @@ __all__ = [
     "Dependent",
     "ExperimentCancelled",
     "ExperimentFailed",
+    "ExperimentHelper",
     "GracefulTimeout",
     "Grid",
+    "GridSearch",
     "InstanceConfig",
     "JobCancelled",
     "JobError",
@@ -105,6 +109,7 @@ __all__ = [
     "WouldDeadlock",
     "XpmError",
     "acquire",
+    "configuration",
     "deserialize",
     "experiment",
     "field",
@@ -132,6 +137,7 @@ _HOMES = {
     "Constant": "xpm.core.fields",
     "DataPath": "xpm.core.fields",
     "Dependent": "xpm.core.outputs",
+    "ExperimentHelper": "xpm.experiment.helper",
     "LightweightTask": "xpm.core.config",
     "Meta": "xpm.core.fields",
     "OptionalDataPath": "xpm.core.fields",
@@ -141,6 +147,7 @@ _HOMES = {
     "Range": "xpm.core.limits",
     "ResumableTask": "xpm.core.resumable",
     "Retries": "xpm.core.retries",
+    "configuration": "xpm.describe.configuration",
     "deserialize": "xpm.workspace.saving",
     "load": "xpm.workspace.saving",
     "save": "xpm.workspace.saving",
@@ -149,6 +156,7 @@ _HOMES = {
     "experiment": "xpm.experiment",
     "field": "xpm.core.fields",
     "Grid": "xpm.core.grid",
+    "GridSearch": "xpm.describe.configuration",
     "grid": "xpm.core.grid",
     "identifier": "xpm.core.identifier",
     "InstanceConfig": "xpm.core.instances",

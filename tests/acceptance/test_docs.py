@@ -3,7 +3,7 @@
 A page is read from top to bottom in one empty project with a home of its own, real processes and the
 workspace's own server. What a block is for is seen from its language and its first line:
 
-* python, first line `# tasks.py`: that file;
+* python or yaml, first line `# tasks.py`: that file;
 * diff, first line `# tasks.py`: a change of that file;
 * python, first line `# study.ipynb`: a cell of that notebook, executed in its kernel;
 * text, after a cell: what the cell must print and show;
@@ -43,6 +43,7 @@ RUN = [
             "experiments",
             "notebooks",
             "plans",
+            "params",
             "filters",
             "saving",
             "growing",
@@ -89,7 +90,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that its first line names."""
-        found = re.fullmatch(r"# (\w+\.py)", self.lines[0]) if self.lines else None
+        found = re.fullmatch(r"# (\w+\.(?:py|yaml))", self.lines[0]) if self.lines else None
         return found[1] if found else None
 
     @property
@@ -213,7 +214,7 @@ class Reader:
             commands = list(block.commands())
             for at, (command, output) in enumerate(commands, 1):
                 self.run(command, output, block, block.status if at == len(commands) else 0)
-        elif block.language == "python":
+        elif block.language in ("python", "yaml"):
             assert block.file, f"line {block.line}: no first line '# name.py'; say whether it is run"
             (self.project / block.file).write_text("\n".join(block.lines) + "\n")
         elif block.language == "diff":

@@ -18,7 +18,9 @@ from xpm import (
     Config,
     Constant,
     Dependent,
+    ExperimentHelper,
     Grid,
+    GridSearch,
     LightweightTask,
     Meta,
     Param,
@@ -27,6 +29,7 @@ from xpm import (
     ResumableTask,
     Retries,
     Task,
+    configuration,
     field,
     grid,
     identifier,
@@ -38,7 +41,7 @@ from xpm import (
     task,
     zipped,
 )
-from xpm.types import JobId
+from xpm.types import JobId, Scalar
 
 
 class Optimiser(Enum):
@@ -97,6 +100,33 @@ class Limited(Config):
     kind: Annotated[Param[str], Choices(["a", "b"])] = "a"
     rows: Param[list[Annotated[int, Range(ge=1)]]] = field(default_factory=list[int])
     free: Param[int] = field(ge=0)
+
+
+@configuration
+class Net:
+    layers: int = 2
+    sizes: list[int] = [8]  # noqa: RUF012
+
+
+@configuration()
+class Params:
+    lr: float = field(gt=0)
+    rate: GridSearch[float] = 0.1
+    net: Net = Net(layers=3)
+
+
+def run(helper: ExperimentHelper, cfg: Params) -> None:
+    assert_type(cfg.net.sizes, list[int])
+    assert_type(cfg.rate, float)
+    assert_type(helper.grid(cfg), list[tuple[Params, dict[str, Scalar]]])
+    helper.xp.wait()
+    Params(lr=0.1, net=Net())
+    Params(lr="x")  # pyright: ignore[reportArgumentType]
+    Params()  # pyright: ignore[reportCallIssue]
+    Params(0.1)  # pyright: ignore[reportCallIssue]
+    Params(lr=0.1, rato=2)  # pyright: ignore[reportCallIssue]
+    cfg.lr = 0.5  # pyright: ignore[reportAttributeAccessIssue]
+    cfg.net.layer  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 @task

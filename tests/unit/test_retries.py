@@ -118,8 +118,8 @@ def test_a_policy_is_a_number_or_a_policy(given: object) -> None:
 
 
 def test_a_name_is_the_same_in_script_and_worker() -> None:
-    made = type("Flaky", (Exception,), {"__module__": "xpm script"})
+    made = type("Flaky", (Exception,), {"__module__": "__mp_main__"})
     other = type("Flaky", (Exception,), {"__module__": "__main__"})
-    assert exception_name(made, script="xpm script") == exception_name(other) == "Flaky"
+    assert exception_name(made) == exception_name(other) == "Flaky"
     assert exception_name(OSError) == "OSError"
     assert exception_name(SubmissionError) == "xpm.errors.SubmissionError"

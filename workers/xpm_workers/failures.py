@@ -12,7 +12,6 @@ import xpm.errors
 from xpm.core.retries import exception_name
 from xpm.errors import XpmError
 from xpm.workspace.attempts import LONGEST_MESSAGE, LONGEST_TRACEBACK, Failure
-from xpm_workers.loader import SCRIPT_MODULE
 
 _OWN = tuple(os.path.dirname(str(path)) + os.sep for path in (xpm.errors.__file__, __file__))
 _FROZEN = ("<frozen importlib", "<frozen runpy", "<frozen zipimport")
@@ -44,7 +43,7 @@ def describe(error: BaseException, kind: str = "exception", moved: tuple[str, st
 def names(error: BaseException) -> list[str]:
     """The names of an exception's class and of its bases, as policies of retries name them; and `disk` of a full one."""
     classes = [cls for cls in type(error).__mro__ if issubclass(cls, BaseException)]
-    found = [exception_name(cls, SCRIPT_MODULE) for cls in classes]
+    found = [exception_name(cls) for cls in classes]
     for cls in classes:
         found += _exported(cls)
     return [*found, "disk"] if isinstance(error, OSError) and error.errno in _FULL else found
@@ -101,7 +100,7 @@ def _message(error: BaseException) -> str:
 
 
 def _name(cls: type[BaseException]) -> str:
-    return cls.__qualname__ if cls.__module__ == "xpm.errors" else exception_name(cls, SCRIPT_MODULE)
+    return cls.__qualname__ if cls.__module__ == "xpm.errors" else exception_name(cls)
 
 
 def _exit_code(error: SystemExit) -> int:

@@ -35,6 +35,7 @@ PACKAGES: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
     "msgpack": ((1, 1), None),
     "platformdirs": ((4, 2), None),
     "psutil": ((6,), None),
+    "pyyaml": ((6, 0, 2), None),
     "redis": ((6, 1), (9,)),
     "rich": ((13, 9), None),
     "rq": ((2, 12), (4,)),

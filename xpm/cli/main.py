@@ -36,7 +36,7 @@ _RUN, _LOOK, _CHANGE, _PARTS, _TOOLS = (
 )
 
 COMMANDS = {
-    "run": _Entry("run", "Run a script with its experiment.", _RUN),
+    "run": _Entry("run", "Run a script, or a YAML file, with its experiment.", _RUN),
     "attach": _Entry("run", "Watch an experiment until it ends.", _RUN),
     "experiments": _Entry("experiments", "List the experiments, the newest first.", _RUN),
     "cancel": _Entry("cancel", "Give up what an experiment still has to do, or some jobs.", _RUN),
@@ -56,6 +56,7 @@ COMMANDS = {
     "lock": _Entry("lock", "List locks, or show who holds one.", _PARTS),
     "broker": _Entry("broker", "Start, stop and look at the broker.", _PARTS),
     "rq-dashboard": _Entry("dashboard", "Show queues and jobs in RQ's web page.", _PARTS),
+    "workspace": _Entry("workspace", "Take over the jobs of an experimaestro workspace.", _TOOLS),
     "doctor": _Entry("doctor", "Look for what is wrong, and say how to mend it.", _TOOLS),
 }
 

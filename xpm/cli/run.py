@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from xpm import started
+from xpm.cli import params
 from xpm.cli.options import Count, Options, command, options_of
 from xpm.cli.reach import Reach
 from xpm.cli.render import print_json
@@ -24,6 +25,14 @@ from xpm.settings import PREFIX, load
 @click.option(
     "--workers", type=Count(), metavar="N", help="So many local workers; by default as many as usable CPUs."
 )
+@click.option(
+    "-s",
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of a YAML file: model.layers=3.",
+)
 @click.option("--pdb", metavar="JOB", help="Run this job again, here, under the debugger; no script.")
 @click.argument("script", required=False, metavar="SCRIPT")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
@@ -33,20 +42,22 @@ def run(
     detach: bool,
     dry_run: bool,
     workers: int | None,
+    sets: tuple[str, ...],
     pdb: str | None,
     script: str | None,
     arguments: tuple[str, ...],
 ) -> int:
-    """Run a script with its experiment.
+    """Run a script, or a YAML file, with its experiment.
 
-    Options stand before the script, its own arguments after it. Ctrl-C once leaves the experiment
+    Options stand before the script, its own arguments after it. Behind a YAML file may stand -s NAME=VALUE, further
+    YAML files, and arguments for its run(helper, cfg). Ctrl-C once leaves the experiment
     running and says how to come back; twice asks whether to cancel it.
     """
     options = options_of(context)
     if options.json:
         raise UsageError("xpm run shows what the script prints: ask xpm experiments --json")
     if pdb is not None:
-        if script is not None or detach or dry_run:
+        if script is not None or detach or dry_run or sets:
             raise UsageError("--pdb JOB stands alone: the job is known already")
         from xpm.cli.debug import debug
 
@@ -59,14 +70,19 @@ def run(
             f"no script {script or repr(script)}"
             + (": it is a directory" if script and path.is_dir() else "")
         )
-    if path.suffix.lower() in _DATA:
+    program = [script, *arguments]
+    if path.suffix.lower() in params.ENDINGS:
+        path, program = params.program(path, sets, arguments)
+    elif path.suffix.lower() in _DATA:
         raise UsageError(f"{script} is no Python script")
+    elif sets:
+        raise UsageError(f"-s sets parameters of a YAML file; what is for {script} stands behind it")
     said = _said(options, detach, dry_run, workers)
     load(command=said, script=path)  # a wrong setting is told before the script begins
-    _become(path, arguments, said)
+    _become(program, said)
 
 
-_DATA = frozenset({".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".md", ".txt", ".ipynb", ".csv", ".sh"})
+_DATA = frozenset({".json", ".toml", ".ini", ".cfg", ".md", ".txt", ".ipynb", ".csv", ".sh"})
 """Endings of files that are certainly no scripts, whatever Python would make of their first line."""
 
 
@@ -80,7 +96,7 @@ def _said(options: Options, detach: bool, dry_run: bool, workers: int | None) ->
     }
 
 
-def _become(script: Path, arguments: tuple[str, ...], said: Mapping[str, object]) -> NoReturn:
+def _become(program: Sequence[str], said: Mapping[str, object]) -> NoReturn:
     """This process becomes the script's, as `python script.py` starts it; only what was typed is left in it."""
     values = {
         PREFIX + name.upper(): "1" if value is True else str(value)
@@ -89,7 +105,7 @@ def _become(script: Path, arguments: tuple[str, ...], said: Mapping[str, object]
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, *started.options(["xpm", *map(_safe, sys.argv[1:])]), str(script), *arguments]
+    command = [sys.executable, *started.options(["xpm", *map(_safe, sys.argv[1:])]), *program]
     os.execve(sys.executable, command, {**os.environ, **values})
 
 

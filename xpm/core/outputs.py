@@ -36,10 +36,18 @@ class Output(NamedTuple):
 
 def outputs_of(task: Any) -> Any:
     """What the submitted description `task` gives out by its `task_outputs`."""
-    return task.task_outputs(_marker(task, "task_outputs"))
+    return task.task_outputs(marker(task, "task_outputs"))
 
 
-def _marker(task: Any, method: str, *, loose: bool = False) -> Dependent:
+def marker(task: Any, method: str, *, loose: bool = False) -> Dependent:
+    """What marks configs as something that the submitted description `task` gives out.
+
+    Args:
+        task: which gives them out.
+        method: what describes them, for messages.
+        loose: whoever uses them doesn't wait for the task's end.
+    """
+
     def dep(config: T, /) -> T:
         return cast("T", _produced(task, method, config, loose=loose))
 
@@ -79,7 +87,7 @@ def describe_output(task: Any, output: Output) -> Any:
     method: Callable[..., Any] | None = getattr(owner, output.method, None)
     if method is None:
         raise ConfigError(f"{label}{output.place}.{output.method}: there is no such method")
-    found = method(_marker(task, output.method, loose=True), **json.loads(output.arguments))
+    found = method(marker(task, output.method, loose=True), **json.loads(output.arguments))
     if isinstance(found, Description) and own_info(found).producer is None:
         return _produced(task, output.method, found, loose=True)
     return found

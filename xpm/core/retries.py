@@ -150,15 +150,13 @@ class Retries:
         return made
 
 
-def exception_name(cls: type[BaseException], script: str = "__main__") -> str:
-    """The name of an exception's class, the same in the script and in the worker.
+_SCRIPTS = ("builtins", "__main__", "__mp_main__")
+"""The modules of a script's own classes, in its process and in workers; and of Python's."""
 
-    Args:
-        cls: the class.
-        script: the module that the script's own classes are in.
-    """
-    plain = cls.__module__ in ("builtins", "__main__", script)
-    return cls.__qualname__ if plain else f"{cls.__module__}.{cls.__qualname__}"
+
+def exception_name(cls: type[BaseException]) -> str:
+    """The name of an exception's class, the same in the script and in the worker."""
+    return cls.__qualname__ if cls.__module__ in _SCRIPTS else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _set(policy: Retries, name: str, value: object) -> None:

@@ -50,15 +50,23 @@ class Experiment(Steering, Sharing):
         check: raise at the end of the block when some job isn't done.
         priority: of tasks that are submitted without one.
         given: settings that the script gives.
+        origin: what stands for the script where there is none, but a module that a file names: that file.
     """
 
     def __init__(
-        self, name: str | os.PathLike[str], *, check: bool, priority: int, given: Mapping[str, object]
+        self,
+        name: str | os.PathLike[str],
+        *,
+        check: bool = True,
+        priority: int = 0,
+        given: Mapping[str, object],
+        origin: Path | None = None,
     ) -> None:
         self.name = _sound(name)
         self._check = check
         self._priority = priority_of(priority)
         self._given = given
+        self._origin = origin
         self._token: Token[Session | None] | None = None
         self._began = 0.0
         self._verbose = False
@@ -87,7 +95,7 @@ class Experiment(Steering, Sharing):
     def _open(self) -> None:
         open_missing()
         self._began = time.monotonic()
-        script = name_script()
+        script = name_script() or self._origin
         start = start_of(script)
         mark_opening()
         self._settings = settings = load(arguments=self._given, script=script)

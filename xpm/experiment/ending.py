@@ -26,7 +26,7 @@ ANYWHERE = (ExperimentFailed, BrokerError, SettingsError, WorkspaceError)
 OURS = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the files of this package lie."""
 
-NOT_THEIRS = (OURS, "<frozen runpy>")
+NOT_THEIRS = (OURS, "<frozen ")
 """What stands before or between the lines of a script: our own, and those of `python -m`."""
 
 

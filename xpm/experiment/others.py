@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from xpm.core.info import Described
@@ -113,7 +114,7 @@ def _loaded(project: str) -> dict[str, bytes]:
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py") or name.partition(".")[0] == "xpm":
             continue
-        if name == "__main__" and not _describes():
+        if module is sys.modules["__main__"] and not _describes(module):
             continue
         real = os.path.realpath(file)
         if _own(project, os.path.dirname(real)) and (content := _content(real)) is not None:
@@ -121,11 +122,11 @@ def _loaded(project: str) -> dict[str, bytes]:
     return found
 
 
-def _describes() -> bool:
+def _describes(main: ModuleType) -> bool:
     """Whether the script has classes of its own; one that only uses others' makes no result different."""
     return any(
-        isinstance(each, type) and issubclass(each, Described) and each.__module__ == "__main__"
-        for each in list(vars(sys.modules["__main__"]).values())
+        isinstance(each, type) and issubclass(each, Described) and each.__module__ == main.__name__
+        for each in list(vars(main).values())
     )
 
 

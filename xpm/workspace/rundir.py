@@ -98,10 +98,10 @@ class RunDirectory:
         Raises:
             WorkspaceError: it can't be written.
         """
-        commit = _git(origin.project, "rev-parse", "HEAD")
+        commit = git(origin.project, "rev-parse", "HEAD")
         if commit is None:
             return
-        diff = _git(origin.project, "diff", "--binary", "HEAD")
+        diff = git(origin.project, "diff", "--binary", "HEAD")
         try:
             if diff:
                 (self.path / DIFF).write_bytes(diff)
@@ -345,7 +345,8 @@ def _packages() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
-def _git(project: Path, *arguments: str) -> bytes | None:
+def git(project: Path, *arguments: str) -> bytes | None:
+    """What git prints in the folder `project`; None if it fails, or there is none."""
     try:
         done = subprocess.run(
             ["git", "-C", str(project), *arguments],

@@ -15,6 +15,7 @@ from xpm.core.frozen import thaw
 from xpm.core.live import Instances
 from xpm.errors import MessageError, WorkspaceError
 from xpm.workspace.scripts import find
+from xpm.workspace.sharing import link_or_copy
 
 NAME = "description.json"
 FILES = "files"
@@ -130,18 +131,11 @@ class _Carrier:
             target = self.made / name
             target.parent.mkdir()
             if os.path.isdir(real):
-                shutil.copytree(real, target, copy_function=_link)
+                shutil.copytree(real, target, copy_function=link_or_copy)
             else:
-                _link(real, target)
+                link_or_copy(real, target)
             self.names[real] = name
         return self.names[real]
-
-
-def _link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _replace(made: Path, target: Path) -> None:
