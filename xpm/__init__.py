@@ -14,6 +14,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
+    from xpm.cells.kernel import notebook
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
     from xpm.core.fields import Constant, DataPath, Help, Meta, OptionalDataPath, Param, PathGenerator, field
@@ -137,6 +138,7 @@ __all__ = [
     "initializer",
     "load",
     "lock",
+    "notebook",
     "option",
     "progress",
     "provenance",
@@ -193,6 +195,7 @@ _HOMES = {
     "identifier": "xpm.core.identifier",
     "InstanceConfig": "xpm.core.instances",
     "lock": "xpm.experiment.tokens",
+    "notebook": "xpm.cells.kernel",
     "State": "xpm.core.state",
     "option": "xpm.describe.words",
     "progress": "xpm.core.session",

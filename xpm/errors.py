@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
+from typing import ClassVar
+
 
 class XpmError(Exception):
     """The base of all errors of xpm; its message is written for the user."""
+
+    whole: ClassVar[bool] = False
+    """Whether notebooks show the lines that led to it."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it below a cell: the line that says what to do."""
+        return [*(format_exception(self) if self.whole else ()), f"xpm: {self}"]
 
 
 class ConfigError(XpmError):

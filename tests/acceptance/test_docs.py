@@ -5,6 +5,8 @@ workspace's own server. What a block is for is seen from its language and its fi
 
 * python or yaml, first line `# tasks.py`: that file;
 * diff, first line `# tasks.py`: a change of that file;
+* python, first line `# study.ipynb`: a cell of that notebook, executed in its kernel;
+* text, after a cell: what the cell must print and show;
 * console: commands after `$ `, each with the output that it must print;
 * anything else is only read.
 
@@ -22,11 +24,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from notebooks import Kernel
 
 ROOT = Path(__file__).parents[2]
 RUN = [
@@ -39,6 +43,7 @@ RUN = [
             "experiments",
             "commands",
             "definitions",
+            "notebooks",
             "plans",
             "params",
             "filters",
@@ -88,6 +93,12 @@ class Block:
     def file(self) -> str | None:
         """The file that its first line names."""
         found = re.fullmatch(r"# (\w+\.(?:py|yaml))", self.lines[0]) if self.lines else None
+        return found[1] if found else None
+
+    @property
+    def notebook(self) -> str | None:
+        """The notebook that it is a cell of."""
+        found = re.fullmatch(r"# (\w+\.ipynb)", self.lines[0]) if self.lines else None
         return found[1] if found else None
 
     @property
@@ -185,13 +196,23 @@ class Reader:
         self.project = project
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         self.troubles: list[str] = []
+        self.kernels: dict[str, Kernel] = {}
+        self.shown: list[str] | None = None
+        """What the cell before has shown."""
         self.environment = {**os.environ, "PATH": path, "XPM_WORKERS": "2", "COLUMNS": "110"}
 
     def do(self, block: Block) -> None:
         """Does what one block says."""
         if block.noted("not run:"):
             return
-        if block.language == "console":
+        shown, self.shown = self.shown, None
+        if block.language == "text" and shown is not None:
+            if not agrees(block.lines, shown, self.project):
+                wanted, told = "\n".join(block.lines), "\n".join(shown)
+                self.troubles.append(f"line {block.line}: the cell shows\n{told}\nand not\n{wanted}\n")
+        elif block.notebook is not None:
+            self.execute(block.notebook, "\n".join(block.lines))
+        elif block.language == "console":
             commands = list(block.commands())
             for at, (command, output) in enumerate(commands, 1):
                 self.run(command, output, block, block.status if at == len(commands) else 0)
@@ -201,6 +222,20 @@ class Reader:
         elif block.language == "diff":
             assert block.file, f"line {block.line}: no first line '# name.py'"
             self.change(self.project / block.file, block.lines[1:])
+
+    def execute(self, notebook: str, cell: str) -> None:
+        """Executes a cell."""
+        if notebook not in self.kernels:
+            path = self.project / notebook
+            path.touch()
+            self.kernels[notebook] = Kernel(self.project, self.environment, path)
+        shown = self.kernels[notebook].run(cell)
+        self.shown = [*shown.err.splitlines(), *shown.out.splitlines(), *shown.error.splitlines()]
+
+    def close(self) -> None:
+        """Ends the kernels."""
+        for kernel in self.kernels.values():
+            kernel.close()
 
     def change(self, file: Path, lines: list[str]) -> None:
         """Changes one place of a file."""
@@ -239,8 +274,9 @@ def test_a_page_does_what_it_says(page: str, home: Path) -> None:
     project = home / "lab"
     project.mkdir()
     reader = Reader(project)
-    for block in blocks((ROOT / page).read_text()):
-        reader.do(block)
+    with closing(reader):
+        for block in blocks((ROOT / page).read_text()):
+            reader.do(block)
     assert not reader.troubles, "\n".join(reader.troubles)
 
 

@@ -36,6 +36,7 @@ class Loader:
     def __init__(self, code: Code, workspace: Path) -> None:
         self.code = code
         self.folder = str(code.folder(workspace))
+        self._workspace = workspace
         self._found: dict[TypeInfo, Any] = {}
         self._types: dict[str, TypeInfo] = {}
         self._tasks: dict[str, type[Task]] = {}
@@ -139,7 +140,7 @@ class Loader:
         if loaded is None:
             if script.endswith(DEFINED):
                 return self._definitions(script)
-            path = os.path.join(self.folder, script)
+            path = str(self.code.script_file(self._workspace, script))
             loaded = ModuleType(SCRIPT_MODULE)
             loaded.__file__ = path
             setattr(loaded, SCRIPT, script)

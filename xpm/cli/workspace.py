@@ -70,7 +70,7 @@ def import_(context: click.Context, old: Path, script: str | None, copy: bool, d
 
 def _find_modules() -> None:
     """The project's modules are found as if a script beside them ran."""
-    from xpm.workspace.snapshot import project_root
+    from xpm.project import project_root
 
     root, _ = project_root(Path.cwd())
     for folder in (os.fspath(root / "src"), os.fspath(root), os.getcwd()):

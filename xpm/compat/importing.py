@@ -17,12 +17,12 @@ from xpm.core.decoding import parameters
 from xpm.core.submission import Prepared
 from xpm.errors import ConfigError, UsageError
 from xpm.here import this_host, this_user
+from xpm.project import project_root
 from xpm.types import Fence
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import RECORD, Record, complete, pack_record
 from xpm.workspace.scripts import find
 from xpm.workspace.sharing import link_or_copy
-from xpm.workspace.snapshot import project_root
 
 _OWN = frozenset({".experimaestro", "locks.json"})
 """What experimaestro itself has in a job's directory, beside files with the task's name."""

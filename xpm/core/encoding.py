@@ -24,6 +24,7 @@ from xpm.core.frozen import FrozenDict, FrozenList, FrozenSet
 from xpm.core.functions import Function
 from xpm.core.identifier import digest
 from xpm.core.info import HIDDEN, Description, Info, JobRef, Submittable, info_of, left_out
+from xpm.core.naming import refuse_replaced
 from xpm.core.pack import pack_bin, pack_raw
 from xpm.core.schema import Schema
 from xpm.core.typeinfo import TypeInfo, function_info, type_info
@@ -99,7 +100,10 @@ class _Encoder:
         )
 
     def type(self, cls: type[Any]) -> int:
-        return self.named(*type_info(cls))
+        key, info = type_info(cls)
+        if key not in self.types:
+            refuse_replaced(cls)
+        return self.named(key, info)
 
     def named(self, key: str, info: TypeInfo) -> int:
         if key not in self.types:

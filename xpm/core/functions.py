@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from xpm.core.naming import class_name, is_below, module_of, script_of
+from xpm.core.naming import class_name, is_below, main_script, module_of, script_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def why_local(function: object) -> str | None:
     if "<locals>" in function.__qualname__:
         return "it is defined inside a function"
     main = sys.modules.get("__main__")
-    if function.__module__ == "__main__" and getattr(main, "__file__", None) is None:
+    typed = function.__module__ == "__main__" and getattr(main, "__file__", None) is None
+    if typed and main_script() is None:
         return "it was typed at a prompt"
     found: Any = sys.modules.get(function.__module__)
     for part in function.__qualname__.split("."):

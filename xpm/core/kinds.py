@@ -229,6 +229,11 @@ def config_of(cls: type[Any]) -> Kind:
                 return description
         if value is cls or isinstance(value, cls):
             raise Mismatch(f"expected a description, got {shown(value)}; use {cls.__name__}.C(...)")
+        if (kind.__module__, kind.__qualname__) == (cls.__module__, cls.__qualname__):
+            raise Mismatch(
+                f"expected {cls.__name__} as it was defined when this class was, got another {shown(value)}: "
+                "run the cells again that use it, and describe it anew"
+            )
         raise _mismatch(cls.__name__, value)
 
     return Kind(cls.__name__, check, cls)

@@ -23,6 +23,8 @@ DEFINED = (".yaml", ".yml")
 code_folder: str | None = None
 """In a job, the folder of the code that it runs, which scripts are named by; None elsewhere: they are by their project."""
 
+NOTEBOOK = ".ipynb"
+"""How the names of notebooks end; no script is called so."""
 
 name_main: Callable[[], object] | None = None
 """Gives the running script its name, which takes a look at the disk; the package sets it."""
@@ -35,8 +37,18 @@ def script_of(cls: type[Any]) -> str | None:
     return getattr(sys.modules.get(cls.__module__), SCRIPT, None)
 
 
+def is_notebook(script: str | None) -> bool:
+    """Whether the script of that name is a notebook: its classes come from cells, and are in no file of the project."""
+    return script is not None and script.endswith(NOTEBOOK)
+
+
+def cells_file(notebook: str) -> str:
+    """Where the definitions of a notebook's cells are written for workers, below a folder for that."""
+    return f"{notebook}.py"
+
+
 def main_script() -> str | None:
-    """The running script, relative to its project; None for a module started by `python -m`, or a prompt."""
+    """The running script or notebook, relative to its project; None for a module started by `python -m`, or a prompt."""
     main = sys.modules.get("__main__")
     if not hasattr(main, SCRIPT) and name_main is not None:
         name_main()
@@ -63,6 +75,33 @@ def is_below(found: Any) -> bool:
     above: dict[str, Any] | None = getattr(module, ABOVE, None)
     name = found.__qualname__.partition(".")[0]
     return above is not None and (name not in above or above[name] is not getattr(module, name, None))
+
+
+def refuse_replaced(cls: type[Any]) -> None:
+    """Refuses a class of a cell that was run again since: workers get the newest one.
+
+    Raises:
+        ConfigError: the notebook has another class of that name now, or one that it is derived from.
+    """
+    if cls.__module__ != "__main__" or not is_notebook(main_script()):
+        return
+    for each in cls.__mro__:
+        if each.__module__ != cls.__module__ or _is_current(each):
+            continue
+        if each is cls:
+            raise ConfigError(
+                f"{cls.__qualname__}: was defined again, or deleted, since this was described: describe it anew"
+            )
+        raise ConfigError(
+            f"{cls.__qualname__}: its base {each.__qualname__} was defined again since: run the cell of {cls.__qualname__} again"
+        )
+
+
+def _is_current(cls: type[Any]) -> bool:
+    found: Any = sys.modules.get(cls.__module__)
+    for part in cls.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is cls
 
 
 def importable(cls: type[Any]) -> None:
@@ -114,11 +153,17 @@ def class_name(cls: type[Any]) -> str:
         return f"{script}:{cls.__qualname__}"
     module = module_of(cls)
     if module == "__main__":
-        raise ConfigError(
-            f"{cls.__qualname__}: was typed at a prompt, where no worker can find it; "
-            "put the classes in a file and import them"
-        )
+        raise ConfigError(f"{cls.__qualname__}: {nowhere()}")
     return f"{module}.{cls.__qualname__}"
+
+
+def nowhere() -> str:
+    """Why no worker finds what was typed in this process, and what to do."""
+    if hasattr(sys.modules.get("__main__"), "get_ipython"):
+        return (
+            'this notebook has no name; call xpm.notebook("study"), with a name of yours, in its first cell'
+        )
+    return "was typed at a prompt, where no worker can find it; put the classes in a file and import them"
 
 
 def last_name(task: str) -> str:

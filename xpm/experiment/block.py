@@ -19,12 +19,12 @@ from xpm.core.steering import Touch, Verb
 from xpm.errors import UsageError, WorkspaceError, XpmError
 from xpm.experiment import parting, rows
 from xpm.experiment.circumstances import Circumstances
-from xpm.experiment.ending import PLAIN, Left, NotAllDone, plainly, status_of
+from xpm.experiment.ending import PLAIN, Left, NotAllDone, end, plainly, status_of
 from xpm.experiment.gathering import End
 from xpm.experiment.jobs import NOWHERE, Jobs
 from xpm.experiment.others import Today
 from xpm.experiment.outgoing import Outgoing
-from xpm.experiment.script import mark_opening, name_script
+from xpm.experiment.script import cells_now, mark_opening, name_script, start_of
 from xpm.experiment.session import ScriptSession
 from xpm.experiment.sharing import Sharing
 from xpm.experiment.steering import IN, OF, Steering
@@ -34,7 +34,6 @@ from xpm.standard import open_missing
 from xpm.statuses import DETACHED, DONE
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
-from xpm.workspace.snapshot import Entry as Start
 
 if TYPE_CHECKING:
     from xpm.experiment.link import Link
@@ -96,14 +95,15 @@ class Experiment(Steering, Sharing):
     def _open(self) -> None:
         open_missing()
         self._began = time.monotonic()
-        script, start = name_script() or self._origin, Start.of_process()
+        script = name_script() or self._origin
+        start = start_of(script)
         mark_opening()
         self._settings = settings = load(arguments=self._given, script=script)
         self._verbose = settings.verbose
         self._voice = Voice(plain=settings.no_color, quiet=settings.quiet)
         self._workspace = _workspace(settings)
         self._under = Circumstances(
-            self.name, self._workspace, settings, self._priority, script, start, self._voice
+            self.name, self._workspace, settings, self._priority, script, start, self._voice, cells_now()
         )
         self._outgoing = Outgoing(self._under)
         self._jobs = Jobs(self._under, self._outgoing)
@@ -120,10 +120,10 @@ class Experiment(Steering, Sharing):
                 self._leave(error)
             elif self._settings.dry_run:
                 self._jobs.tell_plan()
-                raise SystemExit(DONE)
+                raise end(DONE)
             elif self._settings.detach:
                 self._detach()
-                raise SystemExit(DONE)
+                raise end(DONE)
             else:
                 self._end()
         except Left:
@@ -136,7 +136,7 @@ class Experiment(Steering, Sharing):
             if not self._settings.dry_run:
                 parting.stop(self._outgoing, self._under)
                 self._session.tell_lost_calls()
-            raise SystemExit(DETACHED) from None
+            raise end(DETACHED) from None
         finally:
             # Only now: threads may acquire during the wait, too.
             session.closed(self._session, self._workspace.path)
@@ -191,12 +191,14 @@ class Experiment(Steering, Sharing):
             parting.leave(self._outgoing, self._under, error)
             self._session.tell_lost_calls()
         if isinstance(error, KeyboardInterrupt):
-            raise SystemExit(DETACHED) from None
+            raise end(DETACHED) from None
 
     def _tell_nothing(self, last: End) -> None:
         count = len(self._outgoing.jobs)
         self._voice.say(f"{self.name}: {nothing_to_do(count) if count else 'no jobs'}", style="green")
-        if others := Today(self._settings.project, self._workspace).about(last.codes, count):
+        if others := Today(self._settings.project, self._workspace, self._under.cells).about(
+            last.codes, count
+        ):
             self._voice.say(others)
 
     # What users ask

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xpm.experiment.voice import Voice
 from xpm.settings import Settings
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import Entry as Start
+
+if TYPE_CHECKING:
+    from xpm.cells.source import Cells
 
 
 class Circumstances(NamedTuple):
@@ -22,3 +25,5 @@ class Circumstances(NamedTuple):
     script: Path | None
     start: Start
     voice: Voice
+    cells: Cells | None = None
+    """What the cells of this notebook define; None in a script."""

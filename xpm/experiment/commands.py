@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xpm import started
 from xpm.broker.connect import safe
+from xpm.cells.kernel import shell
 from xpm.errors import SettingsError
 from xpm.settings import Settings, load
 
@@ -53,7 +54,9 @@ class Commands:
         return shlex.join([self._program, *words, *self._options])
 
     def again(self) -> str:
-        """What started this process."""
+        """What started this process; words for it where cells did."""
+        if shell() is not None:
+            return "(run this cell again)"
         first, *rest = started.words()
         name = os.path.basename(first)
         return shlex.join([self._program if name == "xpm" else name, *map(safe, rest)])

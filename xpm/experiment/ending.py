@@ -9,6 +9,7 @@ from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException, extract_tb, format_list, print_exception
 from types import TracebackType
 
+from xpm.cells.kernel import shell
 from xpm.core.state import State
 from xpm.errors import BrokerError, ExperimentFailed, SettingsError, WorkspaceError, XpmError
 from xpm.statuses import CANCELLED, DONE, FAILED, of_error
@@ -37,8 +38,34 @@ class NotAllDone(ExperimentFailed):
         self.status = status
 
 
-class Left(SystemExit):
-    """The script ends by the user's will, and all that there is to say was said."""
+class CellEnds(BaseException):
+    """A cell of a notebook ends here, where a script would end; the kernel lives on."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it."""
+        return ["xpm: what follows in this cell is left out"]
+
+
+class Left(BaseException):
+    """The script, or the cell, ends by the user's will, and all that there is to say was said."""
+
+
+class _LeftScript(Left, SystemExit):
+    pass
+
+
+class _LeftCell(Left, CellEnds):
+    pass
+
+
+def left(status: int) -> Left:
+    """What ends the script with that status, or the cell, by the user's will."""
+    return _LeftScript(status) if shell() is None else _LeftCell(status)
+
+
+def end(status: int) -> SystemExit | CellEnds:
+    """What ends the script with that status; the cell, where a notebook runs."""
+    return SystemExit(status) if shell() is None else CellEnds(status)
 
 
 def status_of(counts: Mapping[State, int]) -> int:
@@ -62,6 +89,7 @@ def plainly(*, whole: bool = False, called: BaseException | None = None) -> None
         whole: they are shown with all lines that led to them.
         called: what a function of the user's has raised that xpm has called: shown as Python does, without our lines.
     """
+    XpmError.whole = whole
     before = sys.excepthook
     if getattr(before, "xpm", False) and called is None:
         return

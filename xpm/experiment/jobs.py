@@ -13,6 +13,7 @@ from xpm.core.steering import Touch, Verb
 from xpm.errors import UsageError
 from xpm.experiment import rows
 from xpm.experiment.circumstances import Circumstances
+from xpm.experiment.ending import end
 from xpm.experiment.outgoing import Outgoing
 from xpm.experiment.steering import IN, OF
 from xpm.statuses import DONE
@@ -142,4 +143,4 @@ class Jobs:
             f"{self._under.experiment}: the script asks for {what}, which a dry run can't give: the plan up to here:"
         )
         self.tell_plan()
-        raise SystemExit(DONE)
+        raise end(DONE)

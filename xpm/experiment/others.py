@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from xpm.core.info import Described
 from xpm.core.naming import is_defined
@@ -22,6 +23,9 @@ from xpm.workspace.code import digest, read_code, variant
 from xpm.workspace.layout import Workspace
 from xpm.workspace.snapshot import own_files
 
+if TYPE_CHECKING:
+    from xpm.cells.source import Cells
+
 
 class Today:
     """The code of this process, to be compared with what made older results.
@@ -29,11 +33,13 @@ class Today:
     Args:
         project: its folder.
         workspace: where copies of older code are.
+        cells: what the cells of this notebook define, if it is one.
     """
 
-    def __init__(self, project: Path, workspace: Workspace) -> None:
+    def __init__(self, project: Path, workspace: Workspace, cells: Cells | None = None) -> None:
         self._project = os.path.realpath(project)
         self._workspace = workspace
+        self._cells = cells
         self._known: dict[str, bool] = {}
         self._roots: dict[str, str] = {}
         """The project's folder for each code that differs."""
@@ -67,6 +73,12 @@ class Today:
         except WorkspaceError:
             return False
         self._roots[code] = then.root
+        if (
+            self._cells is not None
+            and then.cells
+            and self._have_changed(self._workspace.code_dir / then.cells)
+        ):
+            return True
         if self._files is None:
             self._files = _loaded(self._project)
         if not then.copied and "+" in code:
@@ -77,6 +89,16 @@ class Today:
         if not folder.is_dir():
             return False
         return any(_content(folder / name) != content for name, content in self._files.items())
+
+    def _have_changed(self, folder: Path) -> bool:
+        """Whether the cells of this notebook defined something else in the run that has left `folder`."""
+        assert self._cells is not None, "this is a notebook"
+        for name, content in self._cells.files().items():
+            before = _content(folder / name)
+            # Cells that are run again, or in another order, leave the same lines in another order.
+            if before is not None and sorted(before.splitlines()) != sorted(content.splitlines()):
+                return True
+        return False
 
 
 def _content(path: Path | str) -> bytes | None:

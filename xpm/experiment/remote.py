@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from xpm.errors import BrokerError, NotSubmitted, WorkspaceError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.commands import Commands
 from xpm.experiment.dryrun import plan_of, refuse_plan, tell_plan
-from xpm.experiment.ending import Left
+from xpm.experiment.ending import left
 from xpm.experiment.entries import Entries
 from xpm.experiment.gathering import Done, Gathering, Item, Submitted
 from xpm.experiment.inheritance import passed_over
@@ -85,7 +84,7 @@ class Remote:
         self._before: set[JobId] = set()
         self._stood: list[Entry] = []
         """What had failed before, or was held, of what is submitted now."""
-        self._today = Today(under.settings.project, under.workspace)
+        self._today = Today(under.settings.project, under.workspace, under.cells)
 
     # Submitting
 
@@ -222,7 +221,11 @@ class Remote:
     def _open(self) -> Tracked:
         under = self._under
         self._code = snapshot(
-            under.settings.project, under.workspace, under.start, copy=under.settings.snapshot
+            under.settings.project,
+            under.workspace,
+            under.start,
+            copy=under.settings.snapshot,
+            cells=under.cells.files() if under.cells is not None else {},
         )
         self._link.connect()
         now = time.time_ns()
@@ -244,7 +247,9 @@ class Remote:
 
     def _started(self) -> dict[str, Any]:
         """What tells whether two runs are of one plan."""
-        return {"script": str(self._under.script or ""), "arguments": sys.argv[1:]}
+        under = self._under
+        script = under.script or (under.start.argv[0] if under.cells is not None else "")
+        return {"script": str(script), "arguments": list(under.start.argv[1:])}
 
     def _origin(self, name: str) -> Origin:
         under = self._under
@@ -305,7 +310,7 @@ class Remote:
         """The script ends, since its user has cancelled what it waits for."""
         with suppress(KeyboardInterrupt):
             self.tell(view, self.left(), time.monotonic() - self._began)
-        raise Left(CANCELLED)
+        raise left(CANCELLED)
 
     def left(self) -> list[Unfinished]:
         """The jobs that are not DONE; what failed first comes first."""

@@ -55,7 +55,10 @@ class ScriptSession:
             options = settled(options, time.time())
         if self._environ:
             options = options._replace(environ=pack_environ(self._environ))
-        self._outgoing.put((prepare(task), options))
+        prepared = prepare(task)
+        if self._under.cells is not None:
+            self._under.cells.check(prepared.types.values())
+        self._outgoing.put((prepared, options))
 
     def set_variable(self, name: str, value: str | None, *, override: bool) -> None:
         """Gives jobs that are submitted from now on a variable, or takes it from them.
@@ -85,8 +88,8 @@ class ScriptSession:
         if self._under.settings.dry_run:
             self._jobs.stop_planning(" and ".join(map(str, needs)))
         if self._grasp is None:
-            _, workspace, settings, *_, voice = self._under
-            made: Grasp = _module("xpm.experiment.grasp").Grasp(workspace, settings, voice)
+            under = self._under
+            made: Grasp = _module("xpm.experiment.grasp").Grasp(under.workspace, under.settings, under.voice)
             self._grasp = made
         return self._grasp.acquire(needs, timeout, priority)
 

@@ -22,9 +22,9 @@ from xpm.experiment.ending import plainly
 from xpm.experiment.helper import ExperimentHelper
 from xpm.experiment.script import name_script
 from xpm.experiment.voice import Voice
+from xpm.project import project_root
 from xpm.settings import load
 from xpm.workspace.rundir import git
-from xpm.workspace.snapshot import project_root
 from xpm.workspace.toplevel import run_top_level
 
 _MAIN = "__mp_main__"

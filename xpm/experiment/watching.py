@@ -7,9 +7,10 @@ import time
 from typing import NamedTuple
 
 from xpm.broker.views import RunView
+from xpm.cells.kernel import shell
 from xpm.errors import BrokerUnreachable
 from xpm.experiment.display import Lines, open_display
-from xpm.experiment.ending import Left
+from xpm.experiment.ending import left
 from xpm.experiment.link import Link
 from xpm.experiment.voice import Voice, jobs
 from xpm.experiment.waiting import Care, wait
@@ -59,7 +60,7 @@ def interrupted(care: Care) -> RunView:
     except KeyboardInterrupt:
         wanted = False
     if not wanted:
-        raise Left(DETACHED)
+        raise left(DETACHED)
     return _cancelled(care)
 
 
@@ -70,7 +71,7 @@ def _cancelled(care: Care) -> RunView:
         return wait(care, Lines(care.run.experiment, care.voice))
     except KeyboardInterrupt:
         care.voice.say("not waiting until what runs has stopped")
-        raise Left(CANCELLED) from None
+        raise left(CANCELLED) from None
 
 
 def _cancel(care: Care) -> None:
@@ -81,7 +82,7 @@ def _cancel(care: Care) -> None:
         voice.say(
             f"not cancelled: {error}; when it does:\n    {care.link.commands.xpm('cancel', run.experiment)}"
         )
-        raise Left(UNREACHABLE) from None
+        raise left(UNREACHABLE) from None
     voice.say(
         f"cancelled {jobs(cancelled)}, asked {stopping:,} running to stop"
         + (f", kept {kept:,} that other experiments want" if kept else "")
@@ -91,7 +92,7 @@ def _cancel(care: Care) -> None:
 def detached(experiment: str, link: Link, voice: Voice) -> None:
     """Says how to come back to an experiment that goes on without its script."""
     voice.say(
-        f"detached: {experiment} goes on without this script; to come back:\n"
+        f"detached: {experiment} goes on without this {'script' if shell() is None else 'cell'}; to come back:\n"
         f"    {link.commands.xpm('attach', experiment)}"
     )
 
@@ -102,7 +103,8 @@ def _wants_cancel(experiment: str, left: int, voice: Voice) -> bool:
         return False
     try:
         # Inside: who reads this may be quicker than the next line.
-        voice.say(f"Ctrl-C again within {SOON:.0f} s cancels what is left of it: {jobs(left)}")
+        what = "Ctrl-C" if shell() is None else "interrupting the kernel"
+        voice.say(f"{what} again within {SOON:.0f} s cancels what is left of it: {jobs(left)}")
         time.sleep(SOON)
     except KeyboardInterrupt:
         return _confirmed(experiment, left)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xpm.core.naming import cells_file, is_notebook
 from xpm.errors import WorkspaceError
 
 FORMAT = 1
@@ -40,6 +41,8 @@ class Code:
     python: str
     stands_in: bool = False
     """Whether xpm stood in for packages that the code imports; see `xpm.aliases`."""
+    cells: str = ""
+    """The name of the folder with what the cells of a notebook define; empty where there is none."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """What the project's files held, as `digest` gives it, by their names; empty when there is a copy."""
 
@@ -51,6 +54,12 @@ class Code:
     def folder(self, workspace: Path) -> Path:
         """Where jobs import from."""
         return workspace / ".xpm" / "code" / self.fingerprint if self.copied else Path(self.root)
+
+    def script_file(self, workspace: Path, script: str) -> Path:
+        """Where jobs find a script of the project, or what the cells of a notebook define."""
+        if is_notebook(script) and self.cells:
+            return workspace / ".xpm" / "code" / self.cells / cells_file(script)
+        return self.folder(workspace) / script
 
     def today(self) -> dict[str, str]:
         """What `files` would be now; nothing when jobs import from a copy."""

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from xpm.core.form import At
-from xpm.core.naming import DEFINED, SCRIPT, main_script
+from xpm.core.naming import DEFINED, SCRIPT, is_notebook, main_script
 from xpm.errors import ConfigError
 from xpm.project import project_root
 from xpm.workspace.toplevel import run_top_level
@@ -53,6 +53,10 @@ def _script(script: str) -> ModuleType:
     )
     if loaded is not None:
         return loaded
+    if is_notebook(script):
+        raise ConfigError(
+            f"{script} is a notebook: its classes are there only, and in its jobs; load it there"
+        )
     main = getattr(sys.modules["__main__"], "__file__", None)
     for start in (Path.cwd(), *([Path(main)] if main else [])):
         path = project_root(start)[0] / script

@@ -13,11 +13,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from xpm import aliases
 from xpm.core.naming import FILES
@@ -53,7 +53,14 @@ class Entry:
         return cls(Path(os.path.realpath(file)) if file else None, None, tuple(sys.argv))
 
 
-def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = True) -> Code:
+def snapshot(
+    root: Path,
+    workspace: Workspace,
+    entry: Entry,
+    *,
+    copy: bool = True,
+    cells: Mapping[str, bytes] = MappingProxyType({}),
+) -> Code:
     """Copies the project at `root` into the workspace, unless the same code is there already.
 
     Args:
@@ -61,6 +68,7 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         workspace: where the copy is kept.
         entry: how the program was started.
         copy: False to let jobs import from the project itself; what its files hold is noted all the same.
+        cells: what the cells of a notebook define, by name: written in any case, since no file of the project has it.
 
     Raises:
         WorkspaceError: the project has too many files, or the copy can't be written.
@@ -79,12 +87,15 @@ def snapshot(root: Path, workspace: Workspace, entry: Entry, *, copy: bool = Tru
         cwd=os.getcwd(),
         python=sys.executable,
         stands_in=aliases.installed(),
+        cells=_fingerprint(cells) if cells else "",
         files={} if copy else {name: digest(content) for name, content in sorted(files.items())},
     )
     try:
         workspace.code_dir.mkdir(parents=True, exist_ok=True)
         if copy:
             _store(code.folder(workspace.path), files, root)
+        if cells:
+            _store(workspace.code_dir / code.cells, cells)
         _write_spec(workspace.code_dir / f"{code.id}.json", pack_code(code))
     except OSError as error:
         raise WorkspaceError(
@@ -107,7 +118,7 @@ def _write_spec(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
-def _store(folder: Path, files: dict[str, bytes], root: Path) -> None:
+def _store(folder: Path, files: Mapping[str, bytes], root: Path | None = None) -> None:
     """Writes the files beside and gives them their name in one step; of two that do so, one wins."""
     if folder.is_dir():
         return
@@ -118,7 +129,7 @@ def _store(folder: Path, files: dict[str, bytes], root: Path) -> None:
             target = draft / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-            if os.access(root / name, os.X_OK):
+            if root is not None and os.access(root / name, os.X_OK):
                 target.chmod(0o777 & (target.stat().st_mode | 0o111))
         try:
             draft.rename(folder)
@@ -129,7 +140,7 @@ def _store(folder: Path, files: dict[str, bytes], root: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _fingerprint(files: dict[str, bytes]) -> str:
+def _fingerprint(files: Mapping[str, bytes]) -> str:
     found = hashlib.sha256()
     for name in sorted(files):
         found.update(b"%b\0%b" % (os.fsencode(name), hashlib.sha256(files[name]).digest()))
