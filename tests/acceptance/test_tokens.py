@@ -373,7 +373,7 @@ def test_a_script_that_holds_what_its_jobs_wait_for_is_told(lab: Lab) -> None:
         "        Use.C(n=1, room=room).submit(requires=gpu(1)).result()\n"
         "        late = [Use.C(n=tag(n), room=room).submit(requires=gpu(2)) for n in (2, 3)]\n"
         "        Use.C(n=4, room=room).submit(requires=[gpu(1), lock('index').write()])\n"
-        "        try: late[0].result(timeout=7)\n"
+        "        try: late[0].result(timeout=12)\n"
         "        except TimeoutError: print('over')\n",
     )
     done = lab.run("run", "own.py", env={"XPM_WORKERS": "1"})
