@@ -148,7 +148,7 @@ def _machine() -> Iterator[Finding]:
 def _unfit(name: str) -> str:
     """What to install when a package is missing or of a version that does not fit."""
     first, before = PACKAGES[name]
-    found = tuple(int(part) for part in (installed(name) or "0").split(".")[:2] if part.isdigit())
+    found = tuple(int(part) for part in (installed(name) or "0").split(".")[:3] if part.isdigit())
     if found >= first and (before is None or found < before):
         return ""
     limits = f">={'.'.join(map(str, first))}" + (f",<{'.'.join(map(str, before))}" if before else "")
