@@ -132,6 +132,65 @@ class Images(Config):
 """
 
 
+STUDY = """
+import logging
+from experimaestro import RunMode, tag
+from experimaestro.experiments import ExperimentHelper, configuration
+from experimaestro.experiments.configuration import ConfigurationBase
+from experimaestro.launcherfinder import find_launcher
+from .data import Images
+from .learn import CNN, Evaluate, Learn
+
+@configuration
+class Configuration(ConfigurationBase):
+    n_layers: list[int] = [3]
+    hidden: list[int] = [64]
+    epochs: int = 5
+    launcher: str = "duration=3h & cuda(mem=4G)*1"
+
+def run(helper: ExperimentHelper, cfg: Configuration):
+    launcher = find_launcher(cfg.launcher)
+    if helper.xp.workspace.run_mode != RunMode.DRY_RUN:
+        (helper.xp.resultspath / "title").write_text(cfg.title)
+    for n_layers in cfg.n_layers:
+        for hidden in cfg.hidden:
+            model = CNN.C(hidden=tag(hidden), n_layers=tag(n_layers))
+            learn = Learn.C(data=Images.C(kind="train"), epochs=cfg.epochs) @ model
+            loader = learn.submit(launcher=launcher)
+            Evaluate.C(model=model, data=Images.C(kind="test")).submit(init_tasks=[loader])
+    helper.xp.wait()
+    print("all done")
+"""
+
+PARAMS = """
+id: MNIST
+title: "Digits"
+module: study.experiment
+pythonpath: [.]
+dirty_git: ignore
+launcher: "duration=1h & gpu(mem=4G)*1"
+hidden: [8, 16]
+epochs: 2
+"""
+
+ANALYSIS = """
+import sys
+from pathlib import Path
+from experimaestro import tags
+from experimaestro.scheduler.workspace_state_provider import WorkspaceStateProvider
+
+provider = WorkspaceStateProvider(Path(sys.argv[1]))
+info = provider.load_xp_info("MNIST")
+rows = []
+for evaluation in info.jobs.values():
+    path = getattr(evaluation, "results_path", None)
+    if path is not None and path.exists():
+        rows.append((*tags(evaluation).items(), path.read_text()))
+print(sorted(rows))
+print(len(provider.get_tags_map("MNIST")), sum(map(len, provider.get_dependencies_map("MNIST").values())))
+"""
+
+
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     made = Lab()
@@ -169,6 +228,36 @@ def test_a_package_with_models_that_init_tasks_load(lab: Lab) -> None:
         "hidden=8_n_layers=3 train:24,test",
         "hidden=16_n_layers=3 train:48,test",
     ]
+
+
+def test_an_experiment_of_a_yaml_file_and_its_analysis(lab: Lab) -> None:
+    package = lab.project / "study"
+    package.mkdir()
+    for name, text in {"__init__": "", "data": DATA, "learn": LEARN, "experiment": STUDY}.items():
+        (package / f"{name}.py").write_text(text)
+    (lab.project / "params.yaml").write_text(PARAMS)
+    (lab.project / "analyze.py").write_text(ANALYSIS)
+    done = lab.run("run", "--compat", "params.yaml", "-s", "n_layers=[1]")
+    assert (done.returncode, done.stdout) == (0, "all done\n"), done.stderr
+    assert "MNIST: all 4 jobs done" in done.stderr
+    assert (lab.workspace / "experiments" / "MNIST" / "results" / "title").read_text() == "Digits"
+    rows, counts = lab.python("-m", "xpm.compat", "analyze.py", str(lab.workspace)).stdout.splitlines()
+    assert rows == str(
+        [
+            (("hidden", 8), ("n_layers", 1), "train:8,test"),
+            (("hidden", 16), ("n_layers", 1), "train:16,test"),
+        ]
+    )
+    assert counts == "4 2"
+    again = lab.run("run", "--compat", "params.yaml", "-s", "n_layers=[1]")
+    assert "MNIST: nothing to do: all 4 jobs were done before" in again.stderr
+
+
+def test_what_no_run_has_is_told(lab: Lab) -> None:
+    (lab.project / "analyze.py").write_text(ANALYSIS)
+    lab.ok("run", "plan.py", "plain", "1")
+    done = lab.python("-m", "xpm.compat", "analyze.py", str(lab.workspace), check=False)
+    assert done.returncode != 0 and done.stderr.endswith("MNIST has no run\n")
 
 
 def test_mistakes_are_told_in_a_line(lab: Lab) -> None:

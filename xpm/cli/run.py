@@ -34,6 +34,7 @@ from xpm.settings import PREFIX, load
     help="Set a parameter of a YAML file: model.layers=3.",
 )
 @click.option("--pdb", metavar="JOB", help="Run this job again, here, under the debugger; no script.")
+@click.option("--compat", is_flag=True, help="Code that imports experimaestro runs on xpm.")
 @click.argument("script", required=False, metavar="SCRIPT")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 @click.pass_context
@@ -44,6 +45,7 @@ def run(
     workers: int | None,
     sets: tuple[str, ...],
     pdb: str | None,
+    compat: bool,
     script: str | None,
     arguments: tuple[str, ...],
 ) -> int:
@@ -57,7 +59,7 @@ def run(
     if options.json:
         raise UsageError("xpm run shows what the script prints: ask xpm experiments --json")
     if pdb is not None:
-        if script is not None or detach or dry_run or sets:
+        if script is not None or detach or dry_run or sets or compat:
             raise UsageError("--pdb JOB stands alone: the job is known already")
         from xpm.cli.debug import debug
 
@@ -77,6 +79,8 @@ def run(
         raise UsageError(f"{script} is no Python script")
     elif sets:
         raise UsageError(f"-s sets parameters of a YAML file; what is for {script} stands behind it")
+    if compat:
+        program = ["-m", "xpm.compat", *program]
     said = _said(options, detach, dry_run, workers)
     load(command=said, script=path)  # a wrong setting is told before the script begins
     _become(program, said)

@@ -6,10 +6,12 @@ import os
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
+from xpm.compat.launchers import Launcher
 from xpm.core.config import Task
 from xpm.core.requirement import Need
+from xpm.core.spelling import nearest
 from xpm.errors import UsageError
 from xpm.experiment.block import Experiment
 from xpm.experiment.tokens import Token, token
@@ -62,20 +64,33 @@ class CounterToken:
         return task.add_dependencies(self.dependency(amount))
 
 
+class Unneeded(TypedDict, total=False):
+    """What experimaestro takes, and xpm has no use for."""
+
+    host: str | None
+    port: int | None
+    token: str | None
+    register_signals: bool
+    project_paths: object
+    wait_for_quit: bool
+    dirty_git: DirtyGitAction
+    no_db: bool
+    no_environmental_impact: bool
+
+
 class experiment(Experiment):
     """A named set of jobs, open in a `with` block.
 
     Args:
-        env: the workspace: a path, or an object with one.
+        env: the workspace: a path, or an object with one; None is that of the settings.
         name: the experiment's name.
         run_mode: `RunMode.DRY_RUN` to say only what would be done; the block then ends the script.
-        host: not looked at, and neither are the others: `xpm` on the command line shows experiments.
-        port: the same.
-        token: the same.
-        register_signals: the same.
-        project_paths: the same.
-        wait_for_quit: the same.
-        dirty_git: the same.
+        launcher: its queue is that of tasks that are submitted without one.
+        origin: what stands for the script where there is none.
+        unneeded: not looked at.
+
+    Raises:
+        UsageError: an argument is wrong.
     """
 
     CURRENT: ClassVar[experiment | None] = None
@@ -87,21 +102,24 @@ class experiment(Experiment):
         name: str,
         *,
         run_mode: RunMode | None = None,
-        host: str | None = None,
-        port: int | None = None,
-        token: str | None = None,
-        register_signals: bool = True,
-        project_paths: object = None,
-        wait_for_quit: bool = False,
-        dirty_git: DirtyGitAction = DirtyGitAction.WARN,
+        launcher: Launcher | None = None,
+        origin: Path | None = None,
+        **unneeded: Unpack[Unneeded],
     ) -> None:
-        where: Any = getattr(env, "path", env)
-        if not isinstance(where, str | os.PathLike):
+        for word in unneeded:
+            if word not in Unneeded.__annotations__:
+                raise UsageError(
+                    f"experiment(): no argument {word!r}{nearest(word, Unneeded.__annotations__)}"
+                )
+        where: object = getattr(env, "path", env)
+        if not isinstance(where, str | os.PathLike | None):
             raise UsageError(f"experiment(): expected the path of a workspace, got {env!r}")
-        given: dict[str, object] = {"workspace": where}
-        if run_mode is RunMode.DRY_RUN:
-            given["dry_run"] = True
-        super().__init__(name, check=True, priority=0, given=given)
+        given: dict[str, object] = {
+            "workspace": where,
+            "dry_run": True if run_mode is RunMode.DRY_RUN else None,
+            "queue": launcher.queue if launcher is not None else None,
+        }
+        super().__init__(name, given=given, origin=origin)
         self._before: experiment | None = None
 
     @classmethod

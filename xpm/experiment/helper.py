@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,13 @@ class ExperimentHelper:
         self.title = sheet.title
         self.description = sheet.description
         self._sheet = sheet
+
+    @classmethod
+    def open(cls, sheet: Sheet) -> Experiment:
+        """The experiment that a sheet describes, to be entered."""
+        block: Any = importlib.import_module("xpm.experiment.block")
+        opened: Experiment = block.Experiment(sheet.id, given={}, origin=sheet.path.resolve())
+        return opened
 
     def run(self, args: Sequence[str], cfg: Any) -> None:
         """Calls the function with this object, its parameters, and what else was typed.

@@ -17,7 +17,6 @@ from xpm.describe.configuration import is_configuration, parameters_of
 from xpm.describe.params import typed
 from xpm.describe.sheet import KEYS, SHARED, Given, Sheet
 from xpm.errors import ConfigError, UsageError, XpmError
-from xpm.experiment.block import Experiment
 from xpm.experiment.ending import plainly
 from xpm.experiment.helper import ExperimentHelper
 from xpm.experiment.script import name_script
@@ -57,7 +56,7 @@ def run(given: Given, sheet: Sheet) -> None:
     function = _function(sheet)
     helper, configuration = _classes(function, sheet)
     cfg = typed(configuration, sheet.layers, beside=KEYS)
-    with Experiment(sheet.id, given={}, origin=sheet.path.resolve()) as xp:
+    with helper.open(sheet) as xp:
         helper(function, xp, sheet).run(given.arguments, cfg)
 
 

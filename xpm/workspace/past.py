@@ -62,13 +62,16 @@ class Ended(Steered):
         )
 
 
-def load_job(folder: Path, *, as_instance: bool, lacking: bool) -> Any:
+def load_job(
+    folder: Path, *, as_instance: bool, lacking: bool, tags: Mapping[str, Scalar] | None = None
+) -> Any:
     """The task of the job in a directory: its description, or the live object that it was.
 
     Args:
         folder: the job's directory.
         as_instance: make the live object, and execute its init tasks.
         lacking: what stands for them does where classes are gone.
+        tags: those of the job; None to look for them in the runs that list it.
 
     Raises:
         WorkspaceError: there is no whole record of the job.
@@ -78,14 +81,17 @@ def load_job(folder: Path, *, as_instance: bool, lacking: bool) -> Any:
     record = read_record(path)
     if record is None:
         raise WorkspaceError(f"{path / RECORD} is damaged, or another job's: take the job's own directory")
-    past = _Past(path, record, lacking=lacking)
+    past = _Past(path, record, lacking=lacking, tags=tags)
     return past.live() if as_instance else past.description()
 
 
 class _Past:
     """Answers for the job in a directory, and for those beside it in its workspace."""
 
-    def __init__(self, folder: Path, record: Record, *, lacking: bool) -> None:
+    def __init__(
+        self, folder: Path, record: Record, *, lacking: bool, tags: Mapping[str, Scalar] | None
+    ) -> None:
+        self._tags = tags
         self._folder = folder
         self._ref = JobRef(record.job, record.task)
         self._records: dict[JobId, Record | None] = {record.job: record}
@@ -133,6 +139,8 @@ class _Past:
     def tags(self, task: Any) -> Mapping[str, Scalar]:
         """The tags of its job, in all experiments of the workspace that list it; the newest run's count."""
         job = reference(task).id
+        if self._tags is not None and job == self._ref.id:
+            return MappingProxyType(dict(self._tags))
         found: dict[str, Scalar] = {}
         for run in sorted(self._runs(), key=lambda run: run.name):
             found.update(_tags(run, job))

@@ -17,6 +17,7 @@ from xpm.compat.launchers import Launcher
 from xpm.compat.notifying import tqdm
 from xpm.compat.preparing import Prepare, documentation
 from xpm.compat.rules import field, pathgenerator
+from xpm.compat.runs import ExperimentInfo, load_xp_info
 from xpm.compat.saving import deserialize, from_task_dir, load, save, serialize
 from xpm.compat.tags import TagDict, tags
 from xpm.compat.tasks import ResumableTask, Task
@@ -29,6 +30,7 @@ from xpm.core.once import initializer
 from xpm.core.outputs import Dependent as DependentMarker
 from xpm.core.session import progress
 from xpm.core.tags import stop_tags, tag, tagspath
+from xpm.describe.configuration import GridSearch
 from xpm.errors import GracefulTimeout, TaskCancelled
 from xpm.workspace.caching import cache
 
@@ -44,7 +46,9 @@ __all__ = [
     "DependentMarker",
     "DirectoryContext",
     "DirtyGitAction",
+    "ExperimentInfo",
     "GracefulTimeout",
+    "GridSearch",
     "InstanceConfig",
     "Launcher",
     "LightweightTask",
@@ -70,6 +74,7 @@ __all__ = [
     "help",
     "initializer",
     "load",
+    "load_xp_info",
     "pathgenerator",
     "progress",
     "save",
