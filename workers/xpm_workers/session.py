@@ -21,7 +21,7 @@ from xpm.core.outputs import Output, output_of
 from xpm.core.requirement import Need, needs_of
 from xpm.core.session import SubmitOptions
 from xpm.core.state import State
-from xpm.core.steering import Steered, Touch, Verb
+from xpm.core.steering import Logged, Touch, Verb
 from xpm.core.submission import prepare
 from xpm.core.valued import live_class
 from xpm.errors import JobError
@@ -55,21 +55,11 @@ class _Worker(Protocol):
         ...
 
 
-class _Seen(Steered):
+class _Seen(Logged):
     """The job of a task, as seen from a job."""
 
     id: JobId
     path: Path
-
-    @property
-    def stdout(self) -> Path:
-        """Its standard output; absent when nothing was written."""
-        return self.path / "stdout.log"
-
-    @property
-    def stderr(self) -> Path:
-        """Its standard error; absent when nothing was written."""
-        return self.path / "stderr.log"
 
     def touches(self) -> Touch:
         """Refuses: a job asks no broker."""

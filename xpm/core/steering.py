@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 Verb = Literal["cancel", "hold", "kill", "priority", "release", "rerun", "retry"]
@@ -61,3 +62,19 @@ class Steered(Protocol):
     def priority(self, value: int) -> bool:
         """Sets its priority, from -4095 to 4095: higher starts first."""
         return self._steer("priority", value)
+
+
+class Logged(Steered, Protocol):
+    """A job whose directory is known, and with it its logs."""
+
+    path: Path
+
+    @property
+    def stdout(self) -> Path:
+        """Its standard output; absent when nothing was written."""
+        return self.path / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        """Its standard error; absent when nothing was written."""
+        return self.path / "stderr.log"

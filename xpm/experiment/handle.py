@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpm.core.state import State
-from xpm.core.steering import Steered, Touch, Verb
+from xpm.core.steering import Logged, Touch, Verb
 from xpm.experiment.jobs import Jobs
 from xpm.types import JobId
 
 
 @dataclass(frozen=True, slots=True)
-class Handle(Steered):
+class Handle(Logged):
     """The job of a submitted task."""
 
     id: JobId
@@ -34,13 +34,3 @@ class Handle(Steered):
 
     def _steer(self, verb: Verb, value: int = 0) -> bool:
         return self._jobs.steer(verb, [self.id], value) > 0
-
-    @property
-    def stdout(self) -> Path:
-        """Its standard output; absent when nothing was written."""
-        return self.path / "stdout.log"
-
-    @property
-    def stderr(self) -> Path:
-        """Its standard error; absent when nothing was written."""
-        return self.path / "stderr.log"

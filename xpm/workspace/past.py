@@ -16,7 +16,7 @@ from xpm.core.form import At
 from xpm.core.info import Info, JobRef, own_info
 from xpm.core.message import TypeInfo, build, describe, later
 from xpm.core.state import State
-from xpm.core.steering import Steered, Touch, Verb
+from xpm.core.steering import Logged, Touch, Verb
 from xpm.core.valued import load_value_class
 from xpm.errors import ConfigError, JobError, WorkspaceError
 from xpm.types import JobId, Scalar
@@ -28,22 +28,12 @@ from xpm.workspace.values import decode_result
 
 
 @dataclass(frozen=True, slots=True)
-class Ended(Steered):
+class Ended(Logged):
     """A job that is done."""
 
     id: JobId
     path: Path
     state: State = State.DONE
-
-    @property
-    def stdout(self) -> Path:
-        """Its standard output; absent when nothing was written."""
-        return self.path / "stdout.log"
-
-    @property
-    def stderr(self) -> Path:
-        """Its standard error; absent when nothing was written."""
-        return self.path / "stderr.log"
 
     def touches(self) -> Touch:
         """Refuses: only its directory is looked at."""
