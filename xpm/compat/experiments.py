@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
+from xpm.compat.actions import Action, Actions
 from xpm.compat.launchers import Launcher
+from xpm.compat.services import Service, WebService
 from xpm.core.config import Task
 from xpm.core.requirement import Need
 from xpm.core.spelling import nearest
@@ -121,6 +124,11 @@ class experiment(Experiment):
         }
         super().__init__(name, given=given, origin=origin)
         self._before: experiment | None = None
+        self._services: list[WebService] = []
+
+    @cached_property
+    def _actions(self) -> Actions:
+        return Actions(self.path)
 
     @classmethod
     def current(cls) -> experiment:
@@ -143,7 +151,11 @@ class experiment(Experiment):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _set_current(self._before)
-        super().__exit__(kind, error, traceback)
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            for service in self._services:
+                service.stop()
 
     @property
     def run_mode(self) -> RunMode:
@@ -176,6 +188,25 @@ class experiment(Experiment):
     def token(self, name: str, count: int) -> CounterToken:
         """A limit for all hosts: `gpus = xp.token("gpus", 4)`, then `gpus(1, task)`."""
         return CounterToken(token(name, count))
+
+    def add_action(self, action: Action) -> str:
+        """Keeps what people may do when the experiment is over; the first one forgets those of earlier runs.
+
+        Returns:
+            The name by which `python -m xpm.compat.actions` does it.
+        """
+        return self._actions.add(action) if self.run_mode is RunMode.NORMAL else ""
+
+    def add_service(self, service: Service) -> None:
+        """Takes a service, and starts one for the browser, which ends with the block; its address is said."""
+        service.set_experiment(self)
+        if self.run_mode is not RunMode.NORMAL or not isinstance(service, WebService):
+            return
+        self._services.append(service)
+        try:
+            self._voice.say(f"{service.description()}: {service.get_url()}")
+        except UsageError as error:
+            self._voice.say(f"{error}; going on without it")
 
     def submit(self, task: Task, **options: Any) -> Any:
         """The same as `task.submit(...)`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xpm.compat.actions import Actions
 from xpm.errors import UsageError
 from xpm.types import Scalar
 from xpm.workspace.layout import Workspace
@@ -20,6 +21,8 @@ class ExperimentInfo(NamedTuple):
 
     jobs: Mapping[str, Any]
     """The descriptions of the tasks whose jobs are done, by their identifiers."""
+    actions: Mapping[str, Any]
+    """The descriptions of the actions of the experiment's newest run, by their names."""
 
 
 def load_xp_info(path: str | os.PathLike[str]) -> ExperimentInfo:
@@ -37,7 +40,8 @@ def load_xp_info(path: str | os.PathLike[str]) -> ExperimentInfo:
         directory = workspace.jobpath(entry.task, entry.id)
         if entry.id not in jobs and complete(directory) is not None:
             jobs[entry.id] = load_job(directory, as_instance=False, lacking=True, tags=entry.tags)
-    return ExperimentInfo(jobs)
+    actions = Actions(folder.parent)
+    return ExperimentInfo(jobs, {name: actions.load(name) for name in actions.names()})
 
 
 class WorkspaceStateProvider:

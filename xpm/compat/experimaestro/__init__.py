@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from xpm.compat.actions import Action, CLIInteraction, Interaction
 from xpm.compat.configs import (
     Config,
     InstanceConfig,
@@ -37,8 +38,10 @@ from xpm.workspace.caching import cache
 Option = Meta
 
 __all__ = [
+    "Action",
     "Annotated",
     "Any",
+    "CLIInteraction",
     "Choices",
     "Config",
     "Constant",
@@ -50,6 +53,7 @@ __all__ = [
     "GracefulTimeout",
     "GridSearch",
     "InstanceConfig",
+    "Interaction",
     "Launcher",
     "LightweightTask",
     "Meta",
