@@ -268,3 +268,16 @@ def test_mistakes_are_told_in_a_line(lab: Lab) -> None:
     done = lab.python("-m", "xpm.compat", "bad.py", "ws", check=False)
     assert done.returncode == 2 and done.stderr.count("\n") <= 8
     assert "Say.pause: expected float, got 'slow'" in done.stderr, done.stderr
+
+
+def test_a_block_can_be_left_without_waiting(lab: Lab) -> None:
+    text = HELLO.replace(
+        "        assert experiment", "        raise GracefulExperimentExit()\n        assert experiment"
+    )
+    text = text.replace("import Param,", "import GracefulExperimentExit, Param,")
+    (lab.project / "hello.py").write_text(
+        text.replace('    print(both.stdout().read_text(), end="")', "    print('on')")
+    )
+    done = lab.python("-m", "xpm.compat", "hello.py", "ws")
+    assert done.stdout == "on\n" and "helloworld: 3 jobs submitted" in done.stderr
+    lab.ok("-w", "ws", "attach", "helloworld")

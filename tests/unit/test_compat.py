@@ -291,3 +291,19 @@ def test_saving_and_loading_take_folders(tmp_path: Path) -> None:
     again, (init,) = experimaestro.deserialize(tmp_path / "more")
     assert init.model is again
     assert experimaestro.deserialize(tmp_path / "more", as_instance=True).done
+
+
+def test_the_processes_of_a_job_know_which_is_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from xpm.compat.experimaestro.taskglobals import Env
+
+    for name in ("SLURM_PROCID", "RANK", "LOCAL_RANK", "XPM_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Env, "taskpath", None)
+    Env.instance.cache_clear()
+    assert not Env.instance().slave and Env.instance().wspath is None and Env.taskpath == tmp_path
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("XPM_WORKSPACE", "/ws")
+    assert Env.instance().slave and Env.instance().wspath == Path("/ws")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, dataclass_
 import xpm.core.config as native
 from xpm.compat.rules import RULES, field
 from xpm.compat.tags import TagDict
+from xpm.core.fields import DataPath, Param
 from xpm.core.identifier import identifier
 from xpm.core.info import allocate, info_of
 from xpm.core.instances import InstanceConfig as NativeInstanceConfig
@@ -120,6 +121,22 @@ class InstanceConfig(Config, NativeInstanceConfig):
 
 class LightweightTask(Config, native.LightweightTask):
     """Executed in the process of a job, before the job's own task."""
+
+
+class SerializationLWTask(LightweightTask):
+    """Loads something into the config `value`; a subclass says what."""
+
+    value: Param[Config]
+
+    def execute(self) -> None:
+        """Loads it."""
+        raise NotImplementedError
+
+
+class PathSerializationLWTask(SerializationLWTask):
+    """The same, from a file or folder."""
+
+    path: DataPath
 
 
 def copyconfig(config: T, **changes: Any) -> T:

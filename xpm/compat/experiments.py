@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,10 @@ from xpm.core.spelling import nearest
 from xpm.errors import UsageError
 from xpm.experiment.block import Experiment
 from xpm.experiment.tokens import Token, token
+
+
+class GracefulExperimentExit(Exception):
+    """Raised in the block of an experiment to leave it without waiting; the jobs go on."""
 
 
 class RunMode(Enum):
@@ -147,12 +153,18 @@ class experiment(Experiment):
         _set_current(self)
         return self
 
-    def __exit__(
+    def __exit__(  # type: ignore[override] - it can swallow one exception
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         _set_current(self._before)
         try:
-            super().__exit__(kind, error, traceback)
+            if not isinstance(error, GracefulExperimentExit):
+                super().__exit__(kind, error, traceback)
+                return None
+            self._settings = replace(self._settings, detach=True)
+            with suppress(SystemExit):  # the script goes on behind the block
+                super().__exit__(None, None, None)
+            return True
         finally:
             for service in self._services:
                 service.stop()

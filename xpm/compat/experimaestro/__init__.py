@@ -10,10 +10,12 @@ from xpm.compat.configs import (
     Config,
     InstanceConfig,
     LightweightTask,
+    PathSerializationLWTask,
+    SerializationLWTask,
     copyconfig,
     sealed_set,
 )
-from xpm.compat.experiments import DirtyGitAction, RunMode, experiment
+from xpm.compat.experiments import DirtyGitAction, GracefulExperimentExit, RunMode, experiment
 from xpm.compat.launchers import Launcher
 from xpm.compat.notifying import tqdm
 from xpm.compat.preparing import Prepare, documentation
@@ -50,6 +52,7 @@ __all__ = [
     "DirectoryContext",
     "DirtyGitAction",
     "ExperimentInfo",
+    "GracefulExperimentExit",
     "GracefulTimeout",
     "GridSearch",
     "InstanceConfig",
@@ -62,9 +65,11 @@ __all__ = [
     "Param",
     "Path",
     "PathGenerator",
+    "PathSerializationLWTask",
     "Prepare",
     "ResumableTask",
     "RunMode",
+    "SerializationLWTask",
     "TagDict",
     "Task",
     "TaskCancelled",
