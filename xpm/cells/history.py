@@ -7,7 +7,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from xpm.cells.samecode import same_code
 
@@ -228,12 +228,10 @@ def _function(live: Any) -> FunctionType | None:
     for _ in range(20):  # a decorator could refer to itself
         if isinstance(live, FunctionType) and not hasattr(live, "__wrapped__"):
             return live
-        if isinstance(live, property):
-            live = live.fget
-        elif isinstance(live, (staticmethod, classmethod)):
-            live = live.__func__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        else:
-            live = getattr(live, "__wrapped__", None)  # pyright: ignore[reportUnknownArgumentType]
+        inner = (
+            "fget" if isinstance(live, property) else "__wrapped__"
+        )  # static and class methods have that, too
+        live = getattr(cast("object", live), inner, None)
     return None
 
 

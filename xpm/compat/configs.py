@@ -17,6 +17,7 @@ from xpm.core.schema import schema_of
 from xpm.core.session import Job
 
 T = TypeVar("T")
+C = TypeVar("C", bound=native.Config)
 
 
 class Identifier(NamedTuple):
@@ -139,13 +140,13 @@ class PathSerializationLWTask(SerializationLWTask):
     path: DataPath
 
 
-def copyconfig(config: T, **changes: Any) -> T:
+def copyconfig(config: C, **changes: Any) -> C:
     """A copy of a description, which can be changed and keeps its tags."""
-    return config.copy(**changes)  # type: ignore[attr-defined]
+    return config.copy(**changes)
 
 
-def sealed_set(*configs: T) -> set[T]:
+def sealed_set(*configs: C) -> set[C]:
     """Descriptions as a set, sealed."""
     for each in configs:
-        each.seal()  # type: ignore[attr-defined]
+        each.seal()
     return set(configs)

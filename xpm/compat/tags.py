@@ -18,7 +18,7 @@ class TagDict(dict[str, Scalar]):
         """Itself."""
         return self
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override] - a dict says None
         return hash(tuple(cast("dict[str, Hashable]", self).items()))
 
 

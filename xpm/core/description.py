@@ -37,7 +37,8 @@ class _Behaviour(Description):
         pass
 
     def __setattr__(self, name: str, value: Any) -> None:
-        schema: Schema = self.__xpm_schema__  # type: ignore[attr-defined]
+        itself: Any = self
+        schema: Schema = itself.__xpm_schema__
         if schema.rules.open and name not in schema.fields:
             object.__setattr__(self, name, value)
             return

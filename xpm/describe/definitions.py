@@ -15,6 +15,7 @@ from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
 from xpm.core.kinds import shown
 from xpm.core.limits import LIMITS
 from xpm.core.naming import FILES, SCRIPT
+from xpm.core.provenance import frame_above
 from xpm.core.schema import schema_of
 from xpm.core.spelling import nearest
 from xpm.describe.commands import CommandTask
@@ -53,7 +54,7 @@ def definitions(path: str | os.PathLike[str]) -> ModuleType:
         lab.Train.C(lr=0.1).submit()
         ```
     """
-    asking = sys._getframe(1).f_globals.get("__file__")  # pyright: ignore[reportPrivateUsage]
+    asking = frame_above(1).f_globals.get("__file__")
     folder = Path(asking).absolute().parent if asking else Path.cwd()
     return defined_in(folder / path)
 
