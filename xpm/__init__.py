@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xpm.cells.kernel import notebook
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
+    from xpm.core.deprecation import deprecate
     from xpm.core.fields import Constant, DataPath, Help, Meta, OptionalDataPath, Param, PathGenerator, field
     from xpm.core.grid import Grid, grid, zipped
     from xpm.core.identifier import identifier
@@ -127,6 +128,7 @@ __all__ = [
     "cache",
     "configuration",
     "definitions",
+    "deprecate",
     "describe_parameters",
     "deserialize",
     "each",
@@ -180,6 +182,7 @@ _HOMES = {
     "Retries": "xpm.core.retries",
     "configuration": "xpm.describe.configuration",
     "definitions": "xpm.describe.definitions",
+    "deprecate": "xpm.core.deprecation",
     "deserialize": "xpm.workspace.saving",
     "load": "xpm.workspace.saving",
     "save": "xpm.workspace.saving",

@@ -35,7 +35,9 @@ from parameters import (
     config_of,
     plainly,
 )  # fmt: skip
-from twins import Realizer
+from twins import TWINS, Realizer
+
+from xpm.core.schema import schema_of
 
 
 class Family:
@@ -249,7 +251,8 @@ class Family:
             "from pathlib import Path",
             "from types import FunctionType",
             "from typing import Literal",
-            "from xpm import Config, Constant, InstanceConfig, LightweightTask, Meta, Param, PathGenerator, Task, field",
+            "from xpm import Config, Constant, InstanceConfig, LightweightTask, Meta, Param, PathGenerator, Task",
+            "from xpm import deprecate, field",
         ]
         for name, (base, members) in ENUMS.items():
             lines += [f"class {name}({base}):"]
@@ -287,6 +290,10 @@ class Family:
         if of.gives is not None:
             yield "    def task_outputs(self, dep):"
             yield f"        return dep({of.gives.name}.C(n=self.n))"
+        yield from ["@deprecate", f"class {of.name}{TWINS[0]}({of.name}): ..."]
+        yield from [f"@deprecate(to={of.name})", f"class {of.name}{TWINS[1]}({of.name}):"]
+        yield "    def __convert__(self):"
+        yield f"        return {of.name}{TWINS[0]}.C(**_values(self))"
 
     def _module(self, moved: bool) -> ModuleType:
         name = self.name + ("_moved" if moved else "")
@@ -298,9 +305,18 @@ class Family:
             return found.type.make(Realizer(names, Plain()), found.default, frozenset())
 
         names["_default"] = default
+        names["_values"] = _values
         sys.modules[name] = module
         exec(compile(self.text(moved), name, "exec", dont_inherit=True), names)
         return module
+
+
+def _values(config: Any) -> dict[str, Any]:
+    """What a description was given, or could have been."""
+    schema = schema_of(type(config))
+    return {
+        name: getattr(config, name) for name in schema.stored if schema.fields[name].role.value != "Constant"
+    }
 
 
 def _constant(value: Any) -> str:

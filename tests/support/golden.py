@@ -20,6 +20,7 @@ from sessions import Recorder
 
 from xpm.core.config import Config, Constant, LightweightTask, Meta, Param, PathGenerator, Task, field
 from xpm.core.counting import setmeta
+from xpm.core.deprecation import deprecate
 from xpm.core.identifier import identifier
 from xpm.core.instances import InstanceConfig
 from xpm.core.promise import promised
@@ -171,6 +172,46 @@ class Load(LightweightTask):
     def execute(self) -> None: ...
 
 
+@deprecate
+class Formerly(Rules):
+    __xpmid__ = "golden.Formerly"
+
+
+@deprecate(to=Rules)
+class Converted(Config):
+    __xpmid__ = "golden.Converted"
+
+    half: Param[int]
+
+    def __convert__(self) -> Rules:
+        return Formerly.C(zeta=2 * self.half)
+
+
+@deprecate(to=Converted, replace=True)
+class Replaced(Config):
+    __xpmid__ = "golden.Replaced"
+
+    quarter: Param[int]
+
+    def __convert__(self) -> Converted:
+        return Converted.C(half=2 * self.quarter)
+
+
+@deprecate
+class Well(Source):
+    __xpmid__ = "golden.Well"
+
+
+class Holder(Config):
+    __xpmid__ = "golden.Holder"
+
+    x: Param[Rules | Converted | list[Rules | Converted]]
+
+    @deprecate
+    def y(self, value: Any) -> None:
+        self.x = value
+
+
 VALUES: dict[str, Any] = {
     "none": None,
     "true": True,
@@ -238,6 +279,19 @@ def initial(task: Any, *init_tasks: Any) -> Any:
     return task
 
 
+def deprecated(source: Any) -> Iterator[tuple[str, Any]]:
+    yield "deprecated", Formerly.C(zeta=1, alpha=4)
+    yield "deprecated, converted", Converted.C(half=1)
+    yield "deprecated, replaced", Replaced.C(quarter=1)
+    yield "deprecated, not", Rules.C(zeta=4)
+    yield "deprecated, in another", Holder.C(x=Converted.C(half=1))
+    yield "deprecated, in a list", Holder.C(x=[Formerly.C(zeta=1), Converted.C(half=1)])
+    yield "deprecated parameter", Holder.C(**{"y": Rules.C(zeta=1)})
+    yield "deprecated task", Well.C(seed=1)
+    yield "deprecated task as dependency", Sink.C(source=Well.C(seed=1).submit()[0])
+    yield "deprecated task with init task", initial(Well.C(seed=1), Load.C(what=source))
+
+
 def cases() -> Iterator[tuple[str, Any]]:
     yield "no parameters", Empty.C()
     for name, value in VALUES.items():
@@ -286,6 +340,8 @@ def cases() -> Iterator[tuple[str, Any]]:
     yield "init tasks, other order", initial(Source.C(seed=1), Load.C(what=Empty.C()), Load.C(what=source))
     yield "init task, one instance", initial(Own.C(part=part), Load.C(what=part))
     yield "init task, two instances", initial(Own.C(part=part), Load.C(what=other))
+    with warnings.catch_warnings(action="ignore"):
+        yield from deprecated(source)
     yield "promise", Sink.C(output=promised(source, Empty))
     yield "dependency", Sink.C(source=source)
     yield "dependency in a list", Sink.C(sources=[source])

@@ -24,6 +24,9 @@ from xpm.core.info import Described, JobRef, Submittable
 from xpm.core.schema import schema_of
 
 OTHER_NAN = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000123))[0]
+TWINS = ("Was", "Via")
+"""What the names of deprecated classes end in, which were renamed, and which are converted."""
+
 NOTHING_ELSE: frozenset[str] = frozenset()
 
 
@@ -163,7 +166,9 @@ class Realizer:
         if given and odd(d, 6):
             name = pick(d, list(given))
             later[name] = given.pop(name)
-        config = self.names[made.of.name].C(**dict(shuffled(d, list(given.items()))))
+        cls = self.names[made.of.name + self._twin(made, root)]
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            config = cls.C(**dict(shuffled(d, list(given.items()))))
         for name, value in later.items():
             setattr(config, name, value)
         self._mark(made, config, left_out)
@@ -174,6 +179,13 @@ class Realizer:
             config.seal()
         self.made[id(made)] = config
         return config
+
+    def _twin(self, made: Made, root: bool) -> str:
+        """The end of the name of the class, or of one that is deprecated in favour of it.
+
+        A task of such a one becomes another's job, and what it gives out is a class of its own.
+        """
+        return pick(self.d, TWINS) if odd(self.d, 6) and not (root and made.of.task) else ""
 
     def _given(self, made: Made) -> dict[str, Any]:
         d, given = self.d, {}

@@ -38,6 +38,10 @@ EQUAL = [
     {"instances, shared above", "instances, shared below"},
     {"counted", "counted, set to", "counted, meta", "not counted, in a list"},
     {"counted, in a list", "not counted, in a list of two"},
+    {"deprecated", "rules, default changed"},
+    {"deprecated, replaced", "deprecated, not"},
+    {"deprecated task", "task"},
+    {"deprecated task as dependency", "dependency"},
 ]
 """The golden cases that are the same experiment."""
 

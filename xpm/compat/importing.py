@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from xpm.errors import ConfigError, UsageError
 from xpm.here import this_host, this_user
 from xpm.project import project_root
 from xpm.types import Fence
+from xpm.workspace.drafts import published
 from xpm.workspace.layout import Workspace
 from xpm.workspace.results import RECORD, Record, complete, pack_record
 from xpm.workspace.scripts import find
@@ -116,23 +116,14 @@ class Import:
 
     def _publish(self, job: OldJob, prepared: Prepared, target: Path) -> None:
         """Makes the directory beside, and gives it its name in one step."""
-        draft = target.with_name(f".import-{secrets.token_hex(6)}")
-        try:
-            shutil.copytree(
-                job.path,
-                draft,
-                symlinks=True,
-                copy_function=self._copy,
-                ignore=lambda folder, names: _kept_out(job, folder, names),
-            )
+        with published(
+            job.path, target, self._copy, lambda folder, names: _kept_out(job, folder, names)
+        ) as draft:
             for ending, log in ((".out", "stdout.log"), (".err", "stderr.log")):
                 if (draft / f"{job.name}{ending}").exists():
                     (draft / f"{job.name}{ending}").rename(draft / log)
             (draft / RECORD).parent.mkdir()
             (draft / RECORD).write_bytes(pack_record(_record(job, prepared)))
-            draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _kept_out(job: OldJob, folder: str | os.PathLike[str], names: list[str]) -> set[str]:

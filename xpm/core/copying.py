@@ -77,5 +77,6 @@ def _copy_of_output(config: Any, given: Info) -> Any:
             copy.__dict__[name] = thaw(value, lambda part: part)
     info = own_info(copy)
     info.producer, info.loose, info.home, info.meta = given.producer, given.loose, given.home, given.meta
+    info.former = given.former
     info.tags = dict(given.total or given.tags or {})
     return copy

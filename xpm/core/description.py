@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xpm.core.copying import copy_of
+from xpm.core.deprecation import amended
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, Info, JobRef, allocate, allocator, info_of, own_info
 from xpm.core.jobpath import in_directory
@@ -176,7 +177,7 @@ class Maker:
                 f"{schema.label}: is the value class of {of.__name__}; use {of.__name__}.C(...)"
             )
         else:
-            self.make = _constructor(schema, self.described)
+            self.make = amended(schema, _constructor(schema, self.described))
 
 
 def _refusal(reason: str) -> Callable[..., NoReturn]:

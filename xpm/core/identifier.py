@@ -17,6 +17,7 @@ from xpm.core.canonical import (
     Digest,
     canonical,
 )
+from xpm.core.deprecation import meant
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin
@@ -53,6 +54,8 @@ class _Digests:
 
     def __init__(self) -> None:
         self.open: set[int] = set()
+        self.meant: dict[int, tuple[Any, Any]] = {}
+        """What deprecated descriptions stand for."""
 
     def __call__(self, config: Any) -> bytes:
         info = info_of(config)
@@ -67,16 +70,41 @@ class _Digests:
 
 
 def _digest(config: Any, info: Info | None, nested: Digest) -> bytes:
-    found = _hash(_document(config, nested))
+    found = hashed(config, info, _document(config, nested), nested)
+    return found if info is None or info.producer is None else produced(found, info.producer)
+
+
+def hashed(config: Any, info: Info | None, document: list[Any], nested: Digest) -> bytes:
+    """The digest of `config` with its init tasks, be it given out by a job or not, from its document."""
+    found = _hash(document)
     if info is not None and info.init:
         found = _hash([INIT_TASKS, found, *map(nested, info.init)])
     if Instanced.known and isinstance(config, Submittable):
         found = _told_apart(config, found, nested)
-    return found if info is None or info.producer is None else produced(found, info.producer)
+    return found
 
 
 def _document(config: Any, nested: Digest) -> list[Any]:
     schema: Schema = config.__xpm_schema__
+    if schema.deprecation is not None:
+        return _document(_in_use(config, nested), nested)
+    return own_document(config, schema, nested)
+
+
+def _in_use(config: Any, nested: Digest) -> Any:
+    """The description that `config` stands for, the same in one computation."""
+    return meant(config, nested.meant if isinstance(nested, _Digests) else None)
+
+
+def own_document(config: Any, schema: Schema, nested: Digest, *, fresh: bool = False) -> list[Any]:
+    """The document of `config` by its own class.
+
+    Args:
+        config: a description.
+        schema: of its class.
+        nested: gives the digests of others.
+        fresh: take none that is known.
+    """
     pairs = schema.template.copy()
     try:
         pairs[1::2] = schema.identified(config.__dict__)
@@ -92,7 +120,7 @@ def _document(config: Any, nested: Digest) -> list[Any]:
         value = pairs[place]
         if isinstance(value, Description):
             info = value.__dict__.get(HIDDEN)
-            known = None if info is None else info.digest
+            known = None if info is None or fresh else info.digest
             pairs[place] = [REFERENCE, known or nested(value)]
             if info is not None and info.meta and schema.fields[pairs[place - 1]].role is not Role.CONSTANT:
                 dropped.append(place)
@@ -158,10 +186,11 @@ def _instances(config: Any, nested: Digest) -> tuple[Any, ...]:
         return ()
     if info is not None and info.instances is not None:
         return info.instances
-    names: list[str] = _document(config, nested)[2][::2]
+    used = _in_use(config, nested)
+    names: list[str] = _document(used, nested)[2][::2]
     found: list[Any] = []
     for name in names:
-        found.extend(_instances_in(config.__dict__[name], nested))
+        found.extend(_instances_in(used.__dict__[name], nested))
         if len(found) > MAX_INSTANCES:
             raise ConfigError(
                 f"{config.__xpm_schema__.label}.{name}: more than {MAX_INSTANCES:,} places of InstanceConfig "
@@ -180,7 +209,7 @@ def _instances_in(value: Any, nested: Digest) -> Iterator[Any]:
     if isinstance(value, Description):
         if isinstance(value, Submittable) or left_out(value):
             return
-        if isinstance(value, Instanced):
+        if isinstance(_in_use(value, nested), Instanced):
             yield value
         yield from _instances(value, nested)
     elif isinstance(value, dict):

@@ -116,6 +116,10 @@ class Info:
     """Where its generated paths lie."""
     producer: JobRef | None = None
     """The job that gave it out."""
+    meant: Any = None
+    """The description that it stands for, if its class is deprecated; once it is sealed."""
+    former: tuple[JobRef, ...] = ()
+    """The jobs that were the same before classes were renamed: of a task, or of the one that gave it out."""
     meta: bool | None = None
     """Whether it counts in the identifier of what holds it: True, no; False, yes, also for a `Meta`; None, as declared."""
     init: tuple[Any, ...] = ()

@@ -69,6 +69,7 @@ def _produced(task: Any, method: str, config: Any, *, loose: bool) -> Any:
     marked = copy.__dict__[HIDDEN] = Info()
     marked.sealed, marked.generates, marked.home = True, before.generates, before.home
     marked.producer, marked.loose, marked.meta = own_info(task).ref, loose, before.meta
+    marked.former = own_info(task).former
     marked.total = {**tags_of(task), **tags_of(config)}
     return copy
 

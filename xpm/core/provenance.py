@@ -36,6 +36,14 @@ class Provenance(NamedTuple):
         return self.kind if self.file is None else f"{self.kind} at {_short(self.file)}:{self.line}"
 
 
+def users_frame() -> FrameType:
+    """The nearest frame above that is no code of xpm."""
+    frame = frame_above(1)
+    while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(_OURS):
+        frame = frame.f_back
+    return frame
+
+
 def at(frame: FrameType) -> At:
     """The place that `frame` is at."""
     return frame.f_code, frame.f_lasti

@@ -46,6 +46,9 @@ SCHEMA = "__xpm_schema__"
 """The attribute that holds a class's schema; a description's own is reached most quickly by its name."""
 
 
+DEPRECATED = "__xpm_deprecated__"
+"""The attribute of a class that says what has replaced it."""
+
 KEYED = "__xpm_keyed__"
 """The attribute of a method that needs the identifier of its live object."""
 
@@ -94,6 +97,8 @@ class Schema:
         self.cls = cls
         self.label: str = cls.__name__
         self.rules: Rules = cls.__xpm_rules__
+        self.deprecation: Any = cls.__dict__.get(DEPRECATED)
+        """What has replaced the class: see `xpm.core.deprecation`."""
         self._name: str | None = None
         self.fields: dict[str, Declared] = {each.name: each for each in _declared(cls)}
         """All parameters, those of base classes first, in the order of the source."""
@@ -157,9 +162,10 @@ class Schema:
 
     @property
     def name(self) -> str:
-        """The class's name in identifiers."""
+        """The class's name in identifiers: that of its replacement, if it is deprecated."""
         if self._name is None:
-            self._name = class_name(self.cls)
+            replaced = self.deprecation
+            self._name = class_name(self.cls) if replaced is None else schema_of(replaced.target).name
         return self._name
 
     def _compile_identity(self) -> None:

@@ -78,7 +78,7 @@ def unseal(config: Any, sealing: Sealing | None) -> None:
 
 def _open(info: Info) -> None:
     info.sealed = info.generates = False
-    info.digest = info.total = info.ref = info.instances = None
+    info.digest = info.total = info.ref = info.instances = info.meant = None
 
 
 def _flat(config: Any) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from xpm.core.deprecation import Deprecation, meant
 from xpm.core.encoding import encode
+from xpm.core.former import former_jobs
 from xpm.core.identifier import digest
 from xpm.core.info import JobRef, Resumable, own_info
 from xpm.core.schema import Schema
@@ -31,6 +33,8 @@ class Prepared(NamedTuple):
     tags: Mapping[str, Scalar]
     resumable: bool = False
     """Whether the job's directory is kept between attempts."""
+    former: tuple[JobRef, ...] = ()
+    """The jobs that were the same before classes were renamed or replaced."""
 
 
 def prepare(task: Any) -> Prepared:
@@ -43,6 +47,8 @@ def prepare(task: Any) -> Prepared:
     schema: Schema = task.__xpm_schema__
     if not hasattr(schema.cls, "execute"):
         raise SubmissionError(f"{schema.label}: has no method execute")
+    if schema.deprecation is not None:
+        return _prepare_meant(task)
     sealing = seal(task)
     info = own_info(task)
     done = False
@@ -53,8 +59,35 @@ def prepare(task: Any) -> Prepared:
             sealing.refuse_paths(dependencies)
         tags = tags_of(task)
         label = label_of(task, tags)
+        if Deprecation.known:
+            info.former = former_jobs(task)
         done = True
     finally:
         if not done:
             unseal(task, sealing)
-    return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags, isinstance(task, Resumable))
+    resumable = isinstance(task, Resumable)
+    return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags, resumable, info.former)
+
+
+def _prepare_meant(task: Any) -> Prepared:
+    """Prepares the task that one of a deprecated class stands for; they have one job."""
+    sealing = seal(task)
+    info = own_info(task)
+    done = False
+    try:
+        used = meant(task)
+        hidden = own_info(used)
+        hidden.init = info.init
+        prepared = prepare(used)
+        if sealing is not None:
+            sealing.refuse_paths(prepared.dependencies)
+        digest(task)  # others refer to it by that
+        info.ref = hidden.ref
+        info.former = tuple(dict.fromkeys((*former_jobs(task), *hidden.former)))
+        tags = tags_of(task)
+        label = label_of(used, tags)
+        done = True
+    finally:
+        if not done:
+            unseal(task, sealing)
+    return prepared._replace(tags=tags, label=label, former=info.former)

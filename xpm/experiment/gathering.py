@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Gathering:
     """The jobs of a script, those with a record apart: they are told to the broker last, or never."""
 
     def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._presence = Presence(workspace)
         self.jobs: dict[JobId, Submitted] = {}
         """All jobs, in the order of their submission; those that running jobs have submitted come later."""
@@ -96,7 +98,11 @@ class Gathering:
         """Remembers a batch; returns what the broker must be told, the rest is in `done`."""
         missing: list[Item] = []
         for at in range(0, len(batch), PART):
-            missing += self._without_record(self.note(batch[at : at + PART]))
+            part = self.note(batch[at : at + PART])
+            former = [item[0] for item in part if item[0].former]
+            if former:  # few scripts have any
+                importlib.import_module("xpm.experiment.adopting").adopt(former, self._workspace)
+            missing += self._without_record(part)
         # As tuples, which the garbage collector soon leaves alone.
         self.chains.add((item[0].id, tuple([ref.id for ref in item[0].dependencies])) for item in missing)
         return missing
