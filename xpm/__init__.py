@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from xpm.core.config import Config, LightweightTask, Task
     from xpm.core.counting import setmeta
     from xpm.core.deprecation import deprecate
-    from xpm.core.fields import Constant, DataPath, Help, Meta, OptionalDataPath, Param, PathGenerator, field
+    from xpm.core.fields import (
+        Constant,
+        DataPath,
+        Help,
+        Meta,
+        OptionalDataPath,
+        Param,
+        PathGenerator,
+        field,
+        param_group,
+        partial,
+    )
     from xpm.core.grid import Grid, grid, zipped
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
@@ -142,6 +153,8 @@ __all__ = [
     "lock",
     "notebook",
     "option",
+    "param_group",
+    "partial",
     "progress",
     "provenance",
     "save",
@@ -201,6 +214,8 @@ _HOMES = {
     "notebook": "xpm.cells.kernel",
     "State": "xpm.core.state",
     "option": "xpm.describe.words",
+    "param_group": "xpm.core.fields",
+    "partial": "xpm.core.fields",
     "progress": "xpm.core.session",
     "provenance": "xpm.core.provenance",
     "Shell": "xpm.describe.commands",

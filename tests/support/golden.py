@@ -21,7 +21,8 @@ from sessions import Recorder
 from xpm.core.config import Config, Constant, LightweightTask, Meta, Param, PathGenerator, Task, field
 from xpm.core.counting import setmeta
 from xpm.core.deprecation import deprecate
-from xpm.core.identifier import identifier
+from xpm.core.fields import param_group, partial
+from xpm.core.identifier import identifier, partial_digest
 from xpm.core.instances import InstanceConfig
 from xpm.core.promise import promised
 
@@ -212,6 +213,47 @@ class Holder(Config):
         self.x = value
 
 
+SIZE, LENGTH = param_group("size"), param_group("length")
+
+
+class Grouped(Task):
+    __xpmid__ = "golden.Grouped"
+
+    alone: Param[int] = 1
+    big: Param[int] = field(default=2, groups=[SIZE])
+    long: Param[int] = field(default=3, groups=[LENGTH])
+    both: Param[int] = field(default=4, groups=[SIZE, LENGTH])
+    version: Constant[str] = "1"
+
+    def execute(self) -> None: ...
+
+
+@deprecate
+class Ungrouped(Grouped):
+    __xpmid__ = "golden.Ungrouped"
+
+
+PARTIALS = {
+    "all": partial(),
+    "without size": partial(exclude_groups=[SIZE]),
+    "without groups": partial(exclude_groups=[SIZE, LENGTH]),
+    "without size, with length": partial(exclude_groups=[SIZE], include_groups=[LENGTH]),
+    "groups alone": partial(exclude_no_group=True),
+    "nothing": partial(exclude_all=True),
+    "length alone": partial(exclude_all=True, include_groups=[LENGTH]),
+}
+
+
+def partials() -> Iterator[tuple[str, str]]:
+    for name, each in PARTIALS.items():
+        yield f"partial, {name}", partial_digest(Grouped.C(), each, "p").hex()
+    with warnings.catch_warnings(action="ignore"):
+        yield "partial, deprecated", partial_digest(Ungrouped.C(), PARTIALS["all"], "p").hex()
+    yield "partial, of another name", partial_digest(Grouped.C(), PARTIALS["all"], "q").hex()
+    with_init = initial(Grouped.C(), Load.C(what=Empty.C()))
+    yield "partial, with an init task", partial_digest(with_init, PARTIALS["all"], "p").hex()
+
+
 VALUES: dict[str, Any] = {
     "none": None,
     "true": True,
@@ -352,7 +394,7 @@ def cases() -> Iterator[tuple[str, Any]]:
 def identifiers() -> dict[str, str]:
     session: AbstractContextManager[Any] = Recorder()
     with session:
-        return {name: identifier(config) for name, config in cases()}
+        return {**{name: identifier(config) for name, config in cases()}, **dict(partials())}
 
 
 if __name__ == "__main__":

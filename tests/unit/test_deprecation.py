@@ -203,6 +203,21 @@ def test_jobs_of_former_names_are_known() -> None:
     assert len(by_test.former) == 2
 
 
+def test_a_former_class_without_a_name_is_no_obstacle() -> None:
+    class Now(Task):
+        __xpmid__ = "t.Now"
+
+        def execute(self) -> None: ...
+
+    @deprecate
+    class Then(Now): ...
+
+    with Recorder() as session:
+        Now.C().submit()
+    assert session.last.former == ()
+    assert issubclass(Then, Now)
+
+
 def wrong_target() -> Any:
     @deprecate(to=Network)
     class Wrong(Config):

@@ -41,6 +41,7 @@ EQUAL = [
     {"deprecated", "rules, default changed"},
     {"deprecated, replaced", "deprecated, not"},
     {"deprecated task", "task"},
+    {"partial, all", "partial, deprecated"},
     {"deprecated task as dependency", "dependency"},
 ]
 """The golden cases that are the same experiment."""

@@ -8,11 +8,12 @@ import threading
 
 import pytest
 
+from xpm.core.naming import task_dir
 from xpm.errors import WorkspaceError
 from xpm.types import JobId
 from xpm.workspace import paths
 from xpm.workspace.layout import Workspace
-from xpm.workspace.paths import MARKER, task_dir
+from xpm.workspace.paths import MARKER
 
 A, B, C = (JobId(digit * 64) for digit in "abc")
 

@@ -37,14 +37,16 @@ def debug(request: Request, scratch: Path | None = None) -> int:
     Returns:
         0 when `execute` returned, 1 when it raised.
     """
-    folder = Path(tempfile.mkdtemp(prefix="xpm-debug-")) if scratch is None else scratch
+    top = Path(tempfile.mkdtemp(prefix="xpm-debug-")) if scratch is None else scratch
+    # As deep as in a workspace: what jobs share is looked for above.
+    folder = top / "jobs" / "debugged" / "00" / request.job if scratch is None else scratch
     try:
         _copy(Path(job_dir(request.workspace, request.task, request.job)), folder)
         return _run(request, folder)
     finally:
         if scratch is None:
             os.chdir("/")
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(top, ignore_errors=True)
 
 
 def _copy(jobdir: Path, folder: Path) -> None:

@@ -24,6 +24,7 @@ from xpm.core.state import State
 from xpm.core.steering import Logged, Touch, Verb
 from xpm.core.submission import prepare
 from xpm.core.valued import live_class
+from xpm.core.wishes import with_locks
 from xpm.errors import JobError
 from xpm.moments import Moment
 from xpm.types import JobId, Scalar
@@ -135,7 +136,7 @@ class JobSession:
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Submits a task to the experiments of this job; returns when it is in the graph."""
         prepared = prepare(task)
-        asking.submit(self._worker.line(), prepared, options)
+        asking.submit(self._worker.line(), prepared, with_locks(options, prepared.locks))
         self._children.add(prepared.id)
 
     def tags(self, task: Task) -> Mapping[str, Scalar]:

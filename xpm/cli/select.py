@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 from xpm.cli.words import DIGITS
 from xpm.core.aligned import clean
-from xpm.core.naming import last_name
+from xpm.core.naming import last_name, task_dir
 from xpm.core.spelling import nearest
 from xpm.core.state import State
 from xpm.errors import UsageError
 from xpm.types import JobId
-from xpm.workspace.paths import task_dir
 from xpm.workspace.results import read_record
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from xpm.core.encoding import FROZENSET, LIST, SET, TUPLE
 from xpm.core.frozen import freeze
 from xpm.core.functions import Function
 from xpm.core.info import HIDDEN, Description, Home, Info, JobRef, allocate, own_info
+from xpm.core.jobpath import within
 from xpm.core.live import animate, deferred, instance_of
 from xpm.core.outputs import outputs_of
 from xpm.core.schema import schema_of
@@ -77,7 +78,7 @@ class _Live(_Values):
         return self.results[ref]
 
     def job_path(self, ref: JobRef | None, text: str) -> Path:
-        return Path(self.folder(ref), text)
+        return Path(within(self.folder(ref), text))
 
     def function(self, info: TypeInfo) -> Any:
         return self.find_class(info)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from types import FrameType, FunctionType
@@ -155,10 +155,12 @@ def meant(config: Any, known: dict[int, tuple[Any, Any]] | None = None) -> Any:
 
 def former_names(schema: Schema) -> list[str]:
     """The names that a class has had: its own, then those of the classes which were only given another name."""
-    found = [class_name(schema.cls)]
+    found: list[str] = []
+    with suppress(ConfigError):  # what has no name has done nothing under it
+        found.append(class_name(schema.cls))
     for each in schema.cls.__dict__.get(_FORMER, ()):
         found.extend(former_names(schema_of(each)))
-    return found
+    return found or [schema.name]
 
 
 class Renamed(property):

@@ -14,7 +14,7 @@ from xpm.core.copying import copy_of
 from xpm.core.deprecation import amended
 from xpm.core.fields import Role
 from xpm.core.info import HIDDEN, Description, Info, JobRef, allocate, allocator, info_of, own_info
-from xpm.core.jobpath import in_directory
+from xpm.core.jobpath import in_directory, within
 from xpm.core.kinds import Mismatch, shown
 from xpm.core.naming import last_name
 from xpm.core.provenance import at, frame_above, note_set
@@ -123,7 +123,8 @@ def generated_path(config: Any, name: str, label: str) -> Path:
     taken = None if home is None else info_of(home.task)
     if home is None or taken is None or taken.asked is None:
         raise AttributeError(f"{label}: the path is known once the task is submitted")
-    return in_directory(taken.asked.jobpath(home.task) / home.folder / home.names[name], taken.ref)
+    path = str(taken.asked.jobpath(home.task) / home.folder)
+    return in_directory(Path(within(path, home.names[name])), taken.ref)
 
 
 def shown_job(ref: JobRef) -> str:

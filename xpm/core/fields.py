@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, Unpack, cast, overload
 
 from xpm.core.limits import LIMITS, Choices, Range
 from xpm.core.spelling import nearest
@@ -67,6 +67,111 @@ class Foreign:
         return "Foreign()"
 
 
+class Groups:
+    """Notes the groups that a parameter is in.
+
+    Args:
+        groups: for `partial`.
+    """
+
+    def __init__(self, groups: frozenset[ParameterGroup]) -> None:
+        self.groups = groups
+
+    def __repr__(self) -> str:
+        return f"Groups({', '.join(sorted(each.name for each in self.groups))})"
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that are looked at together, by a `partial`."""
+
+    name: str
+
+
+class Partial:
+    """What `partial` gives: some of the parameters of a task.
+
+    Args:
+        exclude: parameters of these groups don't count.
+        include: parameters of these do, whatever else is said.
+        exclude_no_group: parameters that are in no group don't count.
+        exclude_all: no others do.
+    """
+
+    __slots__ = ("_exclude", "_include", "exclude_all", "exclude_no_group", "name")
+
+    def __init__(
+        self,
+        exclude: Iterable[ParameterGroup],
+        include: Iterable[ParameterGroup],
+        *,
+        exclude_no_group: bool,
+        exclude_all: bool,
+    ) -> None:
+        self._exclude, self._include = _groups(exclude), _groups(include)
+        self.exclude_no_group = exclude_no_group
+        self.exclude_all = exclude_all
+        self.name = ""
+        """The attribute that it is; empty of one that is none."""
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    def counts(self, groups: frozenset[ParameterGroup]) -> bool:
+        """Whether a parameter that is in these groups counts."""
+        if groups & self._include:
+            return True
+        if self.exclude_all or (self.exclude_no_group and not groups):
+            return False
+        return not groups & self._exclude
+
+
+def param_group(name: str) -> ParameterGroup:
+    """A group for parameters: `epochs: Param[int] = field(groups=[training])`; equal names are one group."""
+    return ParameterGroup(name)
+
+
+def partial(
+    *,
+    exclude_groups: Iterable[ParameterGroup] = (),
+    include_groups: Iterable[ParameterGroup] = (),
+    exclude_no_group: bool = False,
+    exclude_all: bool = False,
+) -> Partial:
+    """Some of the parameters of a task: tasks that are equal in these can share a directory.
+
+    Args:
+        exclude_groups: parameters of these groups don't count.
+        include_groups: parameters of these do, whatever else is said.
+        exclude_no_group: parameters that are in no group don't count.
+        exclude_all: no others do.
+
+    Example:
+        ```python
+        length = param_group("length")
+
+        class Train(Task):
+            lr: Param[float]
+            epochs: Param[int] = field(groups=[length])
+
+            whatever_length = partial(exclude_groups=[length])
+            checkpoints: Meta[Path] = field(default_factory=PathGenerator("checkpoints", partial=whatever_length))
+        ```
+
+    Raises:
+        ConfigError: something else than a group was given.
+    """
+    return Partial(exclude_groups, include_groups, exclude_no_group=exclude_no_group, exclude_all=exclude_all)
+
+
+def _groups(given: object) -> frozenset[ParameterGroup]:
+    single = isinstance(given, ParameterGroup) or not isinstance(given, Iterable)
+    found: list[object] = [given] if single else list(cast("Iterable[object]", given))
+    for each in found:
+        if single or not isinstance(each, ParameterGroup):
+            raise ConfigError(f"groups: expected a list of param_group(...), got {each!r}")
+    return frozenset(cast("list[ParameterGroup]", found))
+
+
 class Unset:
     """Stands where no value was given."""
 
@@ -104,7 +209,7 @@ class Limits(TypedDict, total=False):
     lt: float | None
 
 
-_OPTIONS = ("default", "default_factory", "ignore_default", "ignore_generated", "choices")
+_OPTIONS = ("default", "default_factory", "ignore_default", "ignore_generated", "groups", "choices")
 
 
 @overload
@@ -113,6 +218,7 @@ def field(
     default: T,
     ignore_default: bool = False,
     ignore_generated: bool = False,
+    groups: Iterable[ParameterGroup] = (),
     choices: Iterable[T] | None = None,
     **limits: Unpack[Limits],
 ) -> T: ...
@@ -122,6 +228,7 @@ def field(
     default_factory: Callable[[], T],
     ignore_default: bool = False,
     ignore_generated: bool = False,
+    groups: Iterable[ParameterGroup] = (),
     choices: Iterable[T] | None = None,
     **limits: Unpack[Limits],
 ) -> T: ...
@@ -129,6 +236,7 @@ def field(
 def field(
     *,
     ignore_generated: bool = False,
+    groups: Iterable[ParameterGroup] = (),
     choices: Iterable[Any] | None = None,
     **limits: Unpack[Limits],
 ) -> Any: ...
@@ -138,6 +246,7 @@ def field(
     default_factory: Callable[[], Any] | None = None,
     ignore_default: bool = False,
     ignore_generated: bool = False,
+    groups: Iterable[ParameterGroup] = (),
     choices: Iterable[Any] | None = None,
     **limits: Unpack[Limits],
 ) -> Any:
@@ -150,6 +259,7 @@ def field(
             that a parameter can be added to a class and old results stay valid.
         ignore_generated: take a config that belongs to another task, too, though its generated paths lie in the
             directory of that one's job, for which this one does not wait.
+        groups: the groups that it is in, for `partial`.
         choices: the values that there are.
         limits: of a number: `ge`, `gt`, `le`, `lt`: not less than, greater than, not greater than, less than.
 
@@ -163,6 +273,8 @@ def field(
     notes: list[Any] = [] if choices is None else [Choices(choices)]
     if ignore_generated:
         notes.append(Foreign())
+    if groups:
+        notes.append(Groups(_groups(groups)))
     for name in limits.keys() - set(LIMITS):
         raise ConfigError(f"field: no option {name!r}{nearest(name, (*_OPTIONS, *LIMITS))}")
     if limits:
@@ -188,13 +300,26 @@ class PathGenerator:
     `<job>/out/model/w.npz`. It can be read as soon as the task is submitted.
 
     Args:
-        name: the path; or a function that takes a `PathContext` and the complete description, and gives it.
+        name: the path; or a function that takes a `PathContext` and the complete description, and gives it. May be
+            left out with `partial`.
+        partial: the path lies in a directory that all tasks share which are equal in these parameters. One job with
+            it runs at a time.
     """
 
-    __slots__ = ("_name",)
+    __slots__ = ("_name", "partial")
 
-    def __init__(self, name: str | Callable[[PathContext, Any], str | PurePath]) -> None:
-        self._name = name if callable(name) else _below(name, "PathGenerator")
+    def __init__(
+        self,
+        name: str | Callable[[PathContext, Any], str | PurePath] = "",
+        *,
+        partial: Partial | None = None,
+    ) -> None:
+        given = cast("object", partial)
+        if not isinstance(given, Partial | None):
+            raise ConfigError(f"PathGenerator: partial: expected partial(...), got {given!r}")
+        self.partial = partial
+        whole = partial is not None and name == ""
+        self._name = name if callable(name) or whole else _below(name, "PathGenerator")
 
     @property
     def fixed(self) -> str | None:

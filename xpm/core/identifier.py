@@ -11,6 +11,7 @@ from xpm.core.canonical import (
     INIT_TASKS,
     INSTANCE,
     OUTPUT,
+    PARTIAL,
     PLAIN,
     REFERENCE,
     VERSION,
@@ -18,7 +19,7 @@ from xpm.core.canonical import (
     canonical,
 )
 from xpm.core.deprecation import meant
-from xpm.core.fields import Role
+from xpm.core.fields import Partial, Role
 from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
 from xpm.core.pack import pack_bin
 from xpm.core.provenance import made_at
@@ -82,6 +83,30 @@ def hashed(config: Any, info: Info | None, document: list[Any], nested: Digest) 
     if Instanced.known and isinstance(config, Submittable):
         found = _told_apart(config, found, nested)
     return found
+
+
+def partial_digest(config: Any, partial: Partial, name: str) -> bytes:
+    """The digest of the parameters of `config` that count for `partial`, with its init tasks.
+
+    Args:
+        config: a complete description.
+        partial: says which those are.
+        name: of the partial.
+
+    Raises:
+        ConfigError: a parameter is missing.
+    """
+    nested = _Digests()
+    used = _in_use(config, nested)
+    schema: Schema = used.__xpm_schema__
+    mark, named, pairs = own_document(used, schema, nested)
+    kept = [
+        part
+        for at in range(0, len(pairs), 2)
+        if partial.counts(schema.fields[pairs[at]].groups)
+        for part in pairs[at : at + 2]
+    ]
+    return hashed(config, info_of(config), [PARTIAL, name, [mark, named, kept]], nested)
 
 
 def _document(config: Any, nested: Digest) -> list[Any]:

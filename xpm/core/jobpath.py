@@ -7,9 +7,18 @@ workspace's place would get into the identifier. So they are of a type of their 
 from __future__ import annotations
 
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from xpm.core.info import JobRef
+
+ABOVE = "../../../../"
+"""From the directory of a job, `jobs/<task>/<two digits>/<identifier>`, to its workspace."""
+
+
+def within(folder: str, text: str) -> str:
+    """The path `text` of a job in `folder`; without the steps upwards that lead to what jobs share."""
+    return normpath(f"{folder}/{text}") if text.startswith(ABOVE) else f"{folder}/{text}"
 
 
 class JobPath(type(Path())):

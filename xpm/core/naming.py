@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from xpm.errors import ConfigError
@@ -25,6 +28,9 @@ code_folder: str | None = None
 
 NOTEBOOK = ".ipynb"
 """How the names of notebooks end; no script is called so."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 120
 
 name_main: Callable[[], object] | None = None
 """Gives the running script its name, which takes a look at the disk; the package sets it."""
@@ -169,3 +175,23 @@ def nowhere() -> str:
 def last_name(task: str) -> str:
     """A task's class without its module or script."""
     return task.rpartition(":")[2].rpartition(".")[2]
+
+
+@lru_cache(maxsize=1024)
+def task_dir(task: str) -> str:
+    """The folder of a task's jobs: its class name, safe as a file name everywhere.
+
+    A name in which nothing had to be replaced stays as it is; any other gets six digits of its hash, so that
+    two names that look alike do not share a folder.
+
+    >>> task_dir("digits.models.Train")
+    'digits.models.Train'
+    >>> task_dir("examples/digits.py:Train")
+    'examples-digits.Train-d84569'
+    """
+    script, colon, name = task.partition(".py:")
+    plain = _UNSAFE.sub("-", f"{script}.{name}" if colon else task).lstrip(".-")
+    if task and plain == task and len(task) <= _LONGEST:
+        return task
+    digest = hashlib.sha256(task.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{plain[:_LONGEST]}-{digest[:6]}"

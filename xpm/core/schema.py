@@ -14,8 +14,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from xpm.core.annotations import FIELDS, bindings, kind_of, narrows, substituted
 from xpm.core.copying import copied
-from xpm.core.fields import UNSET, Carried, Field, Foreign, PathGenerator, Role
-from xpm.core.info import Described, Description
+from xpm.core.fields import UNSET, Carried, Field, Foreign, Groups, ParameterGroup, PathGenerator, Role
+from xpm.core.info import Described, Description, Submittable
 from xpm.core.kinds import Holds, Kind, Mismatch, Unsupported, shown
 from xpm.core.limits import limited
 from xpm.core.naming import class_name
@@ -78,6 +78,11 @@ class Declared(NamedTuple):
         return any(isinstance(note, Foreign) for note in self.notes)
 
     @property
+    def groups(self) -> frozenset[ParameterGroup]:
+        """The groups that it is in."""
+        return frozenset(each for note in self.notes if isinstance(note, Groups) for each in note.groups)
+
+    @property
     def generator(self) -> PathGenerator | None:
         """What makes its path at submission, if it has a generated one."""
         return self.factory if isinstance(self.factory, PathGenerator) else None
@@ -114,6 +119,14 @@ class Schema:
         for name, each in self.fields.items():
             if each.generator is not None:
                 self.generated[name] = each.generator
+        self.partials = {
+            name: each.partial for name, each in self.generated.items() if each.partial is not None
+        }
+        """What the tasks have in common that share a generated path."""
+        if self.partials and not issubclass(cls, Submittable):
+            raise ConfigError(
+                f"{self.label}.{min(self.partials)}: only a task can share a directory with others; leave out partial="
+            )
         self._path_names = {name: each.fixed or "" for name, each in self.generated.items()}
         self._made_paths = tuple(name for name, each in self.generated.items() if each.fixed is None)
         stored = tuple(name for name in self.fields if name not in self.generated)

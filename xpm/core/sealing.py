@@ -30,6 +30,7 @@ from xpm.core.info import (
 from xpm.core.jobpath import JobPath
 from xpm.core.naming import last_name
 from xpm.core.pack import pack_bin
+from xpm.core.partials import shared_names
 from xpm.core.places import Place, elements, folder_of, path_of, place_text, steps
 from xpm.core.provenance import made_at
 from xpm.core.schema import Declared, Schema
@@ -270,7 +271,10 @@ class Sealing:
             return
         if info.home is None:
             folder = folder_of(self.folder, place)
-            info.home = Home(self.task, folder, schema.path_names(config, folder))
+            names = schema.path_names(config, folder)
+            if schema.partials:
+                names = {**names, **shared_names(config, names)}
+            info.home = Home(self.task, folder, names)
             self.homed.append(info)
         elif info.home.task is not self.task and identifier(info.home.task) != identifier(self.task):
             if any(declared.foreign for declared in self._parameters(place)):

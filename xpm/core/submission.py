@@ -10,6 +10,8 @@ from xpm.core.encoding import encode
 from xpm.core.former import former_jobs
 from xpm.core.identifier import digest
 from xpm.core.info import JobRef, Resumable, own_info
+from xpm.core.partials import locks_of
+from xpm.core.requirement import Need
 from xpm.core.schema import Schema
 from xpm.core.sealing import seal, unseal
 from xpm.core.tags import label_of, tags_of
@@ -35,6 +37,8 @@ class Prepared(NamedTuple):
     """Whether the job's directory is kept between attempts."""
     former: tuple[JobRef, ...] = ()
     """The jobs that were the same before classes were renamed or replaced."""
+    locks: tuple[Need, ...] = ()
+    """What it must hold to have the directories alone that it shares with others."""
 
 
 def prepare(task: Any) -> Prepared:
@@ -66,7 +70,10 @@ def prepare(task: Any) -> Prepared:
         if not done:
             unseal(task, sealing)
     resumable = isinstance(task, Resumable)
-    return Prepared(ref.id, ref.task, label, payload, types, dependencies, tags, resumable, info.former)
+    locks = locks_of(task) if schema.partials else ()
+    return Prepared(
+        ref.id, ref.task, label, payload, types, dependencies, tags, resumable, info.former, locks
+    )
 
 
 def _prepare_meant(task: Any) -> Prepared:

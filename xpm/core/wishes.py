@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
+from xpm.core.requirement import Need, collected
 from xpm.core.retries import Retries
 from xpm.core.session import DEFAULTS, SubmitOptions
 
@@ -51,3 +52,8 @@ def wishes_of(
     if options.environ:
         wishes["ev"] = options.environ
     return wishes or NONE
+
+
+def with_locks(options: SubmitOptions, locks: Sequence[Need]) -> SubmitOptions:
+    """The same options, with what a job needs besides."""
+    return options._replace(requires=collected((*options.requires, *locks))) if locks else options

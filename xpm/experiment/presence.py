@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from xpm.core.naming import task_dir
 from xpm.errors import WorkspaceError
 from xpm.types import JobId
 from xpm.workspace.layout import Workspace
-from xpm.workspace.paths import job_dir, task_dir
+from xpm.workspace.paths import job_dir
 from xpm.workspace.results import Proof, proof
 
 _READERS = 8

@@ -12,7 +12,7 @@ from xpm.core.config import Task, reference
 from xpm.core.environ import checked_variable, pack_environ
 from xpm.core.session import Grip, SubmitOptions, current
 from xpm.core.submission import prepare
-from xpm.core.wishes import settled
+from xpm.core.wishes import settled, with_locks
 from xpm.errors import SubmissionError
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.handle import Handle
@@ -58,7 +58,7 @@ class ScriptSession:
         prepared = prepare(task)
         if self._under.cells is not None:
             self._under.cells.check(prepared.types.values())
-        self._outgoing.put((prepared, options))
+        self._outgoing.put((prepared, with_locks(options, prepared.locks)))
 
     def set_variable(self, name: str, value: str | None, *, override: bool) -> None:
         """Gives jobs that are submitted from now on a variable, or takes it from them.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xpm.core.naming import task_dir
 from xpm.errors import WorkspaceError
 from xpm.types import Fence, JobId, Namespace
-from xpm.workspace.paths import MARKER, job_dir, task_dir
+from xpm.workspace.paths import MARKER, job_dir
 from xpm.workspace.results import complete
 
 FORMAT = 1

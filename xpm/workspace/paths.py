@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from functools import lru_cache
+from xpm.core.naming import task_dir
 
 MARKER = ".xpm/workspace.toml"
 """What makes a folder a workspace, relative to it."""
@@ -23,29 +21,6 @@ WHOLE = "whole"
 
 CHILDREN = "jobs-*.jsonl"
 """The files there that say what running jobs have submitted."""
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST = 120
-
-
-@lru_cache(maxsize=1024)
-def task_dir(task: str) -> str:
-    """The folder of a task's jobs: its class name, safe as a file name everywhere.
-
-    A name in which nothing had to be replaced stays as it is; any other gets six digits of its hash, so that
-    two names that look alike do not share a folder.
-
-    >>> task_dir("digits.models.Train")
-    'digits.models.Train'
-    >>> task_dir("examples/digits.py:Train")
-    'examples-digits.Train-d84569'
-    """
-    script, colon, name = task.partition(".py:")
-    plain = _UNSAFE.sub("-", f"{script}.{name}" if colon else task).lstrip(".-")
-    if task and plain == task and len(task) <= _LONGEST:
-        return task
-    digest = hashlib.sha256(task.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{plain[:_LONGEST]}-{digest[:6]}"
 
 
 def job_dir(root: str, task: str, job: str) -> str:
