@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         partial,
     )
     from xpm.core.grid import Grid, grid, zipped
+    from xpm.core.hooks import Submission, submit_hook
     from xpm.core.identifier import identifier
     from xpm.core.instances import InstanceConfig
     from xpm.core.limits import Choices, Range
@@ -128,6 +129,7 @@ __all__ = [
     "SettingsError",
     "Shell",
     "State",
+    "Submission",
     "SubmissionError",
     "Task",
     "TaskCancelled",
@@ -161,6 +163,7 @@ __all__ = [
     "serialize",
     "setmeta",
     "stop_tags",
+    "submit_hook",
     "tag",
     "tagspath",
     "task",
@@ -220,6 +223,8 @@ _HOMES = {
     "provenance": "xpm.core.provenance",
     "Shell": "xpm.describe.commands",
     "setmeta": "xpm.core.counting",
+    "Submission": "xpm.core.hooks",
+    "submit_hook": "xpm.core.hooks",
     "stop_tags": "xpm.core.tags",
     "tag": "xpm.core.tags",
     "tagspath": "xpm.core.tags",

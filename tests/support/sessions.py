@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm.core.config import Task, reference
+from xpm.core.hooks import hooked
 from xpm.core.session import SubmitOptions, current
 from xpm.core.submission import Prepared, prepare
 
@@ -31,6 +32,7 @@ class Recorder:
         return self.prepared[-1]
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
+        options = hooked(task, options)
         self.prepared.append(prepare(task))
         self.options.append(options)
 

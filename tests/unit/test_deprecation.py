@@ -96,6 +96,10 @@ class Train(Task):
 class Fit(Train): ...
 
 
+class Now(Task):
+    def execute(self) -> None: ...
+
+
 class Check(Task):
     train: Param[Train]
 
@@ -204,11 +208,6 @@ def test_jobs_of_former_names_are_known() -> None:
 
 
 def test_a_former_class_without_a_name_is_no_obstacle() -> None:
-    class Now(Task):
-        __xpmid__ = "t.Now"
-
-        def execute(self) -> None: ...
-
     @deprecate
     class Then(Now): ...
 

@@ -14,6 +14,7 @@ from xpm.broker.jobview import JobView
 from xpm.broker.ledger import declare
 from xpm.broker.resources import FENCED, STOPPING
 from xpm.broker.views import RunView, Views
+from xpm.core.environ import pack_environ, unpack_environ
 from xpm.core.requirement import Need, capacities_of, needs_text, refuse_excess
 from xpm.core.state import State
 from xpm.core.submission import Prepared
@@ -111,7 +112,9 @@ class Offspring:
         if "nb" in wishes:
             wishes["nb"] = int(wishes["nb"]) + round(1000 * (broker.now() - time.time()))
         if parent.environ:
-            wishes.setdefault("ev", parent.environ)
+            # Its own are those that submit hooks have given it.
+            own = unpack_environ(str(wishes.get("ev", "")))
+            wishes["ev"] = pack_environ({**unpack_environ(parent.environ), **own})
         if needs:
             refuse_excess(declare(broker, needs)[0], needs, asked.label)
             wishes["rs"] = needs_text(needs)

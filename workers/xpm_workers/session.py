@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from xpm.core.config import Task, reference
+from xpm.core.hooks import hooked
 from xpm.core.info import Resumable
 from xpm.core.live import bind, deferred
 from xpm.core.message import JobRef, TypeInfo, build, later, references
@@ -135,6 +136,7 @@ class JobSession:
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Submits a task to the experiments of this job; returns when it is in the graph."""
+        options = hooked(task, options)
         prepared = prepare(task)
         asking.submit(self._worker.line(), prepared, with_locks(options, prepared.locks))
         self._children.add(prepared.id)

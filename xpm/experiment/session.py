@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpm.core.config import Task, reference
 from xpm.core.environ import checked_variable, pack_environ
+from xpm.core.hooks import hooked
 from xpm.core.session import Grip, SubmitOptions, current
 from xpm.core.submission import prepare
 from xpm.core.wishes import settled, with_locks
@@ -49,12 +50,13 @@ class ScriptSession:
 
     def submit(self, task: Task, options: SubmitOptions) -> None:
         """Takes a task; it goes out with others a few milliseconds later."""
+        if self._environ:
+            options = options._replace(environ=pack_environ(self._environ))
+        options = hooked(task, options)
         if options.queue is not None and not is_queue(options.queue):
             raise SubmissionError(f"queue {options.queue!r}: {QUEUE_NAME}")
         if options.not_before is not None:
             options = settled(options, time.time())
-        if self._environ:
-            options = options._replace(environ=pack_environ(self._environ))
         prepared = prepare(task)
         if self._under.cells is not None:
             self._under.cells.check(prepared.types.values())
