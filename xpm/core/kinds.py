@@ -239,8 +239,17 @@ def config_of(cls: type[Any]) -> Kind:
     return Kind(cls.__name__, check, cls)
 
 
-def _members(container: Any, checked: Check, places: Callable[[], Iterable[object]]) -> list[Any]:
+def _exactly(of: Kind, elements: Iterable[Any]) -> bool:
+    """Whether the elements need no check, by their types."""
+    return of.exact and {of.form}.issuperset(map(type, elements))
+
+
+def _members(container: Any, of: Kind, places: Callable[[], Iterable[object]]) -> list[Any]:
     """The checked elements; on a mismatch, with the place of the culprit, which `places` has in their order."""
+    return list(container) if _exactly(of, container) else _checked(container, of.check, places)
+
+
+def _checked(container: Any, checked: Check, places: Callable[[], Iterable[object]]) -> list[Any]:
     try:
         return [checked(each) for each in container]
     except Mismatch:
@@ -254,12 +263,12 @@ def _members(container: Any, checked: Check, places: Callable[[], Iterable[objec
 
 def list_of(of: Kind) -> Kind:
     """Lists."""
-    name, element = f"list[{of.name}]", of.check
+    name = f"list[{of.name}]"
 
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise _mismatch(name, value)
-        return _members(cast("list[Any]", value), element, count)
+        return _members(cast("list[Any]", value), of, count)
 
     return Kind(name, check, list, holds=max(Holds.CLOSED, of.holds))
 
@@ -278,7 +287,7 @@ def tuple_of(of: tuple[Kind, ...]) -> Kind:
         items = cast("tuple[Any, ...]", value)
         if len(items) != len(of):
             raise Mismatch(f"expected {name}, got {len(items)} values")
-        return tuple(_members(tuple(zip(checks, items, strict=True)), element, count))
+        return tuple(_checked(tuple(zip(checks, items, strict=True)), element, count))
 
     holds = max([Holds.FIXED, *(kind.holds for kind in of)])
     return Kind(name, check, tuple, holds=holds, key=all(kind.key for kind in of))
@@ -286,26 +295,26 @@ def tuple_of(of: tuple[Kind, ...]) -> Kind:
 
 def row_of(of: Kind) -> Kind:
     """Tuples of any length."""
-    name, element = f"tuple[{of.name}, ...]", of.check
+    name = f"tuple[{of.name}, ...]"
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, tuple):
             raise _mismatch(name, value)
-        return tuple(_members(cast("tuple[Any, ...]", value), element, count))
+        return tuple(_members(cast("tuple[Any, ...]", value), of, count))
 
     return Kind(name, check, tuple, holds=max(Holds.FIXED, of.holds), key=of.key)
 
 
 def set_of(of: Kind, form: type) -> Kind:
     """Sets, or frozensets."""
-    name, element = f"{form.__name__}[{of.name}]", of.check
+    name = f"{form.__name__}[{of.name}]"
     make: Callable[[list[Any]], Any] = form
 
     def check(value: Any) -> Any:
         if not isinstance(value, (set, frozenset) if form is frozenset else set):
             raise _mismatch(name, value)
         items = cast("set[Any]", value)
-        return make(_members(items, element, lambda: map(shown, items)))
+        return make(_members(items, of, lambda: map(shown, items)))
 
     holds = max(Holds.FIXED if form is frozenset else Holds.CLOSED, of.holds)
     return Kind(name, check, form, holds=holds, key=form is frozenset and of.key)
@@ -323,12 +332,14 @@ def dict_of(key: Kind, of: Kind) -> Kind:
         if not isinstance(value, dict):
             raise _mismatch(name, value)
         items = cast("dict[Any, Any]", value)
+        if _exactly(key, items) and _exactly(of, items.values()):
+            return dict(items)
 
         def places() -> Iterable[object]:
             return map(shown, items)
 
-        keys = _members(items, key.check, places)
-        result = dict(zip(keys, _members(items.values(), of.check, places), strict=True))
+        keys = _members(items, key, places)
+        result = dict(zip(keys, _members(items.values(), of, places), strict=True))
         if len(result) != len(items):
             raise Mismatch(f"expected {name}, got two keys that are one as {key.name}")
         return result

@@ -117,11 +117,14 @@ def _within(kind: Kind, limits: dict[str, Any]) -> Kind:
         raise Unsupported(f"a range is for numbers, not for {kind.name}")
     name = f"{kind.name} {' and '.join(f'{_SIGNS[each]} {limit!r}' for each, limit in limits.items())}"
     inner = kind.check
+    bounds = [(_HOLDS[each], limit) for each, limit in limits.items()]
 
     def check(value: Any) -> Any:
         stored = inner(value)
-        if stored is not None and not all(_HOLDS[each](stored, limit) for each, limit in limits.items()):
-            raise Mismatch(f"expected {name}, got {shown(value)}")
+        if stored is not None:
+            for holds, limit in bounds:
+                if not holds(stored, limit):
+                    raise Mismatch(f"expected {name}, got {shown(value)}")
         return stored
 
     return kind._replace(name=name, check=check, exact=False)
