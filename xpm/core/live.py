@@ -239,7 +239,7 @@ class Instances:
         if schema.generated:
             values.update(self._paths(config, schema))
         if info is None or not info.sealed:
-            schema.judge(config, schema.label, made_at)
+            schema.judge(config, lambda: schema.label, made_at)
         live = (
             allocate(live_class(schema.cls))
             if info is None or info.asked is None or not isinstance(config, Submittable)

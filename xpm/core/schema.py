@@ -203,6 +203,8 @@ class Schema:
 
     def default(self, declared: Declared) -> Any:
         """The value that a description gets when none is given for the parameter `declared`."""
+        if declared.name in self.fixed_defaults:
+            return self.fixed_defaults[declared.name]
         value = declared.default if declared.factory is None else declared.factory()
         return self.check(declared, value)
 
@@ -212,7 +214,7 @@ class Schema:
             self.factories.append((name, lambda: self.check(declared, factory())))
         elif default is UNSET:
             return
-        elif declared.kind.holds <= Holds.FIXED:
+        elif declared.kind.holds <= Holds.FIXED or default is None:
             self.fixed_defaults[name] = self.check(declared, default)
         elif declared.kind.holds is Holds.CLOSED:
             self.check(declared, default)
@@ -247,11 +249,11 @@ class Schema:
             raise ConfigError(f"{self.label}.{name}: is made at submission, and can't be set")
         return self.check(declared, value)
 
-    def judge(self, config: Any, place: str, made_at: Callable[[Any], str]) -> None:
+    def judge(self, config: Any, place: Callable[[], str], made_at: Callable[[Any], str]) -> None:
         """Has the class itself look at `config`, a complete description of it that can't change any more.
 
         Raises:
-            ConfigError: it raised a `ValueError`; `place` is where the description is, `made_at` tells the line that
+            ConfigError: it raised a `ValueError`; `place` tells where the description is, `made_at` the line that
                 made it.
             BaseException: any other, which is noted to have come from there.
         """
@@ -260,9 +262,9 @@ class Schema:
         try:
             self.validate(config)
         except ValueError as wrong:
-            raise ConfigError(f"{place}: {str(wrong) or 'is wrong'}{made_at(config)}") from wrong
+            raise ConfigError(f"{place()}: {str(wrong) or 'is wrong'}{made_at(config)}") from wrong
         except BaseException as error:
-            error.add_note(f"in __validate__ of {place}")
+            error.add_note(f"in __validate__ of {place()}")
             raise
 
     def unknown(self, name: str) -> str:

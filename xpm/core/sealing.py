@@ -37,6 +37,7 @@ from xpm.core.schema import Declared, Schema
 from xpm.errors import ConfigError, SubmissionError
 
 _FROZEN = (FrozenList, FrozenDict, FrozenSet)
+_FINAL = (Description, *_FROZEN)
 
 
 def seal(config: Any) -> Sealing | None:
@@ -62,7 +63,7 @@ def _judge(config: Any, info: Info) -> None:
     schema: Schema = config.__xpm_schema__
     done = False
     try:
-        schema.judge(config, schema.label, made_at)
+        schema.judge(config, lambda: schema.label, made_at)
         done = True
     finally:
         if not done:
@@ -159,7 +160,9 @@ class Sealing:
         self.open[id(config)] = schema
         if info.producer is not None:
             self.producers.append(info.producer)
-        generates = any(name not in values for name in schema.generated)  # else it was loaded, with its paths
+        # Else it was loaded, with its paths.
+        generates = bool(schema.generated) and any(name not in values for name in schema.generated)
+        homeless = generates and info.producer is None
         for name in schema.closed:
             value = values[name]
             if type(value) not in PLAIN and not isinstance(value, _FROZEN):
@@ -169,7 +172,7 @@ class Sealing:
             value = values[name]
             if type(value) in PLAIN or (isinstance(value, (Enum, PurePath)) and type(value) is not JobPath):
                 continue
-            if not isinstance(value, (Description, *_FROZEN)):
+            if not isinstance(value, _FINAL):
                 before[name] = value
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
@@ -179,13 +182,13 @@ class Sealing:
         del self.open[id(config)]
         if info.producer is not None:
             self.producers.pop()
-        elif any(name not in values for name in schema.generated):
+        elif homeless:
             self._home(config, info, place)
         info.generates = generates
         if not info.sealed:
             info.sealed = True
             if schema.validate is not None:
-                schema.judge(config, place_text(self.label, place), made_at)
+                schema.judge(config, lambda: place_text(self.label, place), made_at)
         return generates
 
     def _frozen(self, schema: Schema, name: str, value: Any, place: Place | None) -> Any:
