@@ -5,9 +5,10 @@ None, bool, int, float and str stand for themselves; all else is a list that beg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum, IntEnum
 from functools import cache
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
@@ -16,6 +17,7 @@ from xpm.core.functions import Function
 from xpm.core.info import Description, left_out
 from xpm.core.naming import class_name
 from xpm.core.pack import pack_bin
+from xpm.core.scalars import PLAIN, all_plain
 
 VERSION = b"\x01"
 """The first byte of everything that is hashed: the version of these rules."""
@@ -49,9 +51,6 @@ LIST, TUPLE, SET, DICT, ENUM, PATH = 1, 2, 3, 4, 5, 6
 REFERENCE, CONFIG, OUTPUT, INSTANCE, INIT_TASKS, PARTIAL, FUNCTION, RESULT = 7, 8, 11, 12, 13, 14, 18, 19
 
 Digest = Callable[[Any], bytes]
-
-PLAIN = frozenset({type(None), bool, int, float, str})
-"""The types whose values stand for themselves."""
 
 
 def canonical(value: Any, digest: Digest) -> Any:
@@ -91,12 +90,10 @@ def _tuple(value: tuple[Any, ...], digest: Digest) -> list[Any]:
     return [TUPLE, *_elements(value, digest)]
 
 
-def _elements(value: Iterable[Any], digest: Digest) -> Iterator[Any]:
-    for each in value:
-        if type(each) in PLAIN:
-            yield each
-        elif not left_out(each):
-            yield canonical(each, digest)
+def _elements(value: Collection[Any], digest: Digest) -> Iterable[Any]:
+    if all_plain(value):
+        return value
+    return (canonical(each, digest) for each in value if not left_out(each))
 
 
 def _set(value: set[Any], digest: Digest) -> list[Any]:
@@ -106,11 +103,17 @@ def _set(value: set[Any], digest: Digest) -> list[Any]:
 
 
 def _dict(value: dict[Any, Any], digest: Digest) -> list[Any]:
+    if all_plain(value) and all_plain(value.values()):
+        return [DICT, *chain.from_iterable(sorted(value.items(), key=_packed_key))]
     pairs = sorted(
         ((canonical(key, digest), each) for key, each in value.items() if not left_out(each)),
-        key=lambda pair: pack_bin(pair[0]),
+        key=_packed_key,
     )
     return [DICT, *(part for key, each in pairs for part in (key, canonical(each, digest)))]
+
+
+def _packed_key(pair: tuple[Any, Any]) -> bytes:
+    return pack_bin(pair[0])
 
 
 _FORMS: dict[type, Callable[[Any, Digest], list[Any]]] = {

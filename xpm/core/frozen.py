@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from xpm.core.scalars import all_plain
 from xpm.errors import SealedError
 
 
@@ -83,8 +84,10 @@ def thaw(value: Any, leaf: Callable[[Any], Any]) -> Any:
 
 
 _FREEZE: dict[type, Callable[[Any], Any]] = {
-    list: lambda value: FrozenList(map(freeze, value)),
-    dict: lambda value: FrozenDict((key, freeze(each)) for key, each in value.items()),
+    list: lambda value: FrozenList(value if all_plain(value) else map(freeze, value)),
+    dict: lambda value: FrozenDict(
+        value if all_plain(value.values()) else ((key, freeze(each)) for key, each in value.items())
+    ),
     set: FrozenSet,
-    tuple: lambda value: tuple(map(freeze, value)),
+    tuple: lambda value: value if all_plain(value) else tuple(map(freeze, value)),
 }

@@ -151,8 +151,9 @@ def own_document(config: Any, schema: Schema, nested: Digest, *, fresh: bool = F
                 dropped.append(place)
         elif type(value) not in PLAIN:
             pairs[place] = canonical(value, nested)
-    for place in sorted(set(dropped), reverse=True):
-        del pairs[place - 1 : place + 1]
+    if dropped:
+        for place in sorted(set(dropped), reverse=True):
+            del pairs[place - 1 : place + 1]
     if schema.may_count:
         pairs = _with_counting(config, schema, pairs, nested)
     return [CONFIG, schema.name, pairs]

@@ -1,9 +1,18 @@
-"""Numbers of other libraries, where people give one."""
+"""Scalars: Python's own, and the numbers of other libraries where people give one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import index
 from typing import Any, SupportsIndex
+
+PLAIN: frozenset[type[Any]] = frozenset({type(None), bool, int, float, str})
+"""The types whose values stand for themselves in canonical forms and payloads."""
+
+
+def all_plain(values: Iterable[Any]) -> bool:
+    """Whether all of `values` stand for themselves; told in C, since lists may be long."""
+    return PLAIN.issuperset(map(type, values))
 
 
 def numpy_scalar(value: object) -> bool:
