@@ -1,7 +1,7 @@
-"""Describing: configs of ten parameters and three levels, built, validated, sealed and identified, without any experiment.
+"""Describing: configs of ten parameters and three levels, built, validated, sealed and identified, as in an open experiment, but without one.
 
 `--jobs`: how many at the top; each has a config of its own below it, and that another. Run as
-`python -m benchmarks.describing [--jobs N] [--profile]`; prints seconds of the processor and the most memory.
+`python -m benchmarks.describing [--jobs N] [--profile] [--plain]`; prints seconds of the processor and the most memory.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from xpm import Config, Meta, Param, field, identifier
+from xpm.experiment import collector
 
 TARGET = 4.0
 """Seconds, for 100,000 at the top."""
@@ -97,7 +98,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    parser.add_argument(
+        "--plain", action="store_true", help="with the garbage collector as outside of experiments"
+    )
     options = parser.parse_args()
+    if not options.plain:
+        collector.relax()
     describe(100)
     gc.collect()
     if options.profile:

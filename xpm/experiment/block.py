@@ -17,7 +17,7 @@ from xpm.core.config import Task
 from xpm.core.session import ScriptLoaded, Session, priority_of
 from xpm.core.steering import Touch, Verb
 from xpm.errors import UsageError, WorkspaceError, XpmError
-from xpm.experiment import parting, rows
+from xpm.experiment import collector, parting, rows
 from xpm.experiment.circumstances import Circumstances
 from xpm.experiment.ending import PLAIN, Left, NotAllDone, end, plainly, status_of
 from xpm.experiment.gathering import End
@@ -68,6 +68,7 @@ class Experiment(Steering, Sharing):
         self._given = given
         self._origin = origin
         self._token: Token[Session | None] | None = None
+        self._thresholds: collector.Thresholds | None = None
         self._began = 0.0
         self._verbose = False
 
@@ -89,6 +90,7 @@ class Experiment(Steering, Sharing):
             plainly(whole=self._verbose)
             raise
         self._token = session.current.set(self._session)
+        self._thresholds = collector.relax()
         session.opened(self._session, self._workspace.path)
         return self
 
@@ -115,6 +117,7 @@ class Experiment(Steering, Sharing):
         assert self._token is not None, "entered"
         session.current.reset(self._token)
         self._token = None
+        collector.restore(self._thresholds)
         try:
             if error is not None:
                 self._leave(error)
