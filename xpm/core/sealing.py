@@ -147,7 +147,8 @@ class Sealing:
         info = own_info(config)
         if info.sealed and (not info.generates or info.producer is not None or self.producers):
             return False
-        if id(config) in self.open:
+        key = id(config)
+        if key in self.open:
             raise ConfigError(f"{place_text(self.label, place)}: contains itself")
         schema: Schema = config.__xpm_schema__
         values = config.__dict__
@@ -157,7 +158,7 @@ class Sealing:
         before: dict[str, Any] = {}
         if not info.sealed:
             self.changed.append((config, info, before))
-        self.open[id(config)] = schema
+        self.open[key] = schema
         if info.producer is not None:
             self.producers.append(info.producer)
         # Else it was loaded, with its paths.
@@ -170,16 +171,18 @@ class Sealing:
                 values[name] = self._frozen(schema, name, value, place)
         for name in schema.open:
             value = values[name]
-            if type(value) in PLAIN or (isinstance(value, (Enum, PurePath)) and type(value) is not JobPath):
+            if type(value) in PLAIN:
                 continue
             if not isinstance(value, _FINAL):
+                if isinstance(value, (Enum, PurePath)) and type(value) is not JobPath:
+                    continue
                 before[name] = value
                 value = values[name] = self._frozen(schema, name, value, place)
             generates |= self._value(value, (place, name, True))
-            if id(config) in self.alike:
+            if key in self.alike:
                 values[name] = united(value, self._one_of_each((place, name, True)))
-                self.alike.discard(id(config))
-        del self.open[id(config)]
+                self.alike.discard(key)
+        del self.open[key]
         if info.producer is not None:
             self.producers.pop()
         elif homeless:
