@@ -9,8 +9,15 @@ import msgpack
 
 def pack(value: Any) -> bytes:
     """Pack plain data so that Redis' own msgpack reads it (which knows no `bin`); other values as their text."""
+    try:
+        return _pack(value, "surrogateescape")
+    except UnicodeEncodeError:  # a half of a surrogate pair, which stands for no byte of a file's name
+        return _pack(value, "backslashreplace")
+
+
+def _pack(value: Any, unicode_errors: str) -> bytes:
     packed: Any = cast(Any, msgpack).packb(
-        value, use_bin_type=False, unicode_errors="surrogateescape", default=str
+        value, use_bin_type=False, unicode_errors=unicode_errors, default=str
     )
     return cast(bytes, packed)
 
