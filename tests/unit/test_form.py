@@ -89,6 +89,8 @@ class Everything(Config):
     nan: Param[float] = math.nan
     infinity: Param[float] = -math.inf
     text: Param[str] = "é\udcff$"
+    halves: Param[str] = "\ud83d\ude00 😀"
+    odd: Param[dict[str, Path]] = field(default_factory=lambda: {"\ud83d\ude00": Path("\ud83d\ude00")})
     path: Param[Path] = Path("a/b")
     color: Param[Color] = Color.RED
     function: Param[FunctionType] = called

@@ -78,6 +78,8 @@ def there_and_back(value, jobdir):
         Level.HIGH,
         Score(0.5, [("a", 1)]),
         [Score(-math.inf)],
+        "\ud83d\ude00 😀",
+        {"\ud83d\ude00": Path("/\ud83d\ude00")},
     ],
     ids=repr,
 )

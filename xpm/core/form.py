@@ -26,6 +26,7 @@ from xpm.core.pack import pack_bin
 from xpm.core.promise import promise_of
 from xpm.core.provenance import made_at
 from xpm.core.schema import Declared, Schema, schema_of
+from xpm.core.surrogates import halves
 from xpm.errors import ConfigError, MessageError
 from xpm.types import JobId
 
@@ -90,8 +91,11 @@ class Writer:
     def value(self, value: Any) -> Any:
         """`value` as JSON."""
         kind: type[Any] = value.__class__
-        if value is None or kind is bool or kind is str:
+        if value is None or kind is bool:
             return value
+        if kind is str:
+            pieces = halves(value)
+            return value if len(pieces) == 1 else _special("text", pieces)
         if kind is int:
             return value if abs(value) <= SAFE else _special("int", str(value))
         if kind is float:
@@ -109,7 +113,7 @@ class Writer:
         if isinstance(value, Enum):
             return _special("enum", value.name, at=_where(kind))
         if isinstance(value, PurePath):
-            return _special("path", value.as_posix())
+            return _special("path", self.value(value.as_posix()))
         if kind is Function:
             return _special("function", value.name, at=_at(value.module, value.qualname, value.script))
         if isinstance(value, dict):
@@ -117,7 +121,7 @@ class Writer:
         return self._sequence(value)
 
     def _mapping(self, value: dict[Any, Any]) -> Any:
-        if "$" not in value and all(type(key) is str for key in value):
+        if "$" not in value and all(type(key) is str and len(halves(key)) == 1 for key in value):
             return {key: self.value(each) for key, each in value.items()}
         return _special("dict", [[self.value(key), self.value(each)] for key, each in value.items()])
 
@@ -309,8 +313,11 @@ class Reader:
                 return float(value)
             case "enum":
                 return self.found(data["at"])[value]
+            case "text":
+                return "".join(value)
             case "path":
-                return self.folder / value if data.get("base") == "saved" and self.folder else Path(value)
+                path = Path(self.value(value))
+                return self.folder / path if data.get("base") == "saved" and self.folder else path
             case "function" | "type":
                 return self.found(data["at"])
             case "dict":

@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import Any, cast
 
 from xpm.core.info import Described, Description, JobRef
+from xpm.core.surrogates import halves
 from xpm.errors import ConfigError, MessageError, ResultError
 
 _DEEPEST = 100
@@ -26,7 +27,7 @@ _SEQUENCES: tuple[type[Any], ...] = (list, tuple, set, frozenset)
 _SCALARS: tuple[type[Any], ...] = (int, float, str)
 _SCRIPT_MODULES = ("__mp_main__", "__main__")
 
-_PLAIN = frozenset({type(None), bool, int, str})
+_PLAIN = frozenset({type(None), bool, int})
 
 FindClass = Callable[[str], type[Any]]
 
@@ -149,8 +150,10 @@ class _Encoder:
         kind = value.__class__
         if kind is float:
             return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
-        if kind is int or kind is str:
+        if kind is int:
             return value
+        if kind is str:
+            return self.text(value)
         if depth > _DEEPEST:
             raise ResultError(f"{where[:80]}... is nested deeper than {_DEEPEST} levels or holds itself")
         if isinstance(value, dict):
@@ -159,8 +162,12 @@ class _Encoder:
             return self.sequence(value, where, depth + 1)
         return self.special(value, where, depth + 1)
 
+    def text(self, value: str) -> Any:
+        pieces = halves(value)
+        return value if len(pieces) == 1 else _tagged("text", pieces)
+
     def mapping(self, value: Mapping[Any, Any], where: str, depth: int) -> Any:
-        if "$" not in value and all(type(key) is str for key in value):
+        if "$" not in value and all(type(key) is str and len(halves(key)) == 1 for key in value):
             return {key: self.encode(item, f"{where}[{key!r}]", depth) for key, item in value.items()}
         return _tagged("dict", [self.pair(key, item, where, depth) for key, item in value.items()])
 
@@ -249,8 +256,8 @@ class _Encoder:
         text = os.path.normpath(os.path.join(self.jobdir, value))
         for root in (self.jobdir, os.path.realpath(self.jobdir)):
             if text == root or text.startswith(root + os.sep):
-                return _tagged("file", os.path.relpath(text, root))
-        return _tagged("path", text)
+                return _tagged("file", self.text(os.path.relpath(text, root)))
+        return _tagged("path", self.text(text))
 
 
 class _Decoder:
@@ -302,10 +309,12 @@ class _Decoder:
                 return complex(*map(float, value))
             case "bytes":
                 return a2b_base64(value)
+            case "text":
+                return "".join(value)
             case "path":
-                return Path(value)
+                return Path(self.decode(value))
             case "file":
-                return self.jobdir / value
+                return self.jobdir / self.decode(value)
             case "array":
                 return self.load(self.jobdir / value)
             case "dict":
