@@ -45,21 +45,30 @@ class Family:
 
     The moved classes have the names of the first ones in identifiers, their parameters in another order, and some
     more that don't count.
+
+    Args:
+        seed: what it is made of.
+        load: make the modules, too.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, load: bool = True) -> None:
         self.name = f"xpm_generated_{seed}"
         self.d: Draws = Seeded(Random(seed))
         self.classes: list[Class] = []
         self.config: dict[str, Class] = {}
         self._invent()
         self.modules: list[ModuleType] = []
-        for moved in (False, True):
+        for moved in (False, True) if load else ():
             self.modules.append(self._module(moved))
 
     def names(self, d: Draws) -> dict[str, Any]:
         """The classes and functions of one of the modules."""
         return vars(pick(d, self.modules))
+
+    def default(self, of: str, field: str, names: dict[str, Any]) -> Any:
+        """The default of a class's parameter, made of the classes and functions in `names`."""
+        found = next(each for each in self.config[of].own if each.name == field)
+        return found.type.make(Realizer(names, Plain()), found.default, frozenset())
 
     def close(self) -> None:
         """Forgets the modules."""
@@ -243,8 +252,14 @@ class Family:
         found = self._simple()
         return found if found.key else Scalar("str")
 
-    def text(self, moved: bool) -> str:
-        """The module."""
+    def text(self, moved: bool, execute: str = "...", more: Sequence[str] = ()) -> str:
+        """The module.
+
+        Args:
+            moved: the other one.
+            execute: what tasks do.
+            more: further parameters of tasks.
+        """
         lines = ["from __future__ import annotations"] * moved
         lines += [
             "from enum import Enum, IntEnum, StrEnum",
@@ -263,6 +278,8 @@ class Family:
             lines += [f"{name}.__xpmid__ = '{self.name}.{name}'"] * moved
         for each in self.classes:
             lines += self._body(each, moved)
+            if each.task and each.parent is None:
+                lines += [f"    {line}" for line in (*more, f"def execute(self): {execute}")]
         return "\n".join(lines) + "\n"
 
     def _body(self, of: Class, moved: bool) -> Iterator[str]:
@@ -284,7 +301,6 @@ class Family:
             yield line
         if of.task and of.parent is None:
             yield "    file: Meta[Path] = field(default_factory=PathGenerator('sub/file'))"
-            yield "    def execute(self) -> None: ..."
         if of.initial:
             yield "    def execute(self) -> None: ..."
         if of.gives is not None:
@@ -299,12 +315,7 @@ class Family:
         name = self.name + ("_moved" if moved else "")
         module = ModuleType(name)
         names = vars(module)
-
-        def default(of: str, field: str) -> Any:
-            found = next(each for each in self.config[of].own if each.name == field)
-            return found.type.make(Realizer(names, Plain()), found.default, frozenset())
-
-        names["_default"] = default
+        names["_default"] = lambda of, field: self.default(of, field, names)
         names["_values"] = _values
         sys.modules[name] = module
         exec(compile(self.text(moved), name, "exec", dont_inherit=True), names)

@@ -271,7 +271,7 @@ def _matchings(given: Any, found: Any, pairs: Pairs) -> Iterator[Pairs]:
     if isinstance(given, Described):
         yield from _of_configs(given, found, pairs)
     elif isinstance(given, list | tuple | dict | set | frozenset):
-        if _plain(given) is _plain(found):
+        if kind_of(given) is kind_of(found):
             yield from _of_items(given, found, pairs)
     elif isinstance(given, Function):
         if found is given.itself or found == given:
@@ -336,5 +336,6 @@ def _of_sets(given: list[Any], found: list[Any], pairs: Pairs) -> Iterator[Pairs
             yield from _of_sets(given[1:], [*found[:at], *found[at + 1 :]], some)
 
 
-def _plain(container: Any) -> type | None:
-    return next((kind for kind in (list, tuple, dict, set, frozenset) if isinstance(container, kind)), None)
+def kind_of(value: Any) -> type | None:
+    """What kind of container it is, frozen or not."""
+    return next((kind for kind in (list, tuple, dict, set, frozenset) if isinstance(value, kind)), None)
