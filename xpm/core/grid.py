@@ -125,10 +125,10 @@ class Grid(Sourced[T_co]):
         return pairs(self.source, other.source, [on] if isinstance(on, str) else on)
 
     @overload
-    def submit(self: Grid[_Produces[U]], **options: Unpack[Options]) -> list[U]: ...
+    def submit(self: Iterable[_Produces[U]], **options: Unpack[Options]) -> list[U]: ...
     @overload
     def submit(self: Grid[TaskT], **options: Unpack[Options]) -> list[TaskT]: ...
-    def submit(self: Grid[Any], **options: Any) -> list[Any]:
+    def submit(self: Iterable[Any], **options: Any) -> list[Any]:
         """Submits all tasks to the open experiment, once all of them were checked.
 
         Args:

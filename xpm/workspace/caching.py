@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from xpm.core.identifier import identifier
 from xpm.core.info import Description, info_of
@@ -25,10 +25,16 @@ S = TypeVar("S")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Cached = Callable[[Callable[Concatenate[S, Path, P], T]], Callable[Concatenate[S, P], T]]
+
+class Cached(Protocol):
+    """What `cache` makes: a decorator for methods of any type."""
+
+    def __call__(self, method: Callable[Concatenate[S, Path, P], T], /) -> Callable[Concatenate[S, P], T]:
+        """The method without the path, which it is given."""
+        ...
 
 
-def cache(name: str) -> Cached[S, P, T]:
+def cache(name: str) -> Cached:
     """Gives a method of a config a path to keep in what it computes, the same for all that have its identifier.
 
     The method is called each time: it reads the file, or the folder, if that is there, else it makes it. One call at a
