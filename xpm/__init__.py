@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from xpm.experiment.helper import ExperimentHelper
     from xpm.experiment.tokens import acquire, lock, token
     from xpm.workspace.caching import cache
+    from xpm.workspace.hub import from_hub, push_to_hub
     from xpm.workspace.saving import deserialize, load, save, serialize
 
 __all__ = [
@@ -148,6 +149,7 @@ __all__ = [
     "experiment",
     "field",
     "flag",
+    "from_hub",
     "grid",
     "identifier",
     "initializer",
@@ -159,6 +161,7 @@ __all__ = [
     "partial",
     "progress",
     "provenance",
+    "push_to_hub",
     "save",
     "serialize",
     "setmeta",
@@ -208,6 +211,8 @@ _HOMES = {
     "each": "xpm.describe.words",
     "field": "xpm.core.fields",
     "flag": "xpm.describe.words",
+    "from_hub": "xpm.workspace.hub",
+    "push_to_hub": "xpm.workspace.hub",
     "Grid": "xpm.core.grid",
     "GridSearch": "xpm.describe.configuration",
     "grid": "xpm.core.grid",
