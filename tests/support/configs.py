@@ -280,6 +280,7 @@ class Family:
             lines += self._body(each, moved)
             if each.task and each.parent is None:
                 lines += [f"    {line}" for line in (*more, f"def execute(self): {execute}")]
+            lines += self._twins(each)
         return "\n".join(lines) + "\n"
 
     def _body(self, of: Class, moved: bool) -> Iterator[str]:
@@ -306,6 +307,9 @@ class Family:
         if of.gives is not None:
             yield "    def task_outputs(self, dep):"
             yield f"        return dep({of.gives.name}.C(n=self.n))"
+
+    def _twins(self, of: Class) -> Iterator[str]:
+        """Deprecated classes that stand for it."""
         yield from ["@deprecate", f"class {of.name}{TWINS[0]}({of.name}): ..."]
         yield from [f"@deprecate(to={of.name})", f"class {of.name}{TWINS[1]}({of.name}):"]
         yield "    def __convert__(self):"

@@ -16,7 +16,7 @@ from configs import Family, root
 from draws import Seeded
 from meanings import LEFT_OUT, Called, Made, Many, Member, Output, Route, Table
 from parameters import Values
-from twins import Realizer, kind_of, same_values
+from twins import TWINS, Realizer, kind_of, same_values
 
 from xpm import experiment, identifier, load
 from xpm.core.functions import Function
@@ -43,7 +43,7 @@ def write(folder: Path, seed: int) -> None:
         name = f"__xpmid__ = '{found.name}.Echo'"
         echo = ECHO.replace("    value:", f"    {name}\n    value:")
         future, _, rest = text.partition("from enum")
-        helper = f"from whole import default, echo as _echo\n_default = default({seed}, globals())\nfrom enum"
+        helper = f"from configs import _values\nfrom whole import default, echo as _echo\n_default = default({seed}, globals())\nfrom enum"
         (folder / f"{found.name}{'_moved' * moved}.py").write_text(future + helper + rest + echo, "utf-8")
 
 
@@ -215,8 +215,9 @@ class _Fitting:
             return
         if self.live and made.of.task:
             getattr(found, "number", None)  # its parameters, and its class, come when one is asked for
-        of = vars(sys.modules[type(found).__module__]).get(made.of.name)
-        if of is None or schema_of(of) is not schema_of(type(found)):
+        there = vars(sys.modules[type(found).__module__])
+        classes = [there.get(made.of.name + twin) for twin in ("", *TWINS)]
+        if not any(of is not None and schema_of(of) is schema_of(type(found)) for of in classes):
             return
         if made.of.task and pairs:  # a job of its own, which shares nothing
             if not self.live or next(self.config(made, found, {}), None) is not None:
