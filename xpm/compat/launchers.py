@@ -18,6 +18,12 @@ class Launcher:
         self.connector = connector
         self.queue = queue
         self.spec = spec
+        self.environ: dict[str, str] = {}
+        """What submit hooks give to the job."""
+
+    def setenv(self, name: str, value: str) -> None:
+        """The same, of one variable."""
+        self.environ[name] = value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(queue={self.queue!r}, spec={self.spec!r})"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from xpm.core.fields import UNSET, Field, Foreign, PathContext, PathGenerator, Role
+from xpm.core.fields import UNSET, Field, Foreign, Groups, ParameterGroup, PathContext, PathGenerator, Role
 from xpm.core.limits import Choices
 from xpm.core.rules import Converted, Declaration, Rules
 from xpm.errors import ConfigError
@@ -26,6 +26,7 @@ def field(
     ignore_default: Any = None,
     ignore_generated: bool = False,
     overrides: bool = False,
+    groups: Iterable[ParameterGroup] | None = None,
 ) -> Any:
     """Declares a parameter's default.
 
@@ -36,6 +37,7 @@ def field(
             value is the default itself, which is left out.
         ignore_generated: take a config that belongs to another task, too, where its generated paths lie.
         overrides: the parameter is one of a base class, too, which needs no saying here.
+        groups: the groups that it is in, for `partial`.
 
     Raises:
         ConfigError: these don't go together.
@@ -46,7 +48,9 @@ def field(
         default, ignore_default = ignore_default, True
     if default is not None and default_factory is not None:
         raise ConfigError("field: give default or default_factory, not both")
-    notes = (Foreign(),) if ignore_generated else ()
+    notes: tuple[Any, ...] = (Foreign(),) if ignore_generated else ()
+    if groups:
+        notes = (*notes, Groups(groups))
     return Field(UNSET if default is None else default, default_factory, bool(ignore_default), notes)
 
 

@@ -258,6 +258,8 @@ def deprecate(old: type[T], /) -> type[T]: ...
 @overload
 def deprecate(old: Callable[[Any, Any], object], /) -> Any: ...
 @overload
+def deprecate() -> Callable[[type[T]], type[T]]: ...
+@overload
 def deprecate(*, to: type[Any], replace: bool = False) -> Callable[[type[T]], type[T]]: ...
 @overload
 def deprecate(to: type[Any], /, *, replace: bool) -> Callable[[type[T]], type[T]]: ...
@@ -297,6 +299,8 @@ def deprecate(of: Any = None, /, *, to: type[Any] | None = None, replace: bool =
     Raises:
         ConfigError: it is neither.
     """
+    if of is None and to is None:
+        return deprecate
     if isinstance(of, FunctionType):
         return Renamed(of)
     if of is not None and to is None and (replace or _is_bound(of, frame_above(1))):

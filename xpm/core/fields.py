@@ -74,8 +74,8 @@ class Groups:
         groups: for `partial`.
     """
 
-    def __init__(self, groups: frozenset[ParameterGroup]) -> None:
-        self.groups = groups
+    def __init__(self, groups: Iterable[ParameterGroup]) -> None:
+        self.groups = _groups(groups)
 
     def __repr__(self) -> str:
         return f"Groups({', '.join(sorted(each.name for each in self.groups))})"
@@ -274,7 +274,7 @@ def field(
     if ignore_generated:
         notes.append(Foreign())
     if groups:
-        notes.append(Groups(_groups(groups)))
+        notes.append(Groups(groups))
     for name in limits.keys() - set(LIMITS):
         raise ConfigError(f"field: no option {name!r}{nearest(name, (*_OPTIONS, *LIMITS))}")
     if limits:

@@ -16,6 +16,7 @@ from xpm.compat.configs import (
     sealed_set,
 )
 from xpm.compat.experiments import DirtyGitAction, GracefulExperimentExit, RunMode, experiment
+from xpm.compat.hooks import SubmitHook
 from xpm.compat.launchers import Launcher
 from xpm.compat.notifying import tqdm
 from xpm.compat.preparing import Prepare, documentation
@@ -25,7 +26,19 @@ from xpm.compat.saving import deserialize, from_task_dir, load, save, serialize
 from xpm.compat.tags import TagDict, tags
 from xpm.compat.tasks import ResumableTask, Task
 from xpm.core.counting import setmeta
-from xpm.core.fields import Constant, DataPath, Meta, OptionalDataPath, Param, PathGenerator
+from xpm.core.deprecation import deprecate
+from xpm.core.fields import (
+    Constant,
+    DataPath,
+    Meta,
+    OptionalDataPath,
+    Param,
+    ParameterGroup,
+    Partial,
+    PathGenerator,
+    param_group,
+    partial,
+)
 from xpm.core.fields import Help as help
 from xpm.core.limits import Choices
 from xpm.core.live import DirectoryContext
@@ -63,6 +76,8 @@ __all__ = [
     "Option",
     "OptionalDataPath",
     "Param",
+    "ParameterGroup",
+    "Partial",
     "Path",
     "PathGenerator",
     "PathSerializationLWTask",
@@ -70,11 +85,13 @@ __all__ = [
     "ResumableTask",
     "RunMode",
     "SerializationLWTask",
+    "SubmitHook",
     "TagDict",
     "Task",
     "TaskCancelled",
     "cache",
     "copyconfig",
+    "deprecate",
     "deserialize",
     "documentation",
     "experiment",
@@ -84,6 +101,8 @@ __all__ = [
     "initializer",
     "load",
     "load_xp_info",
+    "param_group",
+    "partial",
     "pathgenerator",
     "progress",
     "save",

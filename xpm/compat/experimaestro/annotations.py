@@ -5,6 +5,7 @@ from __future__ import annotations
 from xpm.compat.configs import copyconfig
 from xpm.compat.tags import TagDict, tags
 from xpm.core.counting import setmeta
+from xpm.core.deprecation import deprecate
 from xpm.core.fields import Constant, Meta, Param
 from xpm.core.fields import Help as help
 from xpm.core.once import initializer
@@ -18,6 +19,7 @@ __all__ = [
     "TagDict",
     "cache",
     "copyconfig",
+    "deprecate",
     "help",
     "initializer",
     "setmeta",

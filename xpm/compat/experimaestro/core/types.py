@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xpm.compat.hooks import SubmitHook
+
 Type = type
 
-__all__ = ["Type"]
+__all__ = ["SubmitHook", "Type"]
