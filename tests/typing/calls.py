@@ -33,9 +33,11 @@ from xpm import (
     ResumableTask,
     Retries,
     Shell,
+    Submission,
     Task,
     cache,
     configuration,
+    deprecate,
     describe_parameters,
     each,
     field,
@@ -43,13 +45,18 @@ from xpm import (
     grid,
     identifier,
     initializer,
+    lock,
     option,
+    param_group,
+    partial,
     progress,
     setmeta,
     stop_tags,
+    submit_hook,
     tag,
     tagspath,
     task,
+    token,
     verbatim,
     zipped,
 )
@@ -105,6 +112,40 @@ class Pretrain(Task):
         return dep(Loaded.C(path=self.jobpath / "model"))
 
     def execute(self) -> None: ...
+
+
+shorter = param_group("shorter")
+
+
+@submit_hook
+def needs_java(submission: Submission) -> None:
+    submission.queue = "java"
+    submission.setenv("JAVA_HOME", "/opt/java")
+    submission.require(token("gpu")(1), lock("index").read())
+
+
+@deprecate
+class Former(Model): ...
+
+
+@needs_java
+@deprecate(to=Model, replace=True)
+class Converted(Config):
+    depth: Param[int] = field(default=1, groups=[shorter])
+
+    def __convert__(self) -> Model:
+        return Former.C(layers=self.depth)
+
+
+class Grouped(Task):
+    any_depth = partial(exclude_groups=[shorter])
+    file: Meta[Path] = field(default_factory=PathGenerator("a", partial=any_depth))
+    folder: Meta[Path] = field(default_factory=PathGenerator(partial=any_depth))
+
+    def execute(self) -> None:
+        assert_type(Former.C(layers=2), Former)
+        assert_type(Converted.C(depth=2), Converted)
+        assert_type(self.folder, Path)
 
 
 class Limited(Config):
@@ -355,6 +396,16 @@ def wrong() -> None:
     Sort.C(data=train, key="x")  # pyright: ignore[reportArgumentType]
     Command("a", 3)  # pyright: ignore[reportArgumentType]
     Shell("a", sucess=(1,))  # pyright: ignore[reportCallIssue]
+
+    shorter.extend(3)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    needs_java(3)  # pyright: ignore[reportArgumentType]
+    Former.C(layers="x")  # pyright: ignore[reportArgumentType]
+    Converted.C(layers=1)  # pyright: ignore[reportCallIssue]
+    deprecate(to=3)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    submit_hook(lambda: None)  # pyright: ignore[reportArgumentType]
+    partial(exclude_groups=["shorter"])  # pyright: ignore[reportArgumentType]
+    PathGenerator("a", partial=shorter)  # pyright: ignore[reportArgumentType]
+    field(groups=shorter)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 class Wrong(Config):
