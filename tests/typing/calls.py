@@ -401,11 +401,11 @@ def wrong() -> None:
     needs_java(3)  # pyright: ignore[reportArgumentType]
     Former.C(layers="x")  # pyright: ignore[reportArgumentType]
     Converted.C(layers=1)  # pyright: ignore[reportCallIssue]
-    deprecate(to=3)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    deprecate(to=3)  # pyright: ignore[reportArgumentType]
     submit_hook(lambda: None)  # pyright: ignore[reportArgumentType]
     partial(exclude_groups=["shorter"])  # pyright: ignore[reportArgumentType]
     PathGenerator("a", partial=shorter)  # pyright: ignore[reportArgumentType]
-    field(groups=shorter)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    field(groups=shorter)  # pyright: ignore[reportArgumentType]
 
 
 class Wrong(Config):
