@@ -209,6 +209,15 @@ def test_tasks_and_what_they_give_out() -> None:
     assert again_copy.learned.model.cache == home
 
 
+def test_a_task_that_was_set_not_to_count_does_not() -> None:
+    with Recorder():
+        source, _ = Source.C(seed=1).submit()
+    made = Everything.C(source=setmeta(source.copy(), True))
+    with Recorder():
+        made.source.submit()
+    assert identifier(journey(made)) == identifier(made) != identifier(Everything.C(source=source))
+
+
 def test_a_task_with_init_tasks() -> None:
     learned = Learned.C(model=Model.C(), weights="w")
     task = Use.C(learned=learned)

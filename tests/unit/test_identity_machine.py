@@ -6,6 +6,7 @@ makes it longer or shorter.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -30,6 +31,7 @@ from xpm.core.info import own_info
 from xpm.core.message import JobRef, TypeInfo, build, describe
 from xpm.core.submission import prepare
 from xpm.core.typeinfo import type_info
+from xpm.workspace.saving import deserialize, serialize
 
 PAIRS = 1_000_000
 """How many pairs a soak compares."""
@@ -134,6 +136,21 @@ def test_a_task_is_the_same_after_a_journey(case: Case) -> None:
     assert identifier(again.copy()) == before or made.init
     twice = prepare(again)
     assert (twice.id, twice.payload, twice.dependencies) == (before, prepared.payload, prepared.dependencies)
+
+
+@settled(300)
+@given(cases())
+def test_what_is_saved_is_the_same_again(case: Case) -> None:
+    found, d, _, made = case
+    told(found, made)
+    with Recorder():
+        config = Realizer(found.names(d), d).config(made, root=True)
+        before = identifier(config)
+        text = json.dumps(serialize(config), allow_nan=False)
+    again = deserialize(json.loads(text))
+    assert identifier(again) == before
+    config.seal()
+    assert same_values([config, *own_info(config).init], [again, *own_info(again).init])
 
 
 def test_the_families_have_all_that_parameters_can_be() -> None:

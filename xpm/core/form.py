@@ -103,12 +103,10 @@ class Writer:
         if isinstance(value, Description):
             info = info_of(value)
             if info is not None and info.promise and info.producer is not None:
-                return _special(
-                    "result", info.producer.id, task=info.producer.task, at=_where(kind.__xpm_schema__.cls)
-                )
+                return _standing("result", info.producer, kind, info)
             ref = _job(value) if self.below else None
             if ref is not None:
-                return _special("job", ref.id, task=ref.task, at=_where(kind.__xpm_schema__.cls))
+                return _standing("job", ref, kind, info)
             return _special("object", self.object(value))
         if isinstance(value, Enum):
             return _special("enum", value.name, at=_where(kind))
@@ -207,6 +205,12 @@ def _special(kind: str, value: Any, **more: Any) -> dict[str, Any]:
     return {"$": kind, **more, "v": value}
 
 
+def _standing(kind: str, ref: JobRef, cls: type[Any], info: Info | None) -> dict[str, Any]:
+    """What stands for a job or its result, and whether that was set to count or not to."""
+    meta = {} if info is None or info.meta is None else {"meta": info.meta}
+    return _special(kind, ref.id, task=ref.task, at=_where(cls.__xpm_schema__.cls), **meta)
+
+
 def _where(cls: type[Any]) -> dict[str, Any]:
     importable(cls)
     class_name(cls)  # refuses one that no other process could find
@@ -300,7 +304,10 @@ class Reader:
         values = cast("dict[str, Any]", data)
         if "$" not in values:
             return {key: self.value(each) for key, each in values.items()}
-        return self.special(values["$"], values["v"], values)
+        found = self.special(values["$"], values["v"], values)
+        if "meta" in values:
+            own_info(found).meta = values["meta"]
+        return found
 
     def special(self, kind: str, value: Any, data: Mapping[str, Any]) -> Any:
         """What an object with the key `$` stands for."""
