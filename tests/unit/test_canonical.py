@@ -38,6 +38,7 @@ def form(value: Any) -> Any:
         ({"b", "a", 1, None}, [3, 1, "a", "b", None]),
         (frozenset(), [3]),
         ({"b": 1, "a": [2]}, [4, "a", [1, 2], "b", 1]),
+        ({"bb": 1, "a": None, 3: 2.5, "b": "c"}, [4, 3, 2.5, "a", None, "b", "c", "bb", 1]),
         (Kind.B, [5, f"{__name__}.Kind", "A"]),
         (Path("a//b"), [6, "a/b"]),
         ([Path("/")], [1, [6, "/"]]),

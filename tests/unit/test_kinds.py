@@ -13,6 +13,7 @@ import pytest
 
 from xpm.core.annotations import kind_of, narrows
 from xpm.core.config import Config
+from xpm.core.frozen import freeze
 from xpm.core.kinds import Mismatch, Unsupported
 from xpm.core.limits import Choices, Range
 
@@ -299,6 +300,36 @@ def test_containers_are_copied() -> None:
     stored = kind_of(dict[str, list[int]]).check(given)
     given["a"].append(2)
     assert stored == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        (list[int], [1, 2]),
+        (list[int], []),
+        (dict[str, int], {"a": 1}),
+        (dict[str, float], {"a": 0.5}),
+        (set[str], {"a"}),
+    ],
+)
+def test_a_copy_is_an_ordinary_container(annotation: Any, given: Any) -> None:
+    stored = kind_of(annotation).check(freeze(given))
+    assert stored == given and type(stored) is type(given)
+    assert stored is not given
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "where"),
+    [
+        (list[int], [1, True], "[1]"),
+        (dict[str, int], {"a": 1, "b": False}, "['b']"),
+        (set[int], {True}, "[True]"),
+    ],
+)
+def test_a_bool_among_ints_is_refused(annotation: Any, given: Any, where: str) -> None:
+    with pytest.raises(Mismatch) as caught:
+        kind_of(annotation).check(given)
+    assert caught.value.where == where
 
 
 @pytest.mark.parametrize(
