@@ -264,6 +264,10 @@ def test_mistakes_are_told_in_a_line(lab: Lab) -> None:
     assert "usage: python -m xpm.compat" in lab.python("-m", "xpm.compat", check=False).stderr
     done = lab.python("-m", "xpm.compat", "none.py", check=False)
     assert (done.returncode, done.stderr) == (2, "xpm: error: no script none.py\n")
+    (lab.project / "early.py").write_text(f"{HELLO.partition('if __name__')[0]}\nSay.C(word=3)\n")
+    done = lab.python("-m", "xpm.compat", "early.py", check=False)
+    assert done.returncode == 2 and done.stderr.endswith("\nxpm: Say.word: expected str, got 3\n")
+    assert done.stderr.count("\n") <= 5, done.stderr
     (lab.project / "bad.py").write_text(HELLO.replace('pause="0.1"', 'pause="slow"'))
     done = lab.python("-m", "xpm.compat", "bad.py", "ws", check=False)
     assert done.returncode == 2 and done.stderr.count("\n") <= 8

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -424,3 +425,33 @@ def test_methods_of_descriptions_need_a_description() -> None:
     with pytest.raises(ConfigError, match=r"Model.copy: only a description has it"):
         live.copy()
     assert info_of(live) is None
+
+
+class Slip(Config):
+    rate: float = 0.1
+    many: "list[int]" = []  # noqa: RUF012, UP037 - as people write it
+    real: Param[int] = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("rate", "Slip.rate: is no parameter; write rate: Param[float]"),
+        ("many", "Slip.many: is no parameter; write many: Param[list[int]]"),
+        ("raal", "Slip.raal: no such parameter; did you mean 'real'?"),
+    ],
+)
+def test_a_parameter_without_its_role_is_told(name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Slip.C(**{name: 3})
+
+
+@pytest.mark.parametrize("given", [3, None, Slip, Slip.C(), "Slip"])
+def test_only_descriptions_have_identifiers(given: Any) -> None:
+    if given is not None and not isinstance(given, (int, str, type)):
+        assert identifier(given)
+        return
+    with pytest.raises(
+        ConfigError, match=r"^identifier: expected a description, as X\.C\(\.\.\.\) makes, got "
+    ):
+        identifier(given)

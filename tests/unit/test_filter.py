@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xpm.core.filter import (
     FIELDS,
+    TIMES,
     Both,
     Compare,
     Either,
@@ -222,6 +223,8 @@ def compare(name: str, operator: str, values: list[str]) -> Filter:
         return Compare(name, operator, tuple(Literal("DONE") for _ in values))
     if name == "seconds":
         return Compare(name, operator, tuple(Literal("2h", 7200.0) for _ in values))
+    if name in TIMES:
+        return Compare(name, operator, tuple(Literal("2026-11-28 05", quoted=True) for _ in values))
     return Compare(name, operator, tuple(map(literal, values)))
 
 
@@ -279,3 +282,22 @@ def test_the_words_mean_what_they_say(one: Filter, two: Filter, job: dict[str, l
     assert keeps(f"({one}) or ({two})") == (left or right)
     assert keeps(f"not ({one})") == (not left)
     assert keeps(f"({one}) or ({two}) and ({one})") == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["started < yesterday", "ended >= 2h", 'submitted > "28 Nov"', "ended = now", "started in (today)"],
+)
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"^(started|ended|submitted): expected a day or a time, such as 2026-"
+    ):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026", "2026-11", "2026-11-28", '"2026-11-28 05"', "2026-11-28T05:47", '"2026-11-28 05:47:31"']
+)
+def test_the_begin_of_a_time_is_one(text: str) -> None:
+    assert parse(f"started >= {text}").keeps(lambda name: ["2026-11-28 05:47:31"])
+    assert not parse(f"started < {text}").keeps(lambda name: ["2026-11-28 05:47:31"])

@@ -31,6 +31,10 @@ class Corpus(Config):
             raise ValueError
         return [self.size] * times
 
+    @initializer
+    def doubled(self) -> int:
+        return 2 * self.size
+
     @cache("sizes")
     def sizes(self, path: Path, more: int = 0) -> int:
         if not path.exists():
@@ -71,6 +75,17 @@ def test_an_initializer_runs_once_for_each_object() -> None:
     assert Corpus.C(size=4).instance().words() == [4]
     assert Longer.C().instance().words() == [1, 0]
     assert pickle.loads(pickle.dumps(corpus)).words() == [3, 3]
+
+
+def test_a_description_which_may_change_runs_it_each_time() -> None:
+    corpus = Corpus.C(size=3)
+    assert corpus.doubled() == 6
+    corpus.size = 4
+    assert (corpus.doubled(), corpus.copy(size=5).doubled(), corpus.copy(size=5).instance().doubled()) == (
+        8,
+        10,
+        10,
+    )
 
 
 def test_one_of_an_object_that_is_filled_later() -> None:

@@ -224,6 +224,7 @@ def test_author_s_hooks_meet_the_author_s_classes_only() -> None:
         ({"default": 1, "gtt": 0}, "field: no option 'gtt'; did you mean 'gt'?"),
         ({"choices": "ab"}, "Choices: expected a list of values, got 'ab'"),
         ({"choices": []}, "Choices: expected a list of values, got []"),
+        ({"choices": 3}, "Choices: expected a list of values, got 3"),
     ],
 )
 def test_wrong_field_arguments(arguments: dict[str, Any], message: str) -> None:

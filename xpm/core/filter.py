@@ -29,6 +29,9 @@ FIELDS = (
 )  # fmt: skip
 """The names that every job has a value for, or could have; all others are tags."""
 
+TIMES = ("submitted", "started", "ended")
+"""Those of them that are times."""
+
 TAG = "tag."
 """Before a name: the tag, also where a field has that name."""
 
@@ -192,6 +195,7 @@ _FITS: dict[str, Callable[[Scalar, Literal], bool]] = {
 _NEGATIVE = {"!=": "=", "!~": "~", "not in": "in"}
 _LISTS = ("in", "not in")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([ T]\d\d(:\d\d(:\d\d)?)?)?)?)?")
 
 
 @cache
@@ -328,6 +332,8 @@ def _compared(name: str, operator: str, values: Sequence[Any]) -> Compare:
         literals = [_state(each.text) for each in literals]
     if name == "seconds":
         literals = list(map(_length, literals))
+    if name in TIMES and operator not in ("~", "!~"):
+        literals = [_moment(name, each) for each in literals]
     if operator in ("~", "!~"):
         try:
             _pattern(literals[0].text)
@@ -365,6 +371,15 @@ def _length(literal: Literal) -> Literal:
         return literal._replace(number=seconds(literal.text, "seconds", least=0))
     except SubmissionError:
         raise UsageError(f"seconds: expected a number, or a text like 2h, got {literal.text!r}") from None
+
+
+def _moment(name: str, literal: Literal) -> Literal:
+    """The begin of a time, as jobs have times."""
+    if _MOMENT.fullmatch(literal.text) is None:
+        raise UsageError(
+            f'{name}: expected a day or a time, such as 2026-11-28 or "2026-11-28 12:30", got {shown(literal.text)}'
+        )
+    return literal._replace(text=literal.text.replace("T", " "))
 
 
 def _unquoted(token: str) -> str:

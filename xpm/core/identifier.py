@@ -21,6 +21,7 @@ from xpm.core.canonical import (
 from xpm.core.deprecation import meant
 from xpm.core.fields import Partial, Role
 from xpm.core.info import HIDDEN, Description, Info, Instanced, JobRef, Submittable, info_of, left_out
+from xpm.core.kinds import shown
 from xpm.core.pack import pack_bin
 from xpm.core.provenance import made_at
 from xpm.core.schema import Declared, Schema
@@ -32,8 +33,10 @@ def identifier(config: Any) -> JobId:
     """The identifier of the description `config`: 64 hexadecimal digits.
 
     Raises:
-        ConfigError: a parameter is missing, or `config` contains itself.
+        ConfigError: it is no description, a parameter is missing, or `config` contains itself.
     """
+    if not isinstance(config, Description):
+        raise ConfigError(f"identifier: expected a description, as X.C(...) makes, got {shown(config)}")
     found = digest(config)
     if Instanced.known and not isinstance(config, Submittable):
         found = _told_apart(config, found, _Digests())

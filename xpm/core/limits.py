@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from xpm.core.kinds import Kind, Mismatch, Unsupported, shown
 from xpm.core.rules import Converted
@@ -20,9 +20,12 @@ class Choices:
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
+        given = cast("object", values)
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ConfigError(f"Choices: expected a list of values, got {given!r}")
         self.values = tuple(values)
-        if isinstance(values, str) or not self.values:
-            raise ConfigError(f"Choices: expected a list of values, got {values!r}")
+        if not self.values:
+            raise ConfigError(f"Choices: expected a list of values, got {given!r}")
 
     def __repr__(self) -> str:
         return f"Choices({list(self.values)!r})"

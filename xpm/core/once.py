@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from xpm.core.info import Description
 from xpm.core.live import filled
 
 S = TypeVar("S")
@@ -19,7 +20,7 @@ _RESULTS = "__xpm_initialized__"
 def initializer(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """Makes a method of a config run once for each live object; later calls give what the first one returned.
 
-    A call that raised does not count. Arguments of later calls are not looked at.
+    On a description it runs each time. A call that raised does not count. Arguments of later calls are not looked at.
 
     Example:
         ```python
@@ -36,6 +37,8 @@ def initializer(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
 
     @wraps(method)
     def once(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        if isinstance(self, Description):
+            return method(self, *args, **kwargs)  # its parameters may change
         live: Any = filled(self)
         results = live.__dict__.setdefault(_RESULTS, {})
         if key not in results:

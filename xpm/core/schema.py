@@ -269,6 +269,10 @@ class Schema:
 
     def unknown(self, name: str) -> str:
         """The message for a parameter that doesn't exist, with the nearest name that does."""
+        bare = next((own[name] for base in self.cls.__mro__ if name in (own := own_annotations(base))), None)
+        if bare is not None:
+            kind = bare.strip("'\"") if isinstance(bare, str) else getattr(bare, "__name__", str(bare))
+            return f"{self.label}.{name}: is no parameter; write {name}: Param[{kind}]"
         hint = nearest(name, self.fields) or f"; it has {', '.join(self.fields) or 'none'}"
         return f"{self.label}.{name}: no such parameter{hint}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import xpm
 from xpm.compat.actions import Action, CLIInteraction, Interaction
 from xpm.compat.configs import (
     Config,
@@ -49,6 +50,8 @@ from xpm.core.tags import stop_tags, tag, tagspath
 from xpm.describe.configuration import GridSearch
 from xpm.errors import GracefulTimeout, TaskCancelled
 from xpm.workspace.caching import cache
+
+_ = xpm.Config  # from then on classes of a script have names, and errors that nobody catches are a line
 
 Option = Meta
 
