@@ -382,3 +382,17 @@ def test_a_class_of_a_script_is_found_again(tmp_path: Path) -> None:
 def test_a_loaded_description_can_be_pickled_and_copied() -> None:
     again = journey(Everything.C(models=[Part.C()]))
     assert identifier(pickle.loads(pickle.dumps(again))) == identifier(again.copy()) == identifier(again)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({}, "this is no description in JSON, which would say the version of its form as 'xpm'"),
+        ([1], "this is no description in JSON"),
+        ("text", "this is no description in JSON"),
+        ({"xpm": 9}, "the form has version 9, this xpm reads 1: upgrade it"),
+    ],
+)
+def test_what_is_no_form_is_told_so(data: object, told: str) -> None:
+    with pytest.raises(MessageError, match=f"^{told}"):
+        deserialize(data)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import product
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -583,6 +583,9 @@ def test_the_table_shows_what_differs():
     assert str(plan[:1]) == "1 Train"
     assert repr(plan) == "<Grid of Train: kernel, heads, model, lr, mode>"
     assert repr(grid(Model)) == "<Grid of Model: no tags>"
+    shown: list[str] = []
+    plan._repr_pretty_(SimpleNamespace(text=shown.append), False)
+    assert shown == [plan.table()], "what IPython shows"
 
 
 def test_the_table_of_descriptions_without_tags():

@@ -242,11 +242,13 @@ def value_of(data: Any, reader: Reader) -> Loaded:
         MessageError: `data` is damaged, or was written by a newer xpm.
         ConfigError: a class has no such parameter any more, or that takes no such value.
     """
+    if not isinstance(cast("object", data), dict) or "xpm" not in data:
+        raise MessageError("this is no description in JSON, which would say the version of its form as 'xpm'")
+    version = data["xpm"]
+    if version != FORMAT:
+        raise MessageError(f"the form has version {version}, this xpm reads {FORMAT}: upgrade it")
     try:
-        version, objects = data["xpm"], data["objects"]
-        if version != FORMAT:
-            raise MessageError(f"the form has version {version}, this xpm reads {FORMAT}: upgrade it")
-        for each in objects:
+        for each in data["objects"]:
             reader.object(each)
         initial = tuple(reader.made[at] for at in data.get("init", ()))
         return Loaded(reader.value(data["value"]), initial)

@@ -166,6 +166,10 @@ class Grid(Sourced[T_co]):
     def __str__(self) -> str:
         return self.table()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython and notebooks show of it: its table."""
+        printer.text(self.table())
+
     def __repr__(self) -> str:
         classes = dict.fromkeys(type(each).__name__ for each in self.source.shapes())
         return f"<Grid of {' | '.join(classes)}: {', '.join(self.tags) or 'no tags'}>"

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypedDict, Unpack
+from typing import Any, ClassVar, Literal, TypedDict, Unpack, cast
 
 from xpm.core.config import Task
 from xpm.core.info import Described, Description, Submittable
@@ -100,6 +100,9 @@ class Command:
         self.parameters = parameters
         self.returns = returns
         self.success = frozenset(success)
+        for what, file in (("parameters", parameters), ("returns", returns)):
+            if not isinstance(cast("object", file), str | None):
+                raise ConfigError(f"command: {what}: expected the name of a file, got {file!r}")
         if parameters is not None and not parameters.endswith(_ENDINGS):
             raise ConfigError(
                 f"command: parameters: expected a file {', '.join(_ENDINGS)}, got {parameters!r}"
