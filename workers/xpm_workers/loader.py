@@ -17,17 +17,13 @@ from xpm.core import naming
 from xpm.core.config import Task
 from xpm.core.info import Described
 from xpm.core.message import TypeInfo
-from xpm.core.naming import DEFINED, SCRIPT, class_name
+from xpm.core.naming import DEFINED, SCRIPT, SCRIPT_MODULE, class_name
 from xpm.core.session import ScriptLoaded, loading
 from xpm.core.valued import live_class, load_value_class
 from xpm.errors import ConfigError, SubmissionError
 from xpm.workspace.code import Code
 from xpm.workspace.toplevel import run_top_level
 from xpm_workers import closed
-
-SCRIPT_MODULE = "__mp_main__"
-"""What a script's module is called: Python's own name for a main module that is loaded without being run,
-so that `multiprocessing` in a task finds the script's functions again."""
 
 
 class Loader:

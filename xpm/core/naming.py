@@ -14,6 +14,10 @@ from xpm.errors import ConfigError
 SCRIPT = "__xpm_script__"
 """The attribute of a script's module that holds the script's path, relative to its project."""
 
+SCRIPT_MODULE = "__mp_main__"
+"""What a script's module is called where it is loaded without being run: Python's own name for such a main module, so
+that `multiprocessing` in a task finds the script's functions again."""
+
 ABOVE = "__xpm_above__"
 """The attribute of the main module that holds what it had defined, by name, when it first opened an experiment."""
 

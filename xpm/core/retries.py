@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Self, cast
 
 from xpm.core.lengths import seconds
+from xpm.core.naming import SCRIPT_MODULE
 from xpm.core.scalars import unwrapped, whole
 from xpm.core.spelling import nearest
 from xpm.errors import SubmissionError
@@ -150,7 +151,7 @@ class Retries:
         return made
 
 
-_SCRIPTS = ("builtins", "__main__", "__mp_main__")
+_SCRIPTS = ("builtins", "__main__", SCRIPT_MODULE)
 """The modules of a script's own classes, in its process and in workers; and of Python's."""
 
 

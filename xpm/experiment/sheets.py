@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
+from xpm.core.naming import SCRIPT_MODULE
 from xpm.describe.configuration import is_configuration, parameters_of
 from xpm.describe.params import typed
 from xpm.describe.sheet import KEYS, SHARED, Given, Sheet
@@ -25,9 +26,6 @@ from xpm.project import project_root
 from xpm.settings import load
 from xpm.workspace.rundir import git
 from xpm.workspace.toplevel import run_top_level
-
-_MAIN = "__mp_main__"
-"""What the file is called in its classes, as in a worker."""
 
 
 def main() -> None:
@@ -96,11 +94,11 @@ def _function(sheet: Sheet) -> Callable[..., object]:
 def _script(file: Path, sheet: Sheet) -> ModuleType:
     if not file.is_file():
         raise UsageError(f"{sheet.path}: file: no script {file}")
-    module = ModuleType(_MAIN)
+    module = ModuleType(SCRIPT_MODULE)
     module.__file__ = str(file.resolve())
     sys.modules["__main__"] = module
     name_script()
-    run_top_level(module, _MAIN, module.__file__)
+    run_top_level(module, SCRIPT_MODULE, module.__file__)
     return module
 
 

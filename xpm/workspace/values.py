@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import Any, cast
 
 from xpm.core.info import Described, Description, JobRef
+from xpm.core.naming import SCRIPT_MODULE
 from xpm.core.surrogates import halves
 from xpm.errors import ConfigError, MessageError, ResultError
 
@@ -25,7 +26,7 @@ _DEEPEST = 100
 _ARRAY = ".xpm/result-{}.npy"
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, set, frozenset)
 _SCALARS: tuple[type[Any], ...] = (int, float, str)
-_SCRIPT_MODULES = ("__mp_main__", "__main__")
+_SCRIPT_MODULES = (SCRIPT_MODULE, "__main__")
 
 _PLAIN = frozenset({type(None), bool, int})
 
