@@ -199,7 +199,13 @@ class Reader:
         self.kernels: dict[str, Kernel] = {}
         self.shown: list[str] | None = None
         """What the cell before has shown."""
-        self.environment = {**os.environ, "PATH": path, "XPM_WORKERS": "2", "COLUMNS": "110"}
+        self.environment = {
+            **os.environ,
+            "PATH": path,
+            "XPM_WORKERS": "2",
+            "COLUMNS": "110",
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def do(self, block: Block) -> None:
         """Does what one block says."""

@@ -15,7 +15,9 @@ def obey(message: Any, serving: Serving) -> str:
     if command == "kill-horse":
         serving.stop_job()
     elif command == "stop-job":
-        serving.stop_job(job)
+        serving.stop_job(
+            job, str(payload.get("fence", ""))
+        )  # which the engine says, and RQ's tools don't know
     elif command == "stop-execution":
         serving.stop_job(job, str(payload.get("execution_id")))
     return command

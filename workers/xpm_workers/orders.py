@@ -59,9 +59,9 @@ class Orders:
         if wish >= Wish.STOP:
             self._give(RETURN_NOW if wish is Wish.STOP_NOW else RETURN)
 
-    def stop_job(self, job: str) -> None:
-        """Ends the current job, if it is `job` (RQ's id)."""
-        self._give(f"{STOP_JOB} {job}")
+    def stop_job(self, job: str, fence: str) -> None:
+        """Ends the current job, if it is `job` (RQ's id) in the execution with this fence."""
+        self._give(f"{STOP_JOB} {job} {fence}")
 
     def _give(self, order: str) -> None:
         self._waiting.append(order)

@@ -201,7 +201,7 @@ class Serving:
         current = self._current
         if current is not None and execution in ("", current.fence):
             # An order waits for a job to attend to it; this is not for the next.
-            self._orders.stop_job(job or rqnames.job(self.duty.namespace, current.id))
+            self._orders.stop_job(job or rqnames.job(self.duty.namespace, current.id), current.fence)
 
     def _attend(self, running: Running) -> None:
         for order in self._orders.take():
@@ -211,11 +211,12 @@ class Serving:
                 running.hand_back(grace, "its worker was stopped")
                 continue
             _, _, what = order.partition(" ")
-            if self._current and what == rqnames.job(self.duty.namespace, self._current.id):
+            current = self._current
+            if current and what == f"{rqnames.job(self.duty.namespace, current.id)} {current.fence}":
                 # Who has told the broker too may want no more than that it ends: the broker knows.
-                wanted = self._ask(self._current, b"")
+                wanted = self._ask(current, b"")
                 if wanted == "ok":
-                    self._note_kill(self._current)
+                    self._note_kill(current)
                 running.cancel() if wanted == "cancel" else running.kill()
 
     def _note_kill(self, claim: Claim) -> None:

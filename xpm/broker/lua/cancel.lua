@@ -28,7 +28,7 @@ local words = each(function(id, j)
   if j.s == 'RUNNING' then
     call('HSET', key('j', id), 'v', '')
     if j.st ~= 'kill' then call('HSET', key('j', id), 'st', 'cancel', 'by', signature()) end
-    rq_stop(j.u, id)
+    rq_stop(j, id)
     return 'stopping'
   end
   local from = j.s

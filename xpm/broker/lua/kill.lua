@@ -4,6 +4,6 @@
 return each(function(id, j)
   if j.s ~= 'RUNNING' then return 'idle' end
   call('HSET', key('j', id), 'st', 'kill', 'by', signature())
-  rq_stop(j.u, id)
+  rq_stop(j, id)
   return 'stopping'
 end)

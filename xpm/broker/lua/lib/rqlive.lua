@@ -100,8 +100,9 @@ local function rq_heartbeat(worker, id)
   if name and call('EXISTS', name) == 1 then call('HSET', name, 'last_heartbeat', at(now)) end
 end
 
-local function rq_stop(worker, id)
-  call('PUBLISH', 'rq:pubsub:' .. worker, cjson.encode({ command = 'stop-job', job_id = rq_id(id) }))
+-- Said of this execution, since it may be heard when the next one runs on the same worker.
+local function rq_stop(j, id)
+  call('PUBLISH', 'rq:pubsub:' .. j.u, cjson.encode({ command = 'stop-job', job_id = rq_id(id), fence = j.f }))
 end
 
 -- Whether RQ's workers are suspended, or one of these keys is there.
