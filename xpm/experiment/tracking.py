@@ -156,6 +156,8 @@ class Tracked:
         states = zip(ids, self._link.views.states(ids), strict=True)
         going = [job for job, one in states if one is not None and one[0] not in ENDED]
         found = [job for job in self._link.views.jobs(going) if job is not None]
+        if any(job.state in ENDED for job in found):
+            return False  # it has ended since the view was made, which would tell of it as moving
         waited = [job for job in found if job.state is not State.HOLD or not AWAITED.isdisjoint(job.holds)]
         # One that is being stopped, and that nobody wants, does not go on: how it ends belongs to this run's end.
         return not any(self.run.serial in job.wanted or (job.stop and not job.wanted) for job in waited)
