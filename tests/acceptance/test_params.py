@@ -118,7 +118,7 @@ def test_a_file_is_run_with_what_the_yaml_says_and_its_classes_are_those_of_the_
     assert done.stdout == "loud a -b x.yaml\n{} 1.0\n"
     facts = run_facts(lab, "yamled")[-1]
     assert facts["script"] == str((lab.project / "experiment.py").resolve())
-    assert facts["command"][:5] == ["xpm", "run", "-s", "lr=0.25", "params.yaml"]  # type: ignore[index]
+    assert facts["command"][:5] == ["xpm", "run", "-s", "lr=0.25", "params.yaml"]
 
 
 NAMED = """

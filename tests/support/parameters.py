@@ -5,6 +5,7 @@ A value is what `meanings` compares; `twins` makes descriptions of it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,7 @@ def plainly(made: Made) -> Made:
     return Made(made.of, made.values, False, made.init) if made.counts else made
 
 
-class Type:
+class Type(ABC):
     """A type of parameters."""
 
     text = ""
@@ -169,21 +170,21 @@ class Type:
     hashable = True
     key = True
 
+    @abstractmethod
     def draw(self, v: Values) -> Any:
         """A value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, value: Any) -> bool:
         """Whether it has the value."""
-        raise NotImplementedError
 
     def near(self, v: Values, value: Any) -> Any:
         """A value that is much like `value`, and may be it."""
         return self.draw(v)
 
+    @abstractmethod
     def make(self, r: Realizer, value: Any, others: frozenset[str]) -> Any:
         """The value for Python, in one of its ways; `others` are forms that would take it for something else."""
-        raise NotImplementedError
 
     def parts(self) -> Iterator[Type]:
         """It and the types in it."""

@@ -158,7 +158,7 @@ class Limited(Config):
 @configuration
 class Net:
     layers: int = 2
-    sizes: list[int] = [8]  # noqa: RUF012
+    sizes: list[int] = [8]  # noqa: RUF012 - as people write it
 
 
 @configuration()

@@ -395,8 +395,8 @@ def derived(command: Any) -> Any:
         (lambda: Command("awk", "{print $1}"), "braces that are no place of a parameter are doubled"),
         (lambda: Command("awk", "{a!r}"), "expected a parameter's name between braces"),
         (lambda: Command("awk", "{"), "braces that are no place"),
-        (lambda: Command("a", 3), "command: expected a text, a path, option(...)"),  # type: ignore[arg-type]
-        (lambda: Command("a", returns=3), "command: returns: expected the name of a file, got 3"),  # type: ignore[arg-type]
+        (lambda: Command("a", 3), "command: expected a text, a path, option(...)"),
+        (lambda: Command("a", returns=3), "command: returns: expected the name of a file, got 3"),
         (lambda: Command("a\0"), "has a NUL in it"),
         (lambda: Command("a", environment={"A=B": "c"}), "expected the name of a variable, got 'A=B'"),
         (lambda: Command("a", parameters="/p.json"), "parameters: expected a file in the job's directory"),

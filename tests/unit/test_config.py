@@ -35,7 +35,7 @@ class Train(Task):
     lr: Param[float]
     kind: Param[Kind] = Kind.A
     base: Param[Model] = Model.C(layers=7)
-    names: Param[dict[str, list[int]]] = {"a": [1]}  # noqa: RUF012
+    names: Param[dict[str, list[int]]] = {"a": [1]}  # noqa: RUF012 - as people write it
     version: Constant[str] = "1"
     weights: Meta[Path] = field(default_factory=PathGenerator("weights.npz"))
     calls = 0

@@ -153,15 +153,15 @@ def test_replaced_at_once() -> None:
 
 
 def test_the_old_name_of_a_parameter() -> None:
-    assert Network.C(size=3, bias=False).sizes == [3]  # type: ignore[call-arg]
-    assert Net.C(size=tag(3)).tags == {"size": 3}  # type: ignore[call-arg]
+    assert Network.C(size=3, bias=False).sizes == [3]
+    assert Net.C(size=tag(3)).tags == {"size": 3}
     network = Network.C(sizes=[])
     network.size = 4
     assert network.sizes == [4]
     with pytest.raises(ConfigError, match=r"^Network.size: is the old name of sizes, which is given, too$"):
-        Network.C(size=3, sizes=[3])  # type: ignore[call-arg]
+        Network.C(size=3, sizes=[3])
     with pytest.raises(ConfigError, match=r"^Network.sizes\[0\]: expected int, got 'a'$"):
-        Network.C(size="a")  # type: ignore[call-arg]
+        Network.C(size="a")
 
 
 @pytest.mark.filterwarnings("default::DeprecationWarning")
@@ -171,7 +171,7 @@ def test_warnings_tell_the_line_once() -> None:
         for _ in range(3):
             line = 1 + test_warnings_tell_the_line_once.__code__.co_firstlineno + 5
             Oldest.C(sizes=[])
-            Network.C(size=3)  # type: ignore[call-arg]
+            Network.C(size=3)
             Deep.C(depth=1)
     assert [(Path(each.filename), each.lineno - line, str(each.message)) for each in told] == [
         (Path(__file__), 0, "Oldest is deprecated; use Network"),
@@ -268,7 +268,7 @@ WRONG = [
     ),
     (wrong_kind, "Wrong: a task can only be replaced by a task, a config by a config"),
     (twice, "Fit: is deprecated already"),
-    (lambda: deprecate(3), "deprecate: expected a config class or a method of one, got 3"),  # type: ignore[call-overload]
+    (lambda: deprecate(3), "deprecate: expected a config class or a method of one, got 3"),
     (lambda: deprecate(to=int)(Lab), "deprecate: expected a config class, got <class 'int'>"),
     (
         lambda: identifier(Layered.C(layers=1, broken=True)),
@@ -285,4 +285,4 @@ def test_wrong_deprecations(make: Any, message: str) -> None:
 
 def test_a_parameter_that_is_missing_is_told_by_its_own_name() -> None:
     with pytest.raises(ConfigError, match=r"^Layered\.layers: is missing \("):
-        identifier(Layered.C())  # type: ignore[call-arg]
+        identifier(Layered.C())

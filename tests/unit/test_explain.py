@@ -14,7 +14,7 @@ ID = "0123456789abcdef"
 
 
 def facts(state: State, **more: object) -> Facts:
-    return replace(Facts(Other("Train lr=1", ID, state), NOW), **more)  # type: ignore[arg-type]
+    return replace(Facts(Other("Train lr=1", ID, state), NOW), **more)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class Load(LightweightTask):
     learned: Param[Learned]
 
     def execute(self) -> None:
-        self.learned.text = self.learned.weights.read_text()  # type: ignore[attr-defined]
+        self.learned.text = self.learned.weights.read_text()
 
 
 class Use(Task):
@@ -143,7 +143,7 @@ def test_all_kinds_of_values() -> None:
         if name not in ("nan", "many", "model", "__xpm__"):
             assert (getattr(again, name), type(getattr(again, name))) == (value, type(value)), name
     assert math.isnan(again.nan) and math.isnan(again.many[0][1])
-    assert again.function.itself is called  # type: ignore[attr-defined]
+    assert again.function.itself is called
 
 
 def test_what_is_shared_is_shared_again() -> None:
@@ -264,7 +264,7 @@ def test_saving_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"can't save to .*saved: .*No such file"):
         save(Learned.C(model=Model.C(), weights="/nowhere/w"), tmp_path / "saved")
     with pytest.raises(ConfigError, match=r"Learned.weights: is missing"):
-        save(Learned.C(model=Model.C()), tmp_path / "saved")  # type: ignore[call-arg]
+        save(Learned.C(model=Model.C()), tmp_path / "saved")
     assert load(tmp_path / "saved").layers == 3
     assert [each.name for each in tmp_path.iterdir()] == ["saved"]
     (tmp_path / "other").mkdir()

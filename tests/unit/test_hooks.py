@@ -85,7 +85,7 @@ class Broken(Config): ...
 
 @submit_hook
 def wrong_queue(submission: Submission) -> None:
-    submission.queue = 3  # type: ignore[assignment]
+    submission.queue = 3
 
 
 @wrong_queue
@@ -94,7 +94,7 @@ class WrongQueue(Config): ...
 
 @submit_hook
 def wrong_variable(submission: Submission) -> None:
-    submission.setenv("A", 3)  # type: ignore[arg-type]
+    submission.setenv("A", 3)
 
 
 @wrong_variable
@@ -103,7 +103,7 @@ class WrongVariable(Config): ...
 
 @submit_hook
 def wrong_need(submission: Submission) -> None:
-    submission.require("gpu")  # type: ignore[arg-type]
+    submission.require("gpu")
 
 
 @wrong_need
@@ -175,7 +175,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
         "Plain: in a submit hook of WrongNeed: require(): expected amounts of tokens, and locks to read or to write, as gpu(1) or lock('index').read(), "
         "got 'gpu'",
     ),
-    (lambda: submit_hook(3), "submit_hook: expected a function, got 3"),  # type: ignore[arg-type]
+    (lambda: submit_hook(3), "submit_hook: expected a function, got 3"),
     (lambda: needs_java(int), "submit_hook: expected a config class, got <class 'int'>"),
 ]
 

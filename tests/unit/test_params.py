@@ -38,7 +38,7 @@ class Params:
     opt: str = field(default="a", choices=["a", "b"])
     maybe: int | None = None
     either: int | str | list[int] = 0
-    many: list[int] = [3]  # noqa: RUF012
+    many: list[int] = [3]  # noqa: RUF012 - as people write it
     pair: tuple[int, str] = (1, "a")
     row: tuple[float, ...] = ()
     names: set[str] = field(default_factory=set)
@@ -233,7 +233,7 @@ def test_what_a_class_says_of_the_whole() -> None:
 
 @configuration
 class WrongDefault:
-    lr: float = "x"  # type: ignore
+    lr: float = "x"
 
 
 @configuration

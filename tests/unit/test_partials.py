@@ -70,7 +70,7 @@ def test_what_does_not_count_makes_no_other_directory() -> None:
     assert (one.best.parent, one.best.name) == (one.checkpoints.parent, "1.0")
     assert one.everything == other.everything
     assert one.everything.parent == top / "everything"
-    assert one.log == JOBS / one.job[1] / "log"  # type: ignore[index]
+    assert one.log == JOBS / one.job[1] / "log"
     locks = [each.locks for each in session.prepared]
     assert locks[0] == locks[1]
     assert [len(each) for each in locks] == [2, 2, 2, 0]
@@ -119,10 +119,10 @@ WRONG = [
     (
         lambda: field(groups=length),
         "groups: expected a list of param_group(...), got ParameterGroup(name='length')",
-    ),  # type: ignore[arg-type]
-    (lambda: partial(exclude_groups=["a"]), "groups: expected a list of param_group(...), got 'a'"),  # type: ignore[list-item]
+    ),
+    (lambda: partial(exclude_groups=["a"]), "groups: expected a list of param_group(...), got 'a'"),
     (lambda: PathGenerator(), "PathGenerator: expected a path below the job's directory, got ''"),
-    (lambda: PathGenerator("a", partial=3), "PathGenerator: partial: expected partial(...), got 3"),  # type: ignore[arg-type]
+    (lambda: PathGenerator("a", partial=3), "PathGenerator: partial: expected partial(...), got 3"),
 ]
 
 

@@ -13,7 +13,7 @@ from xpm.core.schema import RESERVED, schema_of
 from xpm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nowhere import Unknown  # type: ignore[import-not-found]
+    from nowhere import Unknown
 
 T = TypeVar("T", bound=int)
 
@@ -196,9 +196,9 @@ def test_a_generated_path_stays_in_the_job(path: str) -> None:
 
 def test_field_arguments() -> None:
     with pytest.raises(ConfigError, match="not both"):
-        field(default=1, default_factory=int)  # type: ignore[call-overload]
+        field(default=1, default_factory=int)
     with pytest.raises(ConfigError, match="needs a default"):
-        field(ignore_default=True)  # type: ignore[call-overload]
+        field(ignore_default=True)
 
 
 def test_author_s_hooks_meet_the_author_s_classes_only() -> None:

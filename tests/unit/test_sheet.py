@@ -72,11 +72,11 @@ def test_what_grid_search_varies_is_as_strong_as_its_file() -> None:
         "p.yaml", "id: a\nfile: e.py\nlr: 3\ngrid_search:\n  lr: [1, 2]\n  model.layers: {range: [1, 4]}\n"
     )
     cfg = params(read_sheet([path]))
-    assert cfg.lr.values == (1.0, 2.0)  # type: ignore
-    assert cfg.model.layers.values == (1, 2, 3)  # type: ignore
+    assert cfg.lr.values == (1.0, 2.0)
+    assert cfg.model.layers.values == (1, 2, 3)
     cfg = params(read_sheet([path], ["lr=5", "grid_search.model.layers=[7, 8]"]))
     assert cfg.lr == 5.0
-    assert cfg.model.layers.values == (7, 8)  # type: ignore
+    assert cfg.model.layers.values == (7, 8)
 
 
 @pytest.mark.parametrize(

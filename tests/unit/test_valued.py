@@ -141,7 +141,7 @@ def test_one_that_is_named_is_loaded_for_live_objects_only() -> None:
     try:
         with pytest.raises(ConfigError, match=r"and heavy_module has no Parts.Heavy$"):
             described.instance()
-        module.Parts = type("Parts", (), {"Heavy": Heavy})  # type: ignore[attr-defined]
+        module.Parts = type("Parts", (), {"Heavy": Heavy})
         Heavy.__module__, Heavy.__qualname__ = "heavy_module", "Parts.Heavy"
         assert type(described.instance()) is Heavy
     finally:

@@ -250,7 +250,7 @@ def test_configs_that_no_record_can_hold(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"the result\['a'\] is a live Size .*: return Size.C\(...\)"):
         encode_result({"a": Size.C(n=1).instance()}, tmp_path)
     with pytest.raises(ConfigError, match=r"Size.n: is missing"):
-        encode_result(Size.C(), tmp_path)  # type: ignore[call-arg]
+        encode_result(Size.C(), tmp_path)
     data = encode_result(Size.C(n=1), tmp_path)
     data["objects"][0]["at"]["qualname"] = "Gone"
     with pytest.raises(ResultError, match=r"the result in .* can't be read: .* has no Gone"):

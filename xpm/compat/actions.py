@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,20 @@ from xpm.workspace.saving import load, save
 FOLDER = "actions"
 
 
-class Interaction:
+class Interaction(ABC):
     """Asks the user."""
 
+    @abstractmethod
     def text(self, key: str, label: str, *, default: str = "") -> str:
         """A text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def checkbox(self, key: str, label: str, *, default: bool = False) -> bool:
         """Yes or no."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choice(self, key: str, label: str, choices: Sequence[str], *, default: str | None = None) -> str:
         """One of several."""
-        raise NotImplementedError
 
 
 class CLIInteraction(Interaction):
@@ -57,16 +58,16 @@ class CLIInteraction(Interaction):
         return click.prompt(label, type=click.Choice(choices), default=default)
 
 
-class Action(Config):
+class Action(Config, ABC):
     """Something to do with results; a script hands it to `xp.add_action`."""
 
     def describe(self) -> str:
         """What it does, in a line."""
         return type(self).__name__
 
+    @abstractmethod
     def execute(self, interaction: Interaction) -> None:
         """Does it."""
-        raise NotImplementedError
 
 
 class Actions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, dataclass_transform
 
@@ -91,7 +92,7 @@ class Config(native.Config):
 
     if not TYPE_CHECKING:  # to a type checker this would be the signature of `.C(...)`
 
-        def __new__(cls, *args, **kwargs):  # noqa: D102
+        def __new__(cls, *args, **kwargs):  # noqa: D102 - an implementation detail
             return allocate(cls)
 
     @property
@@ -124,14 +125,14 @@ class LightweightTask(Config, native.LightweightTask):
     """Executed in the process of a job, before the job's own task."""
 
 
-class SerializationLWTask(LightweightTask):
+class SerializationLWTask(LightweightTask, ABC):
     """Loads something into the config `value`; a subclass says what."""
 
     value: Param[Config]
 
+    @abstractmethod
     def execute(self) -> None:
         """Loads it."""
-        raise NotImplementedError
 
 
 class PathSerializationLWTask(SerializationLWTask):

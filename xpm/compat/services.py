@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class Service:
         return {}
 
 
-class WebService(Service):
+class WebService(Service, ABC):
     """A service that people look at in a browser; a subclass serves it in `_serve`.
 
     Args:
@@ -56,9 +57,9 @@ class WebService(Service):
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
+    @abstractmethod
     def _serve(self, running: threading.Event) -> None:
         """Serves until `should_stop()`; sets `self.url`, and then `running`."""
-        raise NotImplementedError
 
     def should_stop(self) -> bool:
         """Whether it is to end."""
@@ -105,13 +106,13 @@ class ProcessWebService(WebService):
     stdout: Path | None = None
     stderr: Path | None = None
 
+    @abstractmethod
     def _build_command(self) -> list[str]:
         """The program and its arguments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _wait_for_ready(self) -> str:
         """Waits until it serves, and gives its URL."""
-        raise NotImplementedError
 
     def _serve(self, running: threading.Event) -> None:
         folder = self.log_directory

@@ -30,7 +30,7 @@ class Task(Config, native.Task):
 
     if not TYPE_CHECKING:  # its types are those of the native one
 
-        def submit(  # noqa: D102
+        def submit(  # noqa: D102 - the native one has it
             self,
             *,
             launcher: Launcher | None = None,

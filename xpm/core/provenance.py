@@ -15,8 +15,7 @@ from xpm.errors import ConfigError
 At = tuple[CodeType, int]
 """A place in running code, as cheap to note as can be: what was executed, and how far."""
 
-# Documented; what `inspect` has for it takes 10 ms to load.
-frame_above = sys._getframe  # pyright: ignore[reportPrivateUsage] - see above
+frame_above = sys._getframe  # pyright: ignore[reportPrivateUsage] - documented; inspect takes 10 ms to load
 """The frame so many calls up."""
 
 _OURS = Path(__file__).parents[1]

@@ -117,7 +117,7 @@ def read_text(text: str, source: str, *, line: int = 0) -> Node:
 class _Loader(yaml.SafeLoader):
     """Tells the kinds of scalars as YAML 1.2 does."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML's own name and way
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name and way
 
 
 _TAG = "tag:yaml.org,2002:"
