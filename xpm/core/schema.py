@@ -115,6 +115,13 @@ class Schema:
             for each in base.__dict__.values()
         )
         """Whether a method needs the identifier of its live object."""
+        self._compile_paths()
+        self._compile_places()
+        self._compile_identity()
+        self._compile_label()
+        self._compile_checks()
+
+    def _compile_paths(self) -> None:
         self.generated: dict[str, PathGenerator] = {}
         for name, each in self.fields.items():
             if each.generator is not None:
@@ -123,12 +130,14 @@ class Schema:
             name: each.partial for name, each in self.generated.items() if each.partial is not None
         }
         """What the tasks have in common that share a generated path."""
-        if self.partials and not issubclass(cls, Submittable):
+        if self.partials and not issubclass(self.cls, Submittable):
             raise ConfigError(
                 f"{self.label}.{min(self.partials)}: only a task can share a directory with others; leave out partial="
             )
         self._path_names = {name: each.fixed or "" for name, each in self.generated.items()}
         self._made_paths = tuple(name for name, each in self.generated.items() if each.fixed is None)
+
+    def _compile_places(self) -> None:
         stored = tuple(name for name in self.fields if name not in self.generated)
         self._stored = frozenset(stored)
         self.stored = stored
@@ -142,7 +151,8 @@ class Schema:
         """Those that can hold a path or a config."""
         self.holders = tuple(name for name in stored if self.fields[name].kind.holds is Holds.CONFIGS)
         """Those that can hold a config."""
-        self._compile_identity()
+
+    def _compile_label(self) -> None:
         shown = tuple(
             name for name, each in self.fields.items() if each.role is Role.PARAM and each.kind.plain
         )
@@ -155,6 +165,8 @@ class Schema:
             ]
         )
         """What a label is made of, for the values that `shown` gives."""
+
+    def _compile_checks(self) -> None:
         self.exact = {
             name: each.kind.form
             for name, each in self.fields.items()
@@ -163,14 +175,14 @@ class Schema:
         """The type whose values a parameter takes unchecked."""
         self.checks = {
             name: self.fields[name].kind.check
-            for name in stored
+            for name in self.stored
             if self.fields[name].role is not Role.CONSTANT
         }
         """The checks of the parameters that can be given."""
         self.fixed_defaults: dict[str, Any] = {}
         """Those that all descriptions can share."""
         self.factories: list[tuple[str, Callable[[], Any]]] = []
-        for name in stored:
+        for name in self.stored:
             self._take_default(self.fields[name])
 
     @property
