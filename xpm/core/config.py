@@ -14,10 +14,10 @@ from xpm.core.copying import copy_of
 from xpm.core.cycles import way_back
 from xpm.core.description import maker_of, stand_in
 from xpm.core.fields import Constant, Meta, Param, PathGenerator, field
+from xpm.core.handing import asked_of, call_back, described, hand_over, refuse_uncallable
 from xpm.core.info import (
     Described,
     Description,
-    Info,
     JobRef,
     Lightweight,
     Resumable,
@@ -26,22 +26,20 @@ from xpm.core.info import (
     info_of,
     own_info,
 )
-from xpm.core.initial import same_initial, set_initial
 from xpm.core.jobpath import in_directory
 from xpm.core.lengths import Wait, seconds
 from xpm.core.live import DirectoryContext, Instances, ObjectStore, author_class
-from xpm.core.options import Given, options_of
-from xpm.core.outputs import Dependent, outputs_of
+from xpm.core.outputs import Dependent
 from xpm.core.places import steps
 from xpm.core.provenance import at, frame_above, moved, note_set
 from xpm.core.requirement import Need
 from xpm.core.retries import Retries
 from xpm.core.schema import refuse_reserved
 from xpm.core.sealing import seal
-from xpm.core.session import DEFAULTS, Job, Session, SubmitOptions, active
+from xpm.core.session import Job, active
 from xpm.core.tags import note_tag, tags_of
 from xpm.core.valued import live_class, name_value_class, set_value_class
-from xpm.errors import ConfigError, NoExperiment, NotSubmitted, SubmissionError
+from xpm.errors import ConfigError, NotSubmitted
 from xpm.types import Scalar
 
 __all__ = [
@@ -60,9 +58,6 @@ __all__ = [
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
-
-_NOTHING: Given = (None, None, (), None, None, None)
-"""The options of a submission that names none."""
 
 
 class Restored(Enum):
@@ -123,7 +118,7 @@ class Config(Described):
 
     def tag(self, name: str, value: Scalar) -> Self:
         """Gives the jobs that this belongs to the tag `name`; returns the description itself."""
-        _description(self, "tag")
+        described(self, "tag")
         note_tag(self, name, value)
         return self
 
@@ -137,7 +132,7 @@ class Config(Described):
         if info is not None and info.asked is not None and not isinstance(self, Description):
             return MappingProxyType(dict(info.asked.tags(cast("Any", self))))
         try:
-            return MappingProxyType(tags_of(_description(self, "tags")))
+            return MappingProxyType(tags_of(described(self, "tags")))
         except RecursionError:
             cycle = way_back(self, {id(self)})
             if cycle is None:
@@ -152,14 +147,14 @@ class Config(Described):
         Raises:
             ConfigError: no parameter takes it, or more than one does.
         """
-        name = taker(_description(self, "@"), inner)
+        name = taker(described(self, "@"), inner)
         setattr(self, name, inner)
         note_set(own_info(self), name, at(frame_above(1)))
         return self
 
     def copy(self, **changes: Any) -> Self:
         """A copy that can be changed, also of a submitted description; configs in it are copied, tasks and their outputs shared."""
-        copy = copy_of(_description(self, "copy"))
+        copy = copy_of(described(self, "copy"))
         place = at(frame_above(1))
         if copy is not self:
             moved(own_info(copy), place)
@@ -170,7 +165,7 @@ class Config(Described):
 
     def seal(self) -> Self:
         """Checks the whole description and makes it unchangeable, as submission does; returns it."""
-        seal(_description(self, "seal"))
+        seal(described(self, "seal"))
         return self
 
     @classmethod
@@ -209,7 +204,7 @@ class Config(Described):
         Raises:
             ConfigError: a parameter is missing, or a generated path is not known.
         """
-        return Instances(context, objects).root(_description(self, "instance"), init=init)
+        return Instances(context, objects).root(described(self, "instance"), init=init)
 
     def register_task_output(self, method: Callable[..., Any], /, **arguments: Any) -> None:
         """In a running `ResumableTask`: says that there is something new, for those who `watch_output`.
@@ -334,34 +329,8 @@ class Task(Config, Submittable):
             ConfigError: a parameter is missing or wrong.
             SubmissionError: it can't become a job, or an option is wrong.
         """
-        info = own_info(_description(self, "submit"))
-        if info.past is not None:
-            raise SubmissionError(
-                f"{type(self).__name__}.submit: it was loaded from the directory of its job; submit a .copy() of it"
-            )
-        if info.session is not None:
-            _refuse_others(self, init_tasks)
-            return _given_out(self, info)
-        session = active()
-        if session is None:
-            raise NoExperiment()
         given = (queue, priority, requires, retries, timeout, not_before)
-        options = DEFAULTS if given == _NOTHING and not unknown else _options(self, given, unknown)
-        # A wrong callback is told before anything is submitted.
-        calls = [check(session) for check in info.callbacks] if info.callbacks else ()
-        if init_tasks:
-            set_initial(self, init_tasks)
-        try:
-            session.submit(self, options)
-        except BaseException:
-            info.init = ()
-            raise
-        info.session = session
-        if calls:
-            info.callbacks = ()
-            for register in calls:
-                register()
-        return _given_out(self, info)
+        return hand_over(self, given, init_tasks, unknown)
 
     @overload
     def result(self: _Executes[T], timeout: Wait = None) -> T: ...
@@ -382,7 +351,7 @@ class Task(Config, Submittable):
             TimeoutError: the time is over.
         """
         limit = None if timeout is None else seconds(timeout, "result(): timeout", least=0)
-        return _session(self).result(self, limit)
+        return asked_of(self).result(self, limit)
 
     def on_completed(self, callback: Callable[[Self], object] | Callable[[], object]) -> Self:
         """Calls a function when the task is done, and only then; what it submits belongs to the experiment.
@@ -400,8 +369,8 @@ class Task(Config, Submittable):
             ConfigError: it is no function, or takes more arguments.
             UsageError: only the script could call it, and that doesn't stay.
         """
-        _refuse_uncallable(f"{type(self).__name__}.on_completed", callback)
-        return _call_back(self, "on_completed", lambda session: session.on_completed(self, callback))
+        refuse_uncallable(f"{type(self).__name__}.on_completed", callback)
+        return call_back(self, "on_completed", lambda session: session.on_completed(self, callback))
 
     def watch_output(self, method: Callable[..., T], callback: Callable[[T], object]) -> Self:
         """Calls a function for each output that the task registers while it runs, as soon as it does.
@@ -426,13 +395,13 @@ class Task(Config, Submittable):
                 f"{type(self).__name__}.watch_output: only a ResumableTask keeps its outputs when it is attempted "
                 "again; derive it from that"
             )
-        _refuse_uncallable(f"{type(self).__name__}.watch_output", callback)
-        return _call_back(self, "watch_output", lambda session: session.watch_output(self, method, callback))
+        refuse_uncallable(f"{type(self).__name__}.watch_output", callback)
+        return call_back(self, "watch_output", lambda session: session.watch_output(self, method, callback))
 
     @property
     def jobpath(self) -> Path:
         """The job's directory, known as soon as the task is submitted."""
-        path = _session(self).jobpath(self)
+        path = asked_of(self).jobpath(self)
         return in_directory(path, reference(self)) if isinstance(self, Description) else path
 
     def __xpm_stand_in__(self) -> Any:
@@ -452,30 +421,7 @@ class Task(Config, Submittable):
     @property
     def job(self) -> Job:
         """The task's job: `id`, `path`, `state`, `stdout`, `stderr`."""
-        return _session(self).handle(self)
-
-
-def _given_out(task: Task, info: Info) -> Any:
-    """What `submit` returns: what the task gives out, if it defines that, and the same each time."""
-    if not hasattr(type(task), "task_outputs"):
-        return task
-    if info.output is None:
-        info.output = outputs_of(task)
-    return info.output
-
-
-def _refuse_others(task: Any, init_tasks: Sequence[LightweightTask]) -> None:
-    if init_tasks and not same_initial(task, init_tasks):
-        raise SubmissionError(
-            f"{task.__xpm_schema__.label}.submit: it was submitted with other init tasks; submit a .copy() of it"
-        )
-
-
-def _options(task: Any, given: Given, unknown: Mapping[str, Any]) -> SubmitOptions:
-    try:
-        return options_of(given, unknown)
-    except SubmissionError as error:
-        raise SubmissionError(f"{task.__xpm_schema__.label}.submit: {error}") from None
+        return asked_of(self).handle(self)
 
 
 def reference(task: Task) -> JobRef:
@@ -488,36 +434,3 @@ def reference(task: Task) -> JobRef:
     if info is None or info.ref is None:
         raise NotSubmitted(f"{type(task).__name__}: not submitted; call .submit() first")
     return info.ref
-
-
-def _session(task: Task) -> Session:
-    info = info_of(task)
-    if info is None or info.asked is None:
-        raise NotSubmitted(f"{type(task).__name__}: not submitted; call .submit() first")
-    return info.asked
-
-
-def _refuse_uncallable(method: str, callback: object) -> None:
-    if not callable(callback):
-        raise ConfigError(f"{method}: expected a function, got {callback!r}")
-
-
-def _call_back(task: Any, method: str, check: Callable[[Session], Callable[[], None]]) -> Any:
-    info = own_info(_description(task, method))
-    if info.asked is not None:
-        check(info.asked)()
-    else:
-        session = active()
-        if session is not None:
-            check(session)
-        info.callbacks = (*info.callbacks, check)
-    return task
-
-
-def _description(config: Any, method: str) -> Any:
-    cls: type[Any] = config.__class__
-    if not isinstance(config, Description):
-        raise ConfigError(
-            f"{cls.__name__}.{method}: only a description has it, as {cls.__name__}.C(...) makes"
-        )
-    return config
