@@ -17,7 +17,7 @@ from xpm.core import naming
 from xpm.core.config import Task
 from xpm.core.info import Described
 from xpm.core.message import TypeInfo
-from xpm.core.naming import DEFINED, SCRIPT, SCRIPT_MODULE, class_name
+from xpm.core.naming import DEFINED, SCRIPT, SCRIPT_MODULE, class_name, found_in
 from xpm.core.session import ScriptLoaded, loading
 from xpm.core.valued import live_class, load_value_class
 from xpm.errors import ConfigError, SubmissionError
@@ -93,7 +93,7 @@ class Loader:
         return self._tasks.get(name)
 
     def _load(self, info: TypeInfo) -> Any:
-        found = _look_up(self._module(info), info.qualname)
+        found = found_in(self._module(info), info.qualname)
         if not isinstance(found, FunctionType if info.function else type):
             place, kind = info.script or info.module, "function" if info.function else "class"
             raise SubmissionError(
@@ -182,13 +182,6 @@ def _below(cls: type[Task]) -> Iterator[type[Task]]:
 def _named(classes: Iterable[type[Task]]) -> Iterator[tuple[str, type[Task]]]:
     for each in classes:
         # Classes are also generated from the author's: for descriptions, for objects not yet filled.
-        if _look_up(sys.modules.get(each.__module__), each.__qualname__) is each:
+        if found_in(sys.modules.get(each.__module__), each.__qualname__) is each:
             with suppress(ConfigError):  # it has no proper name, so nothing depends on it
                 yield class_name(each), each
-
-
-def _look_up(module: ModuleType | None, qualname: str) -> Any:
-    found: Any = module
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found

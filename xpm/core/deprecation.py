@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from xpm.core.fields import Role
 from xpm.core.info import Described, Description, Info, Submittable, own_info
-from xpm.core.naming import class_name
+from xpm.core.naming import class_name, found_in
 from xpm.core.provenance import at, frame_above, made_at, users_frame
 from xpm.core.schema import DEPRECATED, Schema, schema_of
 from xpm.core.tags import Tagged, note_tag
@@ -324,9 +324,8 @@ def _is_config(cls: Any) -> bool:
 
 def _is_bound(cls: Any, frame: FrameType) -> bool:
     """Whether `cls` has its name already: one that is being decorated has not."""
-    found: Any = sys.modules.get(getattr(cls, "__module__", ""))
-    for part in getattr(cls, "__qualname__", "").split("."):
-        found = getattr(found, part, None)
+    module = sys.modules.get(getattr(cls, "__module__", ""))
+    found = found_in(module, getattr(cls, "__qualname__", ""))
     return found is cls or any(each is cls for each in frame.f_locals.values())
 
 

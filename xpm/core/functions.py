@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from xpm.core.naming import class_name, is_below, main_script, module_of, script_of
+from xpm.core.naming import class_name, found_in, is_below, main_script, module_of, script_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,6 @@ def why_local(function: object) -> str | None:
     typed = function.__module__ == "__main__" and getattr(main, "__file__", None) is None
     if typed and main_script() is None:
         return "it was typed at a prompt"
-    found: Any = sys.modules.get(function.__module__)
-    for part in function.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not function:
+    if found_in(sys.modules.get(function.__module__), function.__qualname__) is not function:
         return f"its module has no {function.__qualname__}, or another one"
     return "it is defined after the script opened an experiment" if is_below(function) else None

@@ -107,11 +107,16 @@ def refuse_replaced(cls: type[Any]) -> None:
         )
 
 
-def _is_current(cls: type[Any]) -> bool:
-    found: Any = sys.modules.get(cls.__module__)
-    for part in cls.__qualname__.split("."):
+def found_in(module: object, qualname: str) -> Any:
+    """What a module has under a qualified name; None if it has nothing there, or is None itself."""
+    found: Any = module
+    for part in qualname.split("."):
         found = getattr(found, part, None)
-    return found is cls
+    return found
+
+
+def _is_current(cls: type[Any]) -> bool:
+    return found_in(sys.modules.get(cls.__module__), cls.__qualname__) is cls
 
 
 def importable(cls: type[Any]) -> None:

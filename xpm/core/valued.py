@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-from xpm.core.naming import script_of
+from xpm.core.naming import found_in, script_of
 from xpm.core.schema import schema_of
 from xpm.errors import ConfigError
 
@@ -134,15 +134,14 @@ def load_value_class(cls: type[Any], text: str) -> None:
 
 def _load(cls: type[Any], name: _Name) -> Any:
     try:
-        found: Any = importlib.import_module(name.module)
+        module = importlib.import_module(name.module)
     except ModuleNotFoundError as error:
         if error.name != name.module and not name.module.startswith(f"{error.name}."):
             raise
         raise ConfigError(
             f"{cls.__name__}: its value class is {name}, and there is no module {error.name}"
         ) from None
-    for part in name.qualname.split("."):
-        found = getattr(found, part, None)
+    found = found_in(module, name.qualname)
     if found is None:
         raise ConfigError(
             f"{cls.__name__}: its value class is {name}, and {name.module} has no {name.qualname}"

@@ -13,6 +13,7 @@ from xpm.core.config import Config, Restored, Task
 from xpm.core.fields import Constant, Param, Role
 from xpm.core.info import own_info
 from xpm.core.kinds import shown
+from xpm.core.naming import found_in
 from xpm.core.promise import promised
 from xpm.core.provenance import at, frame_above
 from xpm.core.schema import schema_of
@@ -192,9 +193,7 @@ def _annotation(given: Any) -> Any:
 def _local(function: Any) -> Callable[..., Any]:
     @functools.wraps(function)
     def local(*args: Any, **values: Any) -> Any:
-        cls: Any = sys.modules[function.__module__]
-        for part in function.__qualname__.split("."):
-            cls = getattr(cls, part)
+        cls = found_in(sys.modules[function.__module__], function.__qualname__)
         named = _named(cls, args, values)
         schema_of(cls).complete(named)
         return function(**{each: named[each] for each in function.__xpm_parameters__ if each in named})

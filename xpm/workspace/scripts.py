@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from xpm.core.form import At
-from xpm.core.naming import DEFINED, SCRIPT, is_notebook, main_script
+from xpm.core.naming import DEFINED, SCRIPT, found_in, is_notebook, main_script
 from xpm.errors import ConfigError
 from xpm.project import project_root
 from xpm.workspace.toplevel import run_top_level
@@ -23,9 +23,7 @@ def find(at: At) -> Any:
     Raises:
         ConfigError: it isn't; what the user's modules raise comes through.
     """
-    found: Any = _module(at)
-    for part in at.qualname.split("."):
-        found = getattr(found, part, None)
+    found = found_in(_module(at), at.qualname)
     if found is None:
         raise ConfigError(f"{at.script or at.module} has no {at.qualname} (any more)")
     return found
