@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from commands import Lab
 
 HELLO = """
@@ -189,13 +186,6 @@ for evaluation in info.jobs.values():
 print(sorted(rows))
 print(len(provider.get_tags_map("MNIST")), sum(map(len, provider.get_dependencies_map("MNIST").values())))
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def test_a_script_runs_and_reruns_with_nothing_to_do(lab: Lab) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from commands import Lab
 
@@ -59,13 +57,6 @@ class Fit(Task):
         return Train.C(sizes=[self.net.size])
 """,
 )
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def done_jobs(lab: Lab, task: str) -> int:

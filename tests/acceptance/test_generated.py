@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from commands import Lab
 
 PLAN = """
@@ -35,13 +32,6 @@ if __name__ == "__main__":
         read = Read.C(write=write, store=stores[1]).submit()
         print(read.result(), stores[1].file.relative_to(write.jobpath))
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def test_a_shared_config_leads_to_the_file_of_the_first_job(lab: Lab) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from commands import Lab
 
 PLAN = """
@@ -45,13 +42,6 @@ if __name__ == "__main__":
     for task in (Search, Look, Plain):
         print(*[row['result'] for row in xp.rows(task)])
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def test_what_a_config_asks_for_its_jobs_get(lab: Lab) -> None:

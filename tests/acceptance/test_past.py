@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 
-import pytest
 from commands import Lab
 
 TASKS = """
@@ -97,13 +95,6 @@ except ConfigError as error:
 task = load(sys.argv[1], partial=True)
 print(task, task.net.kind, task.result(), type(load(sys.argv[1], partial=True, as_instance=True)).__name__)
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def test_a_task_comes_back_from_its_directory(lab: Lab) -> None:

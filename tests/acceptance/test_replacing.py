@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from commands import Lab
 from waiting import until
 
@@ -17,13 +14,6 @@ with experiment("{experiment}"):
     for n in {numbers}:
         Slow.C(n=tag(n), size=Size.C(layers=2), kind="edited", until=sys.argv[1]).submit()
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from socket import gethostname
 from typing import Any
 
@@ -13,13 +12,6 @@ from commands import Lab
 
 from xpm.broker.claim import Claim, overwrite
 from xpm.workspace.layout import Workspace
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def moved_away(lab: Lab, **said: Any) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from commands import Lab
 
 MODELS = """
@@ -52,13 +49,6 @@ if __name__ == "__main__":
         compare = Compare.C(learn=learn).submit()
     print(learn.stdout().read_text() + compare.stdout().read_text(), end="")
 """
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.close()
 
 
 def test_a_worker_imports_the_module_that_registered_it(lab: Lab) -> None:
