@@ -103,13 +103,12 @@ class Command:
         for what, file in (("parameters", parameters), ("returns", returns)):
             if not isinstance(cast("object", file), str | None):
                 raise ConfigError(f"command: {what}: expected the name of a file, got {file!r}")
+            if file is not None and (not file or os.path.isabs(file) or ".." in Path(file).parts):
+                raise ConfigError(f"command: {what}: expected a file in the job's directory, got {file!r}")
         if parameters is not None and not parameters.endswith(_ENDINGS):
             raise ConfigError(
                 f"command: parameters: expected a file {', '.join(_ENDINGS)}, got {parameters!r}"
             )
-        for what, file in (("parameters", parameters), ("returns", returns)):
-            if file is not None and (not file or os.path.isabs(file) or ".." in Path(file).parts):
-                raise ConfigError(f"command: {what}: expected a file in the job's directory, got {file!r}")
 
     @property
     def names(self) -> Iterator[str]:
