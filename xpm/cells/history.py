@@ -228,9 +228,8 @@ def _function(live: Any) -> FunctionType | None:
     for _ in range(20):  # a decorator could refer to itself
         if isinstance(live, FunctionType) and not hasattr(live, "__wrapped__"):
             return live
-        inner = (
-            "fget" if isinstance(live, property) else "__wrapped__"
-        )  # static and class methods have that, too
+        # Static and class methods have `__wrapped__`, too.
+        inner = "fget" if isinstance(live, property) else "__wrapped__"
         live = getattr(cast("object", live), inner, None)
     return None
 
